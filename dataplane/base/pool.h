@@ -1,0 +1,62 @@
+// A fixed number of objects of one type, allocated at start, handed out and taken back in O(1).
+// Ownership: the pool owns the memory; take() lends an object (default-constructed in place), give() ends its life.
+// take() returns nullptr when all are lent: the caller drops, counts and pushes back. Not thread safe: one per core.
+#pragma once
+
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <utility>
+
+namespace sluice {
+
+template <typename T>
+class Pool {
+ public:
+    explicit Pool(uint32_t capacity)
+        : slots_(static_cast<Slot*>(::operator new(sizeof(Slot) * capacity, std::align_val_t{alignof(Slot)}))),
+          capacity_(capacity) {}
+    Pool(const Pool&) = delete;
+    Pool& operator=(const Pool&) = delete;
+    ~Pool() { ::operator delete(slots_, std::align_val_t{alignof(Slot)}); }
+
+    template <typename... Args>
+    [[nodiscard]] T* take(Args&&... args) {
+        Slot* slot = free_;
+        if (slot) free_ = slot->next;
+        else if (fresh_ < capacity_) slot = &slots_[fresh_++];  // untouched memory stays unmapped until used
+        else return nullptr;
+        in_use_++;
+        return ::new (static_cast<void*>(slot)) T(std::forward<Args>(args)...);
+    }
+    void give(T* object) {
+        object->~T();
+        auto* slot = reinterpret_cast<Slot*>(object);
+        slot->next = free_;
+        free_ = slot;
+        in_use_--;
+    }
+    uint32_t in_use() const { return in_use_; }
+    uint32_t capacity() const { return capacity_; }
+    uint32_t available() const { return capacity_ - in_use_; }
+    /// Slot number of a lent object, stable while lent.
+    uint32_t index_of(const T* object) const {
+        return static_cast<uint32_t>(reinterpret_cast<const Slot*>(object) - slots_);
+    }
+
+ private:
+    union Slot {
+        Slot() = delete;
+        Slot* next;
+        alignas(T) std::byte storage[sizeof(T)];
+    };
+    Slot* slots_;
+    Slot* free_ = nullptr;
+    uint32_t capacity_;
+    uint32_t fresh_ = 0;
+    uint32_t in_use_ = 0;
+};
+
+}  // namespace sluice
