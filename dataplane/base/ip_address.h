@@ -39,7 +39,10 @@ struct IpAddress {
     bool is_unspecified() const { return is_v4() ? v4_value() == 0 : *this == IpAddress{}; }
     bool is_multicast() const { return is_v4() ? bytes[12] >> 4 == 0xe : bytes[0] == 0xff; }
 
-    friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
+    friend bool operator==(const IpAddress&, const IpAddress&) = default;
+    friend auto operator<=>(const IpAddress& a, const IpAddress& b) {
+        return std::memcmp(a.bytes.data(), b.bytes.data(), 16) <=> 0;
+    }
 
     /// Strict: dotted quad without leading zeros, or RFC 4291 text. No zone, no brackets.
     static std::optional<IpAddress> parse(std::string_view text);

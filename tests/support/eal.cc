@@ -2,6 +2,7 @@
 #include "tests/support/eal.h"
 
 #include <rte_eal.h>
+#include <rte_errno.h>
 #include <rte_lcore.h>
 #include <sched.h>
 
