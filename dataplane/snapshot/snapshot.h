@@ -1,0 +1,116 @@
+// The root of all tables. A tree of immutable, content-hashed parts, unchanged parts shared with the snapshot before. Built by
+// ctrl/apply, published under one root pointer, retired when every core has been quiescent and no pin is left.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/ip_address.h"
+#include "base/limits.h"
+#include "base/time.h"
+#include "filter/registry.h"
+#include "http/h1/codec.h"
+#include "route/route_table.h"
+#include "snapshot/part.h"
+#include "upstream/cluster.h"
+
+struct rte_rcu_qsbr;
+
+namespace sluice::snapshot {
+
+/// envoy HttpConnectionManager, as far as the data plane needs it.
+struct HttpConnectionManager {
+    std::string stat_prefix;
+    std::string route_config_name;
+    filter::Chain filters;                         // last one is terminal
+    http::h1::Limits limits;
+    http::h1::PathOptions path;
+    bool use_remote_address = true;
+    uint32_t xff_num_trusted_hops = 0;
+    bool generate_request_id = true, preserve_external_request_id = false;
+    bool access_log = true;
+    enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough } server_header = ServerHeader::kOverwrite;
+    std::string server_name = "sluice";
+    Duration request_timeout = seconds(0);          // whole request received; 0 = none
+    Duration request_headers_timeout = seconds(60); // head received
+    Duration stream_idle_timeout = seconds(300);
+    Duration idle_timeout = seconds(3600);          // downstream connection without a stream
+    Duration drain_timeout = seconds(5);
+    Duration delayed_close_timeout = seconds(1);
+};
+
+/// A listener on one address. Its content hash leaves routes out: a route edit never touches a listener.
+struct Listener : Part {
+    uint32_t id = 0;               // stable for (name, address)
+    std::string name;              // 0.0.0.0_80
+    std::string source, object;
+    SocketAddress address;
+    HttpConnectionManager http;
+};
+
+struct Snapshot {
+    uint64_t revision = 0;
+    std::string version;           // hash of the config it was built from, hex
+    std::vector<std::shared_ptr<const Listener>> listeners;
+    std::vector<std::shared_ptr<const route::RouteTable>> routes;
+    /// By Listener::id: the route table in force for that listener, nullptr = not there yet (404 NR).
+    std::vector<const route::RouteTable*> routes_of_listener;
+    /// By Cluster::id; holes are nullptr.
+    std::vector<std::shared_ptr<const upstream::Cluster>> clusters;
+    /// By core: scratch large enough for every table in this snapshot.
+    std::array<route::Scratch*, limits::kCoresMax> scratch{};
+};
+
+/// One core's end: registered once, used only by that core.
+class Reader {
+ public:
+    Reader() = default;
+    /// The current root, valid until quiescent().
+    const Snapshot* load() const { return root_->load(std::memory_order_acquire); }
+    /// Turn's end: nothing of the root loaded before is used any more (except through pins).
+    void quiescent();
+    void online();    // before the first load after offline()
+    void offline();   // before a sleep
+    CorePins& pins() const { return *pins_; }
+    uint32_t core() const { return core_; }
+
+ private:
+    friend class Publisher;
+    const std::atomic<const Snapshot*>* root_ = nullptr;
+    rte_rcu_qsbr* qsbr_ = nullptr;
+    CorePins* pins_ = nullptr;
+    uint32_t core_ = 0;
+};
+
+/// The control thread's end. All methods but reader() are for that one thread.
+class Publisher {
+ public:
+    explicit Publisher(uint32_t cores);
+    ~Publisher();
+    Reader reader(uint32_t core);
+    /// Gives parts without a slot one, swaps the root, queues the old one for retirement. Never blocks.
+    void publish(std::unique_ptr<const Snapshot> snapshot);
+    /// Frees what no core can reach any more; call now and then. Returns how many snapshots and parts still wait.
+    struct Waiting {
+        uint32_t snapshots = 0, parts = 0;
+    };
+    Waiting reclaim();
+    /// True once every core has passed a quiescent state since the last publish: the revision is live everywhere.
+    bool live_everywhere();
+    const Snapshot* current() const;
+    /// Stable ids of clusters, endpoints, listeners, route statistics: same key, same id; released ids wait for retirement.
+    enum class IdKind : uint8_t { kCluster, kEndpoint, kListener, kRoute, kCount };
+    uint32_t id_of(IdKind kind, const std::string& key);
+    /// Keys not asked for since the last publish() are released (once their snapshot is retired).
+
+    struct Impl;
+
+ private:
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice::snapshot

@@ -1,0 +1,50 @@
+// Access log records: a worker pushes one per request into its SPSC ring; the telemetry thread formats and writes (Envoy format
+// strings or JSON). A full ring drops and counts; a worker never waits.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/ip_address.h"
+#include "http/message.h"
+
+namespace sluice::telemetry {
+
+/// Envoy's response flags, as bits; to_string gives "UF,URX" or "-".
+enum ResponseFlag : uint32_t {
+    kNoHealthyUpstream = 1 << 0,        // UH
+    kUpstreamConnectionFailure = 1 << 1,  // UF
+    kUpstreamOverflow = 1 << 2,         // UO
+    kNoRoute = 1 << 3,                  // NR
+    kUpstreamRetryLimit = 1 << 4,       // URX
+    kNoCluster = 1 << 5,                // NC
+    kDownstreamDisconnect = 1 << 6,     // DC
+    kLocalReset = 1 << 7,               // LR
+    kUpstreamTimeout = 1 << 8,          // UT
+    kUpstreamRemoteReset = 1 << 9,      // UR
+    kUpstreamTermination = 1 << 10,     // UC
+    kDownstreamProtocolError = 1 << 11, // DPE
+    kUpstreamProtocolError = 1 << 12,   // UPE
+    kStreamIdleTimeout = 1 << 13,       // SI
+    kDurationTimeout = 1 << 14,         // DT
+    kOverloadManager = 1 << 15,         // OM
+};
+std::string response_flags(uint32_t flags);
+
+/// One request as the worker tells it. Views are copied by push(), long ones cut (counted in `truncated`).
+struct AccessLogEntry {
+    uint64_t start_unix_us = 0;
+    uint64_t duration_us = 0, upstream_response_us = 0;   // UINT64_MAX = no upstream answer
+    std::string_view method, path, original_path, authority, user_agent, forwarded_for, request_id, route_name, cluster, reason;
+    http::Version version = http::Version::kHttp11;
+    uint16_t status = 0;
+    uint32_t flags = 0;
+    uint64_t bytes_received = 0, bytes_sent = 0;          // bodies
+    SocketAddress downstream_remote, downstream_local, upstream_remote, upstream_local;
+    uint32_t attempts = 0;
+    uint16_t core = 0;
+    std::string_view listener;
+};
+
+}  // namespace sluice::telemetry

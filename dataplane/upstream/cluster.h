@@ -1,0 +1,48 @@
+// Clusters and their endpoints as the data plane sees them: immutable parts of a Snapshot (xDS Cluster, ClusterLoadAssignment).
+// Mutable state (pools, breakers, balancer positions) lives per core in upstream/, indexed by the stable ids here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/ip_address.h"
+#include "base/time.h"
+#include "snapshot/part.h"
+
+namespace sluice::upstream {
+
+enum class LbPolicy : uint8_t { kRoundRobin, kLeastRequest, kRandom };
+
+struct Endpoint {
+    uint32_t id = 0;          // stable for (cluster, address) while it exists; not reused until retired
+    SocketAddress address;
+    uint32_t weight = 1;      // load_balancing_weight times locality weight
+    uint8_t priority = 0;
+    std::string locality;     // region/zone/subzone
+};
+
+/// One cluster's endpoints, replaced whole when EDS changes; unchanged sets are shared between snapshots.
+struct EndpointSet : snapshot::Part {
+    std::vector<Endpoint> endpoints;          // those of priority 0 first
+    std::vector<uint32_t> cumulative_weight;  // for weighted picks over endpoints of the lowest priority; same order
+    uint32_t lowest_priority_count = 0;       // how many endpoints share the best priority
+    bool equal_weights = true;
+};
+
+struct Cluster : snapshot::Part {
+    uint32_t id = 0;                  // stable index into Snapshot::clusters
+    std::string name;                 // outbound|9080|v1|reviews.shop.svc.cluster.local
+    std::string source, object;       // where a user wrote it: mesh/reviews.yaml:9, DestinationRule shop/reviews
+    LbPolicy policy = LbPolicy::kRoundRobin;
+    uint32_t least_request_choices = 2;
+    Duration connect_timeout = seconds(10);
+    Duration idle_timeout = seconds(3600);           // of a pooled connection
+    uint32_t max_connections = 1024 * 1024 * 1024;   // circuit_breakers, priority DEFAULT
+    uint32_t max_pending_requests = 1024 * 1024 * 1024, max_requests = 1024 * 1024 * 1024;
+    uint32_t max_requests_per_connection = 0;        // 0 = no limit
+    std::shared_ptr<const EndpointSet> endpoints;
+};
+
+}  // namespace sluice::upstream
