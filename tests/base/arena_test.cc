@@ -1,0 +1,75 @@
+// The stream arena and the fixed pool under it: bounded, aligned, given back whole.
+#include "base/arena.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+TEST(Pool, LendsItsCapacityAndNoMore) {
+    Pool<int> pool(3);
+    int* a = pool.take(1);
+    int* b = pool.take(2);
+    int* c = pool.take(3);
+    ASSERT_TRUE(a && b && c);
+    EXPECT_EQ(pool.take(4), nullptr);
+    EXPECT_EQ(*a + *b + *c, 6);
+    pool.give(b);
+    EXPECT_EQ(pool.take(5), b);
+    EXPECT_EQ(pool.in_use(), 3u);
+}
+
+TEST(Arena, TakesNoChunkUntilUsed) {
+    ArenaChunkPool chunks(2);
+    Arena arena(chunks);
+    EXPECT_EQ(chunks.in_use(), 0u);
+    EXPECT_EQ(arena.copy("abc"), "abc");
+    EXPECT_EQ(chunks.in_use(), 1u);
+    arena.reset();
+    EXPECT_EQ(chunks.in_use(), 0u);
+}
+
+TEST(Arena, EmptyCopyIsNotAFailure) {
+    ArenaChunkPool chunks(1);
+    Arena arena(chunks);
+    EXPECT_NE(arena.copy("").data(), nullptr);
+}
+
+TEST(Arena, StopsAtPoolAndLimit) {
+    ArenaChunkPool chunks(3);
+    Arena limited(chunks, 2 * sizeof(ArenaChunk));
+    const size_t most = Arena::max_allocation();
+    EXPECT_EQ(limited.allocate(most + 1, 1), nullptr);
+    EXPECT_NE(limited.allocate(most, 1), nullptr);
+    EXPECT_NE(limited.allocate(most, 1), nullptr);
+    EXPECT_EQ(limited.allocate(1, 1), nullptr) << "the stream's own limit";
+    Arena other(chunks);
+    EXPECT_NE(other.allocate(most, 1), nullptr);
+    EXPECT_EQ(other.allocate(1, 1), nullptr) << "the pool is used up";
+}
+
+TEST(Arena, AlignsAndKeepsEarlierBytes) {
+    ArenaChunkPool chunks(8);
+    Arena arena(chunks);
+    std::vector<std::string_view> copies;
+    for (int i = 0; i < 500; i++) {
+        copies.push_back(arena.copy(std::to_string(i)));
+        const auto* number = arena.make<uint64_t>(static_cast<uint64_t>(i));
+        ASSERT_NE(number, nullptr);
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(number) % alignof(uint64_t), 0u);
+    }
+    for (int i = 0; i < 500; i++) EXPECT_EQ(copies[static_cast<size_t>(i)], std::to_string(i));
+}
+
+TEST(Arena, Concatenates) {
+    ArenaChunkPool chunks(1);
+    Arena arena(chunks);
+    const std::string_view parts[] = {"/new", "", "/rest?q"};
+    EXPECT_EQ(arena.concat(parts), "/new/rest?q");
+}
+
+}  // namespace
+}  // namespace sluice
