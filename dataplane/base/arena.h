@@ -18,10 +18,22 @@ namespace sluice {
 
 struct ArenaChunk {
     ArenaChunk* next = nullptr;
-    std::byte bytes[limits::kArenaChunkBytes - sizeof(void*)];
+    alignas(std::max_align_t) std::byte bytes[limits::kArenaChunkBytes - alignof(std::max_align_t)];
     ArenaChunk() {}  // NOLINT: bytes stay uninitialised
 };
-using ArenaChunkPool = Pool<ArenaChunk>;
+/// What does not fit into a chunk, such as a 20 KiB cookie that must lie in one piece. Few streams ever need one.
+struct LargeArenaChunk {
+    LargeArenaChunk* next = nullptr;
+    alignas(std::max_align_t) std::byte bytes[limits::kArenaLargeChunkBytes - alignof(std::max_align_t)];
+    LargeArenaChunk() {}  // NOLINT: bytes stay uninitialised
+};
+
+class ArenaChunkPool : public Pool<ArenaChunk> {
+ public:
+    explicit ArenaChunkPool(uint32_t capacity) : ArenaChunkPool(capacity, capacity / limits::kArenaChunksPerLarge + 1) {}
+    ArenaChunkPool(uint32_t capacity, uint32_t large_capacity) : Pool(capacity), large(large_capacity) {}
+    Pool<LargeArenaChunk> large;
+};
 
 class Arena {
  public:
@@ -31,11 +43,12 @@ class Arena {
     Arena& operator=(const Arena&) = delete;
     ~Arena() { reset(); }
 
-    /// nullptr if the pool is empty, the limit is reached, or `size` exceeds a chunk (max_allocation()).
+    /// nullptr if the pool is empty, the limit is reached, or `size` exceeds max_allocation().
     [[nodiscard]] void* allocate(size_t size, size_t alignment = alignof(std::max_align_t)) {
+        if (size > sizeof(ArenaChunk::bytes)) return allocate_large(size);
         size_t at = (used_ + alignment - 1) & ~(alignment - 1);
         if (!head_ || at + size > sizeof(ArenaChunk::bytes)) {
-            if (size > sizeof(ArenaChunk::bytes) || total_ + sizeof(ArenaChunk) > limit_) return nullptr;
+            if (total_ + sizeof(ArenaChunk) > limit_) return nullptr;
             ArenaChunk* chunk = chunks_->take();
             if (!chunk) return nullptr;
             chunk->next = head_;
@@ -83,15 +96,32 @@ class Arena {
             chunks_->give(head_);
             head_ = next;
         }
+        while (large_) {
+            LargeArenaChunk* next = large_->next;
+            chunks_->large.give(large_);
+            large_ = next;
+        }
         used_ = total_ = 0;
     }
-    static constexpr size_t max_allocation() { return sizeof(ArenaChunk::bytes); }
+    static constexpr size_t max_allocation() { return sizeof(LargeArenaChunk::bytes); }
     uint32_t bytes() const { return total_; }
     ArenaChunkPool& chunks() const { return *chunks_; }
 
  private:
+    /// One large chunk for this allocation alone: its end is of no use to later ones.
+    void* allocate_large(size_t size) {
+        if (size > sizeof(LargeArenaChunk::bytes) || total_ + sizeof(LargeArenaChunk) > limit_) return nullptr;
+        LargeArenaChunk* chunk = chunks_->large.take();
+        if (!chunk) return nullptr;
+        chunk->next = large_;
+        large_ = chunk;
+        total_ += static_cast<uint32_t>(sizeof(LargeArenaChunk));
+        return chunk->bytes;
+    }
+
     ArenaChunkPool* chunks_;
     ArenaChunk* head_ = nullptr;
+    LargeArenaChunk* large_ = nullptr;
     uint32_t used_ = 0;
     uint32_t total_ = 0;
     uint32_t limit_;

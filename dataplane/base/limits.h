@@ -24,6 +24,8 @@ inline constexpr uint32_t kPipelinedMax = 64;              // requests read ahea
 
 // Arena chunks that hold headers.
 inline constexpr uint32_t kArenaChunkBytes = 4096;
+inline constexpr uint32_t kArenaLargeChunkBytes = 64 * 1024;  // a whole head of kRequestHeaderBytes in one piece
+inline constexpr uint32_t kArenaChunksPerLarge = 64;          // large chunks are a 64th of the small ones in number
 
 // Proxy.
 inline constexpr uint32_t kStreamBufferBytes = 256 * 1024; // body bytes held per direction before the sender's window closes

@@ -41,14 +41,29 @@ TEST(Arena, EmptyCopyIsNotAFailure) {
 TEST(Arena, StopsAtPoolAndLimit) {
     ArenaChunkPool chunks(3);
     Arena limited(chunks, 2 * sizeof(ArenaChunk));
-    const size_t most = Arena::max_allocation();
-    EXPECT_EQ(limited.allocate(most + 1, 1), nullptr);
+    const size_t most = sizeof(ArenaChunk::bytes);
+    EXPECT_EQ(limited.allocate(most + 1, 1), nullptr) << "a large chunk is above the stream's own limit";
     EXPECT_NE(limited.allocate(most, 1), nullptr);
     EXPECT_NE(limited.allocate(most, 1), nullptr);
     EXPECT_EQ(limited.allocate(1, 1), nullptr) << "the stream's own limit";
     Arena other(chunks);
     EXPECT_NE(other.allocate(most, 1), nullptr);
     EXPECT_EQ(other.allocate(1, 1), nullptr) << "the pool is used up";
+}
+
+TEST(Arena, TakesALargeChunkForOneLongPiece) {
+    ArenaChunkPool chunks(2, 1);
+    Arena arena(chunks);
+    const std::string text(20'000, 'c');
+    EXPECT_EQ(arena.copy(text), text);
+    EXPECT_EQ(chunks.in_use(), 0u);
+    EXPECT_EQ(chunks.large.in_use(), 1u);
+    EXPECT_EQ(arena.copy(text).data(), nullptr) << "there is one only";
+    EXPECT_EQ(arena.copy("short"), "short") << "short pieces still fit";
+    EXPECT_EQ(arena.allocate(Arena::max_allocation() + 1), nullptr);
+    arena.reset();
+    EXPECT_EQ(chunks.large.in_use(), 0u);
+    EXPECT_NE(arena.allocate(Arena::max_allocation()), nullptr);
 }
 
 TEST(Arena, AlignsAndKeepsEarlierBytes) {
