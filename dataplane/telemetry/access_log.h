@@ -45,6 +45,7 @@ struct AccessLogEntry {
     uint32_t attempts = 0;
     uint16_t core = 0;
     std::string_view listener;
+    std::string_view details;   // Envoy's response code details: "via_upstream", "route_not_found", ...
 };
 
 }  // namespace sluice::telemetry

@@ -1,0 +1,120 @@
+// The ring's records: a fixed part with the numbers and the texts' lengths, then the texts. A record never wraps: where it
+// does not fit before the block's end, a gap record fills the rest. Positions grow for ever; the mask makes them offsets.
+#include "telemetry/access_log_ring.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace sluice::telemetry {
+
+namespace {
+using Text = std::string_view AccessLogEntry::*;
+constexpr Text kTextFields[AccessLogRing::kTexts] = {
+    &AccessLogEntry::method,        &AccessLogEntry::path,       &AccessLogEntry::original_path, &AccessLogEntry::authority,
+    &AccessLogEntry::user_agent,    &AccessLogEntry::forwarded_for, &AccessLogEntry::request_id, &AccessLogEntry::route_name,
+    &AccessLogEntry::cluster,       &AccessLogEntry::reason,     &AccessLogEntry::listener,      &AccessLogEntry::details,
+};
+}  // namespace
+
+struct AccessLogRing::Record {
+    uint32_t bytes;            // of the whole record, a multiple of 8
+    uint16_t core;
+    uint16_t status;           // kGap: no entry, skip
+    uint64_t start_unix_us, duration_us, upstream_response_us, bytes_received, bytes_sent;
+    uint32_t flags, attempts;
+    SocketAddress downstream_remote, downstream_local, upstream_remote, upstream_local;
+    http::Version version;
+    uint16_t lengths[kTexts];
+    static constexpr uint16_t kGap = UINT16_MAX;
+};
+
+AccessLogRing::AccessLogRing(uint32_t bytes) {
+    static_assert(sizeof(Record) + 8 <= 512 && kFieldBytesMax <= UINT16_MAX);
+    const uint32_t size = std::bit_ceil(std::max(bytes, 4 * kRecordBytesMax));
+    bytes_ = std::make_unique<std::byte[]>(size);   // zeroed: pages are there before the first request
+    mask_ = size - 1;
+}
+
+bool AccessLogRing::push(const AccessLogEntry& entry) {
+    uint16_t lengths[kTexts];
+    uint32_t size = sizeof(Record);
+    bool cut = false;
+    for (uint32_t i = 0; i < kTexts; i++) {
+        const size_t length = (entry.*kTextFields[i]).size();
+        lengths[i] = static_cast<uint16_t>(std::min<size_t>(length, kFieldBytesMax));
+        cut |= length > kFieldBytesMax;
+        size += lengths[i];
+    }
+    size = (size + 7) & ~7u;
+
+    const uint64_t head = head_.load(std::memory_order_relaxed);
+    const uint32_t offset = static_cast<uint32_t>(head) & mask_;
+    const uint32_t to_end = mask_ + 1 - offset;
+    const uint32_t gap = size > to_end ? to_end : 0;
+    if (head + gap + size - known_tail_ > uint64_t{mask_} + 1) {
+        known_tail_ = tail_.load(std::memory_order_acquire);
+        if (head + gap + size - known_tail_ > uint64_t{mask_} + 1) {
+            dropped_.add();
+            return false;
+        }
+    }
+    if (gap) {   // only the first eight bytes of a gap are written: they always fit
+        auto* skip = reinterpret_cast<Record*>(bytes_.get() + offset);
+        skip->bytes = gap;
+        skip->status = Record::kGap;
+    }
+    auto* record = reinterpret_cast<Record*>(bytes_.get() + (gap ? 0 : offset));
+    record->bytes = size;
+    record->core = entry.core;
+    record->status = entry.status;
+    record->start_unix_us = entry.start_unix_us;
+    record->duration_us = entry.duration_us;
+    record->upstream_response_us = entry.upstream_response_us;
+    record->bytes_received = entry.bytes_received;
+    record->bytes_sent = entry.bytes_sent;
+    record->flags = entry.flags;
+    record->attempts = entry.attempts;
+    record->downstream_remote = entry.downstream_remote;
+    record->downstream_local = entry.downstream_local;
+    record->upstream_remote = entry.upstream_remote;
+    record->upstream_local = entry.upstream_local;
+    record->version = entry.version;
+    auto* text = reinterpret_cast<char*>(record + 1);
+    for (uint32_t i = 0; i < kTexts; i++) {
+        record->lengths[i] = lengths[i];
+        if (lengths[i]) std::memcpy(text, (entry.*kTextFields[i]).data(), lengths[i]);
+        text += lengths[i];
+    }
+    head_.store(head + gap + size, std::memory_order_release);
+    pushed_.add();
+    if (cut) truncated_.add();
+    return true;
+}
+
+bool AccessLogRing::read(uint64_t& at, AccessLogEntry& entry) const {
+    const auto* record = reinterpret_cast<const Record*>(bytes_.get() + (static_cast<uint32_t>(at) & mask_));
+    at += record->bytes;
+    if (record->status == Record::kGap) return false;
+    entry.core = record->core;
+    entry.status = record->status;
+    entry.start_unix_us = record->start_unix_us;
+    entry.duration_us = record->duration_us;
+    entry.upstream_response_us = record->upstream_response_us;
+    entry.bytes_received = record->bytes_received;
+    entry.bytes_sent = record->bytes_sent;
+    entry.flags = record->flags;
+    entry.attempts = record->attempts;
+    entry.downstream_remote = record->downstream_remote;
+    entry.downstream_local = record->downstream_local;
+    entry.upstream_remote = record->upstream_remote;
+    entry.upstream_local = record->upstream_local;
+    entry.version = record->version;
+    const auto* text = reinterpret_cast<const char*>(record + 1);
+    for (uint32_t i = 0; i < kTexts; i++) {
+        entry.*kTextFields[i] = {text, record->lengths[i]};
+        text += record->lengths[i];
+    }
+    return true;
+}
+
+}  // namespace sluice::telemetry
