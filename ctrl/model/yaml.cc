@@ -1,0 +1,379 @@
+// The event handler that builds the located tree, and look-ups in it.
+// In: yaml-cpp events. Out: yaml::File, findings.
+// The builder's stack owns unfinished nodes; each moves into its parent when it ends.
+// YAML 1.2; yaml-cpp throws on malformed input, and so do our caps: both are caught in parse().
+#include "ctrl/model/yaml.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <sstream>
+#include <unordered_map>
+
+#include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+namespace sluice::yaml {
+namespace {
+
+Place place_of(const YAML::Mark& mark) { return {mark.line + 1, mark.column + 1}; }
+
+// Our own refusals while parsing; they end the file like a syntax error does.
+struct Refusal {
+    Place at;
+    std::string code;
+    std::string message;
+    std::string cure;
+};
+
+size_t count_nodes(const Node& node) {
+    size_t count = 1;
+    for (const Node& item : node.items) count += count_nodes(item);
+    for (const Entry& entry : node.entries) count += count_nodes(entry.value);
+    return count;
+}
+
+int depth_of(const Node& node) {
+    int deepest = 0;
+    for (const Node& item : node.items) deepest = std::max(deepest, depth_of(item));
+    for (const Entry& entry : node.entries) deepest = std::max(deepest, depth_of(entry.value));
+    return deepest + 1;
+}
+
+class Builder : public YAML::EventHandler {
+  public:
+    Builder(File& file, const Limits& limits, std::vector<Diagnostic>& out)
+        : file_(file), limits_(limits), out_(out) {}
+
+    void OnDocumentStart(const YAML::Mark&) override {
+        stack_.clear();
+        anchors_.clear();
+    }
+    void OnDocumentEnd() override {}
+
+    void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+        Node node;
+        // Nothing after `key:` has no place of its own: yaml-cpp names what follows.
+        const bool is_value = !stack_.empty() && stack_.back().key;
+        node.at = is_value ? stack_.back().key->at : place_of(mark);
+        finish(std::move(node), anchor);
+    }
+
+    void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+        const auto found = anchors_.find(anchor);
+        if (found == anchors_.end())
+            throw Refusal{place_of(mark), "SLC0119", "an alias inside its own anchor never ends", ""};
+        const size_t added = count_nodes(found->second);
+        alias_nodes_ += added;
+        nodes_ += added;
+        if (alias_nodes_ > limits_.alias_nodes_max)
+            throw Refusal{place_of(mark), "SLC0119",
+                          fmt::format("aliases expand to more than {} values", limits_.alias_nodes_max),
+                          "write the values out"};
+        check_caps(place_of(mark), depth_of(found->second));
+        attach(Node(found->second));
+    }
+
+    void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  const std::string& value) override {
+        Node node;
+        node.kind = Node::Kind::kScalar;
+        node.at = place_of(mark);
+        node.text = value;
+        node.quoted = tag == "!" || tag == "tag:yaml.org,2002:str";
+        if (!node.quoted) check_tag(mark, tag);
+        finish(std::move(node), anchor);
+    }
+
+    void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                         YAML::EmitterStyle::value) override {
+        start(Node::Kind::kSequence, mark, tag, anchor);
+    }
+    void OnSequenceEnd() override { end(); }
+
+    void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                    YAML::EmitterStyle::value) override {
+        start(Node::Kind::kMap, mark, tag, anchor);
+    }
+    void OnMapEnd() override { end(); }
+
+  private:
+    struct Frame {
+        Node node;
+        YAML::anchor_t anchor = 0;
+        std::optional<Entry> key;  // read, its value still to come
+        std::unordered_map<std::string, size_t> index;  // of big maps' keys
+    };
+
+    void check_tag(const YAML::Mark& mark, const std::string& tag) {
+        if (tag.empty() || tag == "?" || tag == "!" || tag.starts_with("tag:yaml.org,2002:")) {
+            if (tag != "tag:yaml.org,2002:binary") return;
+        }
+        throw Refusal{place_of(mark), "SLC0101", "the tag `" + tag + "` has no meaning here", "remove it"};
+    }
+
+    void check_caps(Place at, int deeper = 1) {
+        if (static_cast<int>(stack_.size()) + deeper > limits_.depth_max)
+            throw Refusal{at, "SLC0119", fmt::format("nested deeper than {} levels", limits_.depth_max), ""};
+        if (nodes_ > limits_.nodes_max)
+            throw Refusal{at, "SLC0119", fmt::format("more than {} values in one file", limits_.nodes_max),
+                          "split the file"};
+    }
+
+    void start(Node::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+        check_tag(mark, tag);
+        check_caps(place_of(mark));
+        Frame frame;
+        frame.node.kind = kind;
+        frame.node.at = place_of(mark);
+        frame.anchor = anchor;
+        stack_.push_back(std::move(frame));
+    }
+
+    void end() {
+        Frame frame = std::move(stack_.back());
+        stack_.pop_back();
+        finish(std::move(frame.node), frame.anchor);
+    }
+
+    void finish(Node node, YAML::anchor_t anchor) {
+        ++nodes_;
+        check_caps(node.at);
+        if (anchor != 0) anchors_[anchor] = node;
+        attach(std::move(node));
+    }
+
+    void attach(Node node) {
+        if (stack_.empty()) {
+            if (node.kind != Node::Kind::kNull) file_.documents.push_back(std::move(node));
+            return;
+        }
+        Frame& top = stack_.back();
+        if (top.node.kind == Node::Kind::kSequence) {
+            top.node.items.push_back(std::move(node));
+        } else if (!top.key) {
+            read_key(top, node);
+        } else {
+            Entry entry = std::move(*top.key);
+            top.key.reset();
+            entry.value = std::move(node);
+            if (keep(top, entry)) top.node.entries.push_back(std::move(entry));
+        }
+    }
+
+    static void read_key(Frame& top, const Node& node) {
+        if (node.kind != Node::Kind::kScalar)
+            throw Refusal{node.at, "SLC0101", "a key must be text", ""};
+        top.key = Entry{node.text, node.at, {}};
+    }
+
+    // YAML 1.2 (3.2.1.3): keys are unique. Two values for one key would mean "the last wins" to one
+    // reader and "the first" to another.
+    bool keep(Frame& top, const Entry& entry) {
+        const Entry* first = find_key(top, entry.key);
+        if (!first) return true;
+        Diagnostic d = diagnostic(file_, entry.at, "SLC0121",
+                                  fmt::format("`{}` is given twice, first in line {}", entry.key,
+                                              first->at.line));
+        d.caret_width = static_cast<int>(entry.key.size());
+        d.cure = "remove one";
+        out_.push_back(std::move(d));
+        return false;
+    }
+
+    // Linear for the usual handful of keys; a big map gets an index so that it stays linear in all.
+    const Entry* find_key(Frame& top, const std::string& key) {
+        const std::vector<Entry>& entries = top.node.entries;
+        if (entries.size() < kIndexFrom) return top.node.entry(key);
+        for (size_t i = top.index.size(); i < entries.size(); ++i) top.index.emplace(entries[i].key, i);
+        const auto found = top.index.find(key);
+        return found == top.index.end() ? nullptr : &entries[found->second];
+    }
+
+    static constexpr size_t kIndexFrom = 32;
+
+    File& file_;
+    const Limits& limits_;
+    std::vector<Diagnostic>& out_;
+    std::vector<Frame> stack_;
+    std::unordered_map<YAML::anchor_t, Node> anchors_;
+    size_t nodes_ = 0;
+    size_t alias_nodes_ = 0;
+};
+
+// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. NUL ends no text we read.
+std::optional<size_t> first_bad_byte(std::string_view text) {
+    size_t i = 0;
+    while (i < text.size()) {
+        const auto lead = static_cast<unsigned char>(text[i]);
+        if (lead == 0) return i;
+        const size_t length = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3 : lead >> 3 == 30 ? 4 : 0;
+        if (length == 0 || i + length > text.size()) return i;
+        unsigned code = length == 1 ? lead : lead & (0x7fu >> length);
+        for (size_t k = 1; k < length; ++k) {
+            const auto next = static_cast<unsigned char>(text[i + k]);
+            if ((next & 0xc0) != 0x80) return i;
+            code = code << 6 | (next & 0x3fu);
+        }
+        constexpr unsigned kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
+        if (code < kSmallest[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return i;
+        i += length;
+    }
+    return std::nullopt;
+}
+
+Place place_at(const File& file, size_t offset) {
+    const auto next = std::upper_bound(file.line_starts.begin(), file.line_starts.end(), offset);
+    const auto line = next - file.line_starts.begin();
+    return {static_cast<int>(line), static_cast<int>(offset - *(next - 1)) + 1};
+}
+
+void append(const File& file, const Refusal& refusal, std::vector<Diagnostic>& out) {
+    Diagnostic d = diagnostic(file, refusal.at, refusal.code, refusal.message);
+    d.cure = refusal.cure;
+    out.push_back(std::move(d));
+}
+
+// yaml-cpp's messages, for people who see YAML as indentation.
+std::string cure_of(const std::string& message, const std::string& line) {
+    if (line.find('\t') != std::string::npos) return "YAML indents with spaces, not tabs";
+    if (message.find("end of map not found") != std::string::npos ||
+        message.find("illegal map value") != std::string::npos)
+        return "check the indentation and the colon of this line and the one above";
+    return "";
+}
+
+}  // namespace
+
+const Entry* Node::entry(std::string_view key) const {
+    for (const Entry& entry : entries)
+        if (entry.key == key) return &entry;
+    return nullptr;
+}
+
+const Node* Node::find(std::string_view key) const {
+    const Entry* found = entry(key);
+    return found ? &found->value : nullptr;
+}
+
+std::string File::line(int number) const {
+    if (number < 1 || static_cast<size_t>(number) > line_starts.size()) return "";
+    const size_t start = line_starts[static_cast<size_t>(number) - 1];
+    std::string_view rest = std::string_view(text).substr(start);
+    rest = rest.substr(0, rest.find('\n'));
+    if (rest.ends_with('\r')) rest.remove_suffix(1);
+    return std::string(rest);
+}
+
+std::shared_ptr<const File> parse(std::string name, std::string text, std::vector<Diagnostic>& out,
+                                  const Limits& limits) {
+    auto file = std::make_shared<File>();
+    file->name = std::move(name);
+    if (text.size() > limits.bytes_max) {
+        append(*file, {{}, "SLC0119", fmt::format("larger than {} MiB", limits.bytes_max >> 20), "split the file"},
+               out);
+        return file;
+    }
+    file->text = std::move(text);
+    file->line_starts.push_back(0);
+    for (size_t i = 0; i < file->text.size(); ++i)
+        if (file->text[i] == '\n') file->line_starts.push_back(i + 1);
+
+    if (const auto bad = first_bad_byte(file->text)) {
+        append(*file, {place_at(*file, *bad), "SLC0101", "a byte that is not UTF-8 text", "save the file as UTF-8"},
+               out);
+        out.back().source_line.clear();  // would put that byte on the terminal
+        return file;
+    }
+    Builder builder(*file, limits, out);
+    try {
+        std::istringstream stream(file->text);
+        YAML::Parser parser(stream);
+        while (parser.HandleNextDocument(builder)) {
+        }
+    } catch (const Refusal& refusal) {
+        append(*file, refusal, out);
+    } catch (const YAML::Exception& e) {
+        const Place at = place_of(e.mark);
+        append(*file, {at, "SLC0101", "not YAML: " + e.msg, cure_of(e.msg, file->line(at.line))}, out);
+    }
+    return file;
+}
+
+Diagnostic diagnostic(const File& file, Place at, std::string code, std::string message) {
+    Diagnostic d;
+    d.file = file.name;
+    d.line = at.line;
+    d.column = at.column;
+    d.code = std::move(code);
+    d.message = std::move(message);
+    d.source_line = file.line(at.line);
+    return d;
+}
+
+namespace {
+
+struct Element {
+    std::string key;               // of a map, or
+    std::optional<size_t> index;  // of a sequence
+};
+
+// Takes the next element off a path: `name`, `.name`, `[3]`, `["a.b"]`.
+std::optional<Element> next_element(std::string_view& path) {
+    if (path.empty()) return std::nullopt;
+    if (path.starts_with("[\"")) {
+        const size_t end = path.find("\"]", 2);
+        if (end == std::string_view::npos) return std::nullopt;
+        Element element{std::string(path.substr(2, end - 2)), {}};
+        path.remove_prefix(end + 2);
+        return element;
+    }
+    if (path.starts_with('[')) {
+        size_t index = 0;
+        const size_t end = path.find(']');
+        if (end == std::string_view::npos) return std::nullopt;
+        if (std::from_chars(path.data() + 1, path.data() + end, index).ec != std::errc()) return std::nullopt;
+        path.remove_prefix(end + 1);
+        return Element{"", index};
+    }
+    if (path.starts_with('.')) path.remove_prefix(1);
+    const size_t end = std::min(path.find_first_of(".["), path.size());
+    Element element{std::string(path.substr(0, end)), {}};
+    path.remove_prefix(end);
+    return element;
+}
+
+}  // namespace
+
+int width_of(const Node& node) {
+    if (node.kind != Node::Kind::kScalar) return 1;
+    return std::max(static_cast<int>(node.text.size()) + (node.quoted ? 2 : 0), 1);
+}
+
+Located locate(const Node& root, std::string_view path) {
+    Located found{root.at, 1, &root};
+    const Node* node = &root;
+    while (const auto element = next_element(path)) {
+        if (element->index) {
+            if (*element->index >= node->items.size()) return {found.at, found.width, nullptr};
+            node = &node->items[*element->index];
+            const bool scalar = node->kind == Node::Kind::kScalar;
+            found = {node->at, scalar ? width_of(*node) : 1, node};
+        } else {
+            const Entry* entry = node->entry(element->key);
+            if (!entry) return {found.at, found.width, nullptr};
+            node = &entry->value;
+            found = {entry->at, static_cast<int>(entry->key.size()), node};
+        }
+    }
+    return found;
+}
+
+std::string path_key(std::string_view key) {
+    if (key.find_first_of(".[]\" ") == std::string_view::npos) return "." + std::string(key);
+    return "[\"" + std::string(key) + "\"]";
+}
+
+}  // namespace sluice::yaml
