@@ -45,6 +45,8 @@ class Pool {
     uint32_t index_of(const T* object) const {
         return static_cast<uint32_t>(reinterpret_cast<const Slot*>(object) - slots_);
     }
+    /// The lent object in slot `index`.
+    T* at(uint32_t index) const { return reinterpret_cast<T*>(&slots_[index]); }
 
  private:
     union Slot {

@@ -10,7 +10,7 @@ void SliceQueue::consume(uint64_t n) {
         Slice& first = head_->slice;
         if (n < first.size()) {
             first.remove_prefix(static_cast<uint32_t>(n));
-            bytes_ -= n;
+            bytes_ -= static_cast<uint32_t>(n);
             return;
         }
         n -= first.size();
