@@ -121,7 +121,7 @@ def run_gtest(directory, binary, only):
     if os.path.exists(result):
         os.unlink(result)
     command = [os.path.join(ROOT, directory, binary), f"--gtest_output=json:{result}", "--gtest_brief=1"]
-    if only:
+    if only and only not in label:
         command.append(f"--gtest_filter=*{only}*")
     env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0", TSAN_OPTIONS="halt_on_error=1",
                UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
