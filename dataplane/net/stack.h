@@ -17,10 +17,9 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "net/datagram.h"
+#include "net/ethernet.h"
 
 namespace sluice::net {
-
-using MacAddress = std::array<uint8_t, 6>;
 
 struct PortConfig {
     std::string name;
@@ -28,7 +27,7 @@ struct PortConfig {
     std::vector<IpPrefix> addresses;  // address with the on-link prefix length
     struct Route {
         IpPrefix to;
-        IpAddress via;
+        IpAddress via;        // unspecified: on link
     };
     std::vector<Route> routes;
     uint16_t mtu = 1500;
@@ -41,8 +40,19 @@ struct StackConfig {
     std::vector<PortConfig> ports;
     uint64_t seed = 0;               // IP ids, rate-limit jitter
     uint32_t neighbors_max = 4096;
-    uint32_t pending_packets_max = 64;   // frames waiting for a neighbour, all of them together
+    uint32_t pending_packets_max = 256;  // frames waiting for a neighbour, all of them together; half of it for one
     uint32_t icmp_errors_per_s = 1000;
+    uint32_t transmit_queue_frames = 1024;  // per port, a power of two: what one turn may produce
+    bool announce = true;                // gratuitous ARP and unsolicited NA at the first handle_timeout
+    bool share_neighbors = false;        // several cores serve the ports: hand on what is heard (poll_neighbor_update)
+};
+
+/// What one core heard about a neighbour, for the other cores (an answer may arrive on any queue).
+struct NeighborUpdate {
+    IpAddress ip;
+    MacAddress mac{};
+    uint8_t port = 0;
+    bool solicited = false, override_mac = false;
 };
 
 struct Counters {  // per core, plain; the telemetry thread reads them relaxed
@@ -50,13 +60,15 @@ struct Counters {  // per core, plain; the telemetry thread reads them relaxed
     uint64_t rx_bad_link, rx_bad_ip, rx_bad_checksum, rx_not_ours, rx_no_protocol, rx_fragment_dropped, rx_martian;
     uint64_t icmp_rx, icmp_tx, icmp_rate_limited, arp_rx, arp_tx, nd_rx, nd_tx;
     uint64_t no_route, neighbor_unresolved, neighbor_full, pending_dropped, tx_no_mbuf, bytes_linearized;
+    uint64_t tx_queue_full, tx_too_big, rx_source_routed, neighbor_conflict;
 };
 
 /// What became of a received frame.
 enum class Verdict : uint8_t {
     kTransport,    // `out` is filled; the caller owns out.mbuf
     kConsumed,     // the stack kept or freed it (ARP, ICMP, dropped and counted)
-    kException,    // not ours to answer (other protocol, no listener decides later): the caller owns the mbuf
+    kException,    // not ours to answer (other protocol or destination): the caller owns the mbuf; `out` is filled and
+                   // out.protocol non-zero if it was an IP packet to us (send_port_unreachable may answer it)
 };
 
 class Stack {
@@ -69,7 +81,7 @@ class Stack {
     Verdict handle_frame(rte_mbuf* frame, uint8_t port, Instant now, DatagramIn& out);
     /// Drops are answered where the RFCs say so: the transport found no listener. `datagram` stays the caller's.
     void send_port_unreachable(const DatagramIn& datagram, Instant now);
-    /// Next validated ICMP error about one of our segments, if any.
+    /// Next validated ICMP error about one of our segments, or our own finding that a next hop does not answer.
     bool poll_icmp_error(IcmpError& out);
 
     /// Route, source address and MTU towards `destination` (source unspecified = choose one); empty if there is no route.
@@ -86,6 +98,10 @@ class Stack {
     uint16_t poll_transmit(uint8_t port, rte_mbuf** frames, uint16_t max);
     /// Frames that `port` can still take before poll_transmit must be called.
     uint16_t transmit_room(uint8_t port) const;
+
+    /// Between cores (share_neighbors): what was heard here, and what another core heard.
+    bool poll_neighbor_update(NeighborUpdate& out);
+    void handle_neighbor_update(const NeighborUpdate& update, Instant now);
 
     void handle_timeout(Instant now);
     Instant poll_timeout() const;

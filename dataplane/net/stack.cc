@@ -1,0 +1,171 @@
+// The public face of the room: construction, demultiplexing by ethertype, look-ups, time.
+// In and out: see stack.h. Owns the tables and what is queued; frees it at the end.
+// RFC 894, 2464, 4291 2.8 (a host's own addresses).
+#include "net/stack.h"
+
+#include <bit>
+#include <cstring>
+
+#include "net/impl.h"
+
+namespace sluice::net {
+
+namespace {
+/// EUI-64 interface identifier (RFC 4291 appendix A).
+IpAddress link_local_address(const MacAddress& mac) {
+    IpAddress a{};
+    a.bytes = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, static_cast<uint8_t>(mac[0] ^ 2), mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
+    return a;
+}
+
+std::vector<PortConfig> complete(std::vector<PortConfig> ports) {
+    for (PortConfig& p : ports) {
+        bool v6 = false, has_link_local = false;
+        for (const IpPrefix& a : p.addresses) {
+            v6 |= !a.address.is_v4();
+            has_link_local |= !a.address.is_v4() && is_link_local(a.address);
+        }
+        if (p.link_layer && v6 && !has_link_local) p.addresses.push_back({link_local_address(p.mac), 64});
+    }
+    return ports;
+}
+}  // namespace
+
+PortState::PortState(const PortConfig& c, uint32_t queue_frames) : config(c), transmit(std::bit_ceil(queue_frames)) {
+    if (!c.link_layer) return;
+    std::memcpy(link_header.data() + 6, c.mac.data(), 6);
+    link_header_bytes = kEthernetHeaderBytes;
+    if (c.vlan != 0) {
+        store_be16(link_header.data() + 12, kEtherTypeVlan);
+        store_be16(link_header.data() + 14, c.vlan & kVlanIdMask);
+        link_header_bytes += kVlanTagBytes;
+    }
+}
+
+Stack::Impl::Impl(const StackConfig& c, rte_mempool* mbufs)
+    : config(c),
+      pool(mbufs),
+      port_configs(complete(c.ports)),
+      routes(port_configs),
+      neighbors(c.neighbors_max, c.seed),
+      path_mtu(c.seed * 0x9e3779b97f4a7c15 + 1),
+      random(c.seed ^ 0x736c75696365),
+      error_bucket(c.icmp_errors_per_s),
+      pending(std::max<uint32_t>(c.pending_packets_max, 2)),
+      errors(64),
+      updates(c.share_neighbors ? 256 : 1),
+      announced(!c.announce) {
+    for (const PortConfig& p : port_configs) ports.emplace_back(p, c.transmit_queue_frames);
+}
+
+Stack::Impl::~Impl() {
+    for (PendingPacket& p : pending) rte_pktmbuf_free(p.mbuf);
+    rte_mbuf* frame;
+    for (PortState& p : ports)
+        while (p.transmit.pop(frame)) rte_pktmbuf_free(frame);
+}
+
+Stack::Stack(const StackConfig& config, rte_mempool* pool) : impl_(std::make_unique<Impl>(config, pool)) {}
+Stack::~Stack() = default;
+
+Verdict Stack::handle_frame(rte_mbuf* frame, uint8_t port, Instant now, DatagramIn& out) {
+    Impl& s = *impl_;
+    s.now_hint = now;
+    s.counters.rx_frames++;
+    s.counters.rx_bytes += frame->pkt_len;
+    out.protocol = 0;
+    out.mbuf = frame;
+    out.port = port;
+    const PortConfig& config = s.ports[port].config;
+    LinkHeader link;
+    if (config.link_layer) {
+        switch (parse_link_header(frame, config.mac, config.vlan, link)) {
+            case LinkVerdict::kOurs: break;
+            case LinkVerdict::kBad: return s.drop(frame, s.counters.rx_bad_link);
+            case LinkVerdict::kOtherHost: return s.drop(frame, s.counters.rx_not_ours);
+            case LinkVerdict::kOtherVlan: s.counters.rx_not_ours++; return Verdict::kException;
+        }
+    } else {
+        if (frame->data_len == 0) return s.drop(frame, s.counters.rx_bad_link);
+        link.ether_type = *rte_pktmbuf_mtod(frame, const uint8_t*) >> 4 == 6 ? kEtherTypeIpv6 : kEtherTypeIpv4;
+    }
+    switch (link.ether_type) {
+        case kEtherTypeIpv4: return s.handle_ipv4(frame, link, port, now, out);
+        case kEtherTypeIpv6: return s.handle_ipv6(frame, link, port, now, out);
+        case kEtherTypeArp: s.handle_arp(frame, link, port, now); return Verdict::kConsumed;
+        default: s.counters.rx_no_protocol++; return Verdict::kException;
+    }
+}
+
+void Stack::send_port_unreachable(const DatagramIn& d, Instant now) {
+    if (d.protocol == 0) return;
+    const bool port = d.protocol == kProtocolUdp || d.protocol == kProtocolTcp;
+    if (d.destination.is_v4()) impl_->send_error(d, kIcmpUnreachable, port ? 3 : 2, 0, now);
+    else if (port) impl_->send_error(d, kIcmp6Unreachable, 4, 0, now);
+    // RFC 8200 4: the pointer names the next-header field; without extension headers that is byte 6.
+    else if (d.mbuf->l3_len == sizeof(Ipv6Header)) impl_->send_error(d, kIcmp6ParameterProblem, 1, 6, now);
+}
+
+bool Stack::poll_icmp_error(IcmpError& out) { return impl_->errors.pop(out); }
+
+std::optional<RouteInfo> Stack::route(const IpAddress& destination, const IpAddress& source) const {
+    const RouteEntry* r = impl_->routes.find(destination, source);
+    if (!r) return std::nullopt;
+    RouteInfo info;
+    info.source = source;
+    if (source.is_unspecified()) {
+        const LocalAddress* chosen = impl_->routes.choose_source(*r, destination);
+        if (!chosen) return std::nullopt;
+        info.source = chosen->ip;
+    }
+    const PortConfig& port = impl_->ports[r->port].config;
+    const uint16_t learnt = impl_->path_mtu.find(destination, impl_->now_hint);
+    info.mtu = learnt != 0 && learnt < port.mtu ? learnt : port.mtu;
+    info.port = r->port;
+    info.tso = port.tso;
+    info.tx_checksum = port.tx_tcp_checksum;
+    info.multi_segment = port.multi_segment;
+    return info;
+}
+
+bool Stack::is_local(const IpAddress& address) const { return impl_->routes.local(address) != nullptr; }
+
+void Stack::update_path_mtu(const IpAddress& destination, uint16_t mtu, Instant now) {
+    impl_->path_mtu.learn(destination, std::max(mtu, destination.is_v4() ? kIpv4MinMtu : kIpv6MinMtu), now);
+}
+
+bool Stack::send(DatagramOut& out, Instant now) { return impl_->output(out, now, kDefaultHopLimit, true); }
+
+uint16_t Stack::poll_transmit(uint8_t port, rte_mbuf** frames, uint16_t max) {
+    uint16_t n = 0;
+    while (n < max && impl_->ports[port].transmit.pop(frames[n])) n++;
+    return n;
+}
+
+uint16_t Stack::transmit_room(uint8_t port) const { return static_cast<uint16_t>(impl_->ports[port].transmit.room()); }
+
+bool Stack::poll_neighbor_update(NeighborUpdate& out) { return impl_->updates.pop(out); }
+
+void Stack::handle_neighbor_update(const NeighborUpdate& u, Instant now) {
+    if (Neighbor* n = impl_->neighbors.learn(u.port, u.ip, u.mac, u.solicited, u.override_mac, now))
+        impl_->flush_pending(*n, false);
+}
+
+void Stack::handle_timeout(Instant now) {
+    Impl& s = *impl_;
+    s.now_hint = now;
+    if (!s.announced) {
+        s.announced = true;
+        s.announce();
+    }
+    s.neighbors.handle_timeout(now, [&s](Neighbor& n, NeighborTable::Due due) {
+        if (due == NeighborTable::Due::kFailed) s.flush_pending(n, true);
+        else s.solicit(n);
+    });
+}
+
+Instant Stack::poll_timeout() const { return impl_->announced ? impl_->neighbors.poll_timeout() : Instant{0}; }
+const Counters& Stack::counters() const { return impl_->counters; }
+std::span<const PortConfig> Stack::ports() const { return impl_->port_configs; }
+
+}  // namespace sluice::net

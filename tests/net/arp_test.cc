@@ -1,0 +1,221 @@
+// ARP: exact frames out for exact frames in; what is not learnt; announcements; retries, failure and its memory.
+#include "tests/net/wire.h"
+
+namespace sluice::net::test {
+namespace {
+
+using ArpTest = StackTest;
+
+TEST_F(ArpTest, AnswersARequestForItsAddress) {
+    make();
+    EXPECT_EQ(in(ethernet(kBroadcast, kPeerMac, 0x0806, arp(1, kPeerMac, "192.0.2.7", {}, "192.0.2.10"))), Verdict::kConsumed);
+    const auto frames = sent();
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(frames[0], hex("020000000002 020000000001 0806 0001 0800 06 04 0002"
+                             "020000000001 c000020a 020000000002 c0000207"));
+}
+
+TEST_F(ArpTest, IsSilentAboutOtherAddresses) {
+    make();
+    in(ethernet(kBroadcast, kPeerMac, 0x0806, arp(1, kPeerMac, "192.0.2.7", {}, "192.0.2.11")));
+    in(ethernet(kBroadcast, kPeerMac, 0x0806, arp(1, kPeerMac, "192.0.2.7", {}, "10.0.0.10")));  // the other port's
+    EXPECT_TRUE(sent().empty());
+}
+
+TEST_F(ArpTest, AnswersAProbeWithoutLearning) {
+    make();
+    in(ethernet(kBroadcast, kPeerMac, 0x0806, arp(1, kPeerMac, "0.0.0.0", {}, "192.0.2.10")));
+    EXPECT_EQ(sent().size(), 1u);
+}
+
+TEST_F(ArpTest, MalformedIsDropped) {
+    make();
+    const Bytes good = arp(1, kPeerMac, "192.0.2.7", {}, "192.0.2.10");
+    for (size_t at : {0u, 2u, 4u, 5u}) {
+        Bytes bad = good;
+        bad[at] ^= 0x40;
+        in(ethernet(kBroadcast, kPeerMac, 0x0806, bad));
+    }
+    for (size_t n = 0; n < good.size(); n++) in(ethernet(kBroadcast, kPeerMac, 0x0806, Bytes(good.begin(), good.begin() + static_cast<long>(n))));
+    EXPECT_EQ(stack_->counters().rx_bad_link, 4 + good.size());
+    EXPECT_TRUE(sent().empty());
+}
+
+TEST_F(ArpTest, SendWaitsForTheGatewayAndGoesOutOnce) {
+    make();
+    EXPECT_TRUE(send("192.0.2.10", "198.51.100.1", tcp_with_pseudo("192.0.2.10", "198.51.100.1")));
+    auto frames = sent();
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(frames[0], hex("ffffffffffff 020000000001 0806 0001 0800 06 04 0001"
+                             "020000000001 c000020a 000000000000 c0000201"));
+    resolve("192.0.2.1");
+    frames = sent();
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(Bytes(frames[0].begin(), frames[0].begin() + 14), hex("020000000002 020000000001 0800"));
+    const Bytes packet(frames[0].begin() + 14, frames[0].end());
+    EXPECT_EQ(slow_checksum(Bytes(packet.begin(), packet.begin() + 20)), 0);
+    EXPECT_EQ(Bytes(packet.begin() + 20, packet.end()), tcp_syn("192.0.2.10", "198.51.100.1"));
+    EXPECT_EQ(get16(packet, 6), 0x4000);
+}
+
+TEST_F(ArpTest, HintSkipsTheLookUpAndDiesWithTheEntry) {
+    StackConfig c = two_ports();
+    c.neighbors_max = 1;
+    make(c);
+    uint32_t hint = 0;
+    send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"), &hint);
+    EXPECT_EQ(hint, 0u);
+    resolve("192.0.2.7");
+    sent();
+    send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"), &hint);
+    EXPECT_NE(hint, 0u);
+    EXPECT_EQ(sent().size(), 1u);
+    // Another neighbour takes the only entry once the first is out of use: the old hint must not reach its MAC.
+    now_ = now_ + seconds(120);
+    send("192.0.2.10", "192.0.2.8", tcp_syn("192.0.2.10", "192.0.2.8"));
+    resolve("192.0.2.8", {2, 0, 0, 0, 0, 8});
+    sent();
+    const uint32_t old = hint;
+    now_ = now_ + seconds(1);
+    send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"), &hint);
+    EXPECT_NE(hint, old);
+    EXPECT_EQ(stack_->counters().neighbor_full, 1u);  // .8 was used a second ago
+    EXPECT_TRUE(sent().empty());
+}
+
+TEST_F(ArpTest, ThreeRequestsThenFailureIsToldAndRemembered) {
+    make();
+    send("192.0.2.10", "192.0.2.99", tcp_syn("192.0.2.10", "192.0.2.99"));
+    EXPECT_EQ(sent().size(), 1u);
+    at(2'000'000);
+    EXPECT_EQ(sent().size(), 1u);
+    at(3'000'000);
+    EXPECT_EQ(sent().size(), 1u);
+    IcmpError error;
+    EXPECT_FALSE(stack_->poll_icmp_error(error));
+    at(4'000'000);
+    EXPECT_TRUE(sent().empty());
+    ASSERT_TRUE(stack_->poll_icmp_error(error));
+    EXPECT_EQ(error.kind, IcmpError::Kind::kHostUnreachable);
+    EXPECT_EQ(error.tuple.remote, (SocketAddress{ip("192.0.2.99"), 80}));
+    EXPECT_EQ(error.tuple.local, (SocketAddress{ip("192.0.2.10"), 40000}));
+    EXPECT_EQ(error.sequence, 0x01020304u);
+    EXPECT_FALSE(send("192.0.2.10", "192.0.2.99", tcp_syn("192.0.2.10", "192.0.2.99")));
+    EXPECT_TRUE(sent().empty());
+    EXPECT_EQ(stack_->counters().neighbor_unresolved, 2u);
+    at(7'100'000);  // forgotten: asked again
+    EXPECT_TRUE(send("192.0.2.10", "192.0.2.99", tcp_syn("192.0.2.10", "192.0.2.99")));
+    EXPECT_EQ(sent().size(), 1u);
+}
+
+TEST_F(ArpTest, PendingPacketsAreBounded) {
+    StackConfig c = two_ports();
+    c.pending_packets_max = 8;
+    make(c);
+    for (int i = 0; i < 100; i++) send("192.0.2.10", "192.0.2.50", tcp_syn("192.0.2.10", "192.0.2.50"));
+    EXPECT_EQ(stack_->counters().pending_dropped, 96u);
+    for (int i = 51; i < 60; i++) {
+        const std::string to = "192.0.2." + std::to_string(i);
+        send("192.0.2.10", to.c_str(), tcp_syn("192.0.2.10", to.c_str()));
+    }
+    sent();
+    resolve("192.0.2.59");
+    EXPECT_EQ(sent().size(), 1u);
+}
+
+TEST_F(ArpTest, AFloodOfRepliesMakesNoEntries) {
+    make();
+    for (uint32_t i = 0; i < 1'000'000; i++) {
+        const MacAddress mac{2, 1, static_cast<uint8_t>(i >> 16), static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i), 0};
+        static Bytes f = ethernet(kOurMac, kPeerMac, 0x0806, arp(2, mac, "192.0.2.77", kOurMac, "192.0.2.10"));
+        std::memcpy(&f[22], mac.data(), 6);
+        std::memcpy(&f[30], mac.data() + 2, 2);
+        rte_mbuf* m = rte_pktmbuf_alloc(sluice::test::test_mempool());
+        std::memcpy(rte_pktmbuf_append(m, static_cast<uint16_t>(f.size())), f.data(), f.size());
+        stack_->handle_frame(m, 0, now_, out_);
+    }
+    sent();  // among the claimed addresses was ours, defended at a limited rate
+    send("192.0.2.10", "192.0.2.77", tcp_syn("192.0.2.10", "192.0.2.77"));
+    const auto frames = sent();
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(get16(frames[0], 12), 0x0806) << "an entry was made from an unsolicited reply";
+}
+
+TEST_F(ArpTest, AFreshAnswerIsNotOverwritten) {
+    make();
+    send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"));
+    resolve("192.0.2.7");
+    sent();
+    const MacAddress thief{2, 6, 6, 6, 6, 6};
+    resolve("192.0.2.7", thief);
+    send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"));
+    auto frames = sent();
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(frames[0][5], 2);
+    // A second later it is a fail-over: the new MAC is taken.
+    now_ = now_ + seconds(2);
+    resolve("192.0.2.7", thief);
+    send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"));
+    frames = sent();
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(frames[0][5], 6);
+}
+
+TEST_F(ArpTest, AStaleEntryIsProbedWhileInUse) {
+    make();
+    send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"));
+    resolve("192.0.2.7");
+    sent();
+    now_ = now_ + seconds(31);
+    send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"));
+    auto frames = sent();
+    ASSERT_EQ(frames.size(), 2u);
+    EXPECT_EQ(Bytes(frames[0].begin(), frames[0].begin() + 14), hex("020000000002 020000000001 0806"));  // unicast probe
+    EXPECT_EQ(get16(frames[1], 12), 0x0800);  // the packet does not wait
+    for (int i = 0; i < 2; i++) at(now_.us + 1'000'000);
+    EXPECT_EQ(sent().size(), 2u);
+    at(now_.us + 1'000'000);  // no answer: asked of everyone
+    frames = sent();
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(frames[0][0], 0xff);
+}
+
+TEST_F(ArpTest, AnnouncesItsAddressesAtStart) {
+    StackConfig c = two_ports();
+    c.announce = true;
+    make(c);
+    EXPECT_LE(stack_->poll_timeout(), now_);
+    at(1'000'000);
+    const auto outside = sent(0), inside = sent(1);
+    ASSERT_EQ(outside.size(), 3u);  // IPv4, IPv6 and our own link-local
+    EXPECT_EQ(outside[0], hex("ffffffffffff 020000000001 0806 0001 0800 06 04 0001"
+                              "020000000001 c000020a 000000000000 c000020a"));
+    EXPECT_EQ(inside.size(), 1u);
+    EXPECT_EQ(stack_->poll_timeout(), Instant::never());
+}
+
+TEST_F(ArpTest, DefendsItsAddress) {
+    make();
+    in(ethernet(kBroadcast, kPeerMac, 0x0806, arp(1, kPeerMac, "192.0.2.10", {}, "192.0.2.10")));
+    const auto frames = sent();
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(frames[0][0], 0xff);
+    EXPECT_EQ(stack_->counters().neighbor_conflict, 1u);
+}
+
+TEST_F(ArpTest, VlanIsDemandedAndWritten) {
+    StackConfig c = two_ports();
+    c.ports[0].vlan = 120;
+    make(c);
+    const Bytes request = arp(1, kPeerMac, "192.0.2.7", {}, "192.0.2.10");
+    EXPECT_EQ(in(ethernet(kBroadcast, kPeerMac, 0x0806, request)), Verdict::kException);
+    EXPECT_EQ(in(ethernet(kBroadcast, kPeerMac, 0x8100, hex("0079 0806") + request)), Verdict::kException);
+    EXPECT_TRUE(sent().empty());
+    EXPECT_EQ(in(ethernet(kBroadcast, kPeerMac, 0x8100, hex("6078 0806") + request)), Verdict::kConsumed);
+    const auto frames = sent();
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(Bytes(frames[0].begin() + 12, frames[0].begin() + 18), hex("8100 0078 0806"));
+}
+
+}  // namespace
+}  // namespace sluice::net::test
