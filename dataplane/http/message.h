@@ -41,9 +41,17 @@ class HeaderList {
     std::span<const Header> items() const { return {items_, size_}; }
     uint32_t size() const { return size_; }
     Arena& arena() const { return *arena_; }
+    /// Room for `capacity` fields in all, so that many add() calls need no more memory.
+    [[nodiscard]] bool reserve(uint32_t capacity);
+    /// A field whose id is known already.
+    [[nodiscard]] bool add(const Header& header) { return push(header); }
+    /// Keeps the first `size` fields.
+    void truncate(uint32_t size) { size_ = size < size_ ? size : size_; }
 
  private:
     [[nodiscard]] bool push(Header header);
+    [[nodiscard]] bool set_matching(std::string_view name, HeaderId id, std::string_view value);
+    void remove_matching(std::string_view name, HeaderId id);
     Arena* arena_;
     Header* items_ = nullptr;
     uint32_t size_ = 0, capacity_ = 0;
@@ -82,6 +90,12 @@ struct Response {
 Method parse_method(std::string_view text);
 std::string_view to_string(Method method);
 std::string_view reason_phrase(uint16_t status);
+/// Next element of a comma-separated list (RFC 9110 5.6.1), trimmed; empty ones are skipped. False at the end.
+bool next_list_element(std::string_view& list, std::string_view& element);
+/// True if the list has this element, case-insensitively.
+bool list_has_token(std::string_view list, std::string_view token);
+/// Options that all Connection fields of one message may hold together; the HTTP/1 reader refuses more.
+inline constexpr uint32_t kConnectionOptionsMax = 32;
 /// Case-insensitive for ASCII.
 bool iequals(std::string_view a, std::string_view b);
 /// Removes Connection and the fields it names, Keep-Alive, Proxy-Connection, TE (except "trailers"), Transfer-Encoding, Upgrade
