@@ -1,0 +1,101 @@
+// Everything the management endpoint shows or does, as one struct that dataplane/main.cc fills before the server starts.
+// In: functions that are safe to call from any thread (they return copies or atomics). Out: nothing is kept beyond a request.
+// What the pointers name outlives the server. A function left empty means "this gateway has none": its section says so.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/ip_address.h"
+#include "ctrl/control/revisions.h"
+#include "net/stack.h"
+#include "snapshot/snapshot.h"
+#include "tcp/stack.h"
+#include "telemetry/access_log_writer.h"
+#include "telemetry/core_stats.h"
+
+namespace sluice::admin {
+
+/// The tables in force, shared with the Snapshot: names and ids behind the counters.
+struct Tables {
+    uint64_t revision = 0;
+    std::vector<std::shared_ptr<const snapshot::Listener>> listeners;
+    std::vector<std::shared_ptr<const route::RouteTable>> routes;
+    std::vector<std::shared_ptr<const upstream::Cluster>> clusters;   // by Cluster::id; holes are null
+};
+
+/// Hands Tables from the control thread, after each publish(), to whoever answers requests.
+class TablesHolder {
+ public:
+    /// Control thread: copies pointers to the parts, not the parts.
+    void set(const snapshot::Snapshot& snapshot) {
+        auto next = std::make_shared<Tables>();
+        next->revision = snapshot.revision;
+        next->listeners = snapshot.listeners;
+        next->routes = snapshot.routes;
+        next->clusters = snapshot.clusters;
+        std::lock_guard lock(mutex_);
+        tables_ = std::move(next);
+    }
+    /// Never null.
+    std::shared_ptr<const Tables> get() const {
+        std::lock_guard lock(mutex_);
+        return tables_;
+    }
+
+ private:
+    mutable std::mutex mutex_;
+    std::shared_ptr<const Tables> tables_ = std::make_shared<Tables>();
+};
+
+/// One worker core; all numbers but `connections` only grow, so that a reader makes rates of two samples.
+struct WorkerRuntime {
+    uint32_t core = 0;                       // CPU number
+    uint64_t cycles_per_s = 0;               // of the time stamp counter
+    uint64_t cycles_total = 0, cycles_busy = 0;   // since start; busy leaves empty turns out
+    uint64_t turns = 0, turns_empty = 0, sleeps = 0;
+    uint64_t requests = 0;
+    uint64_t connections = 0;                // TCP, open now
+    std::vector<std::pair<std::string, uint64_t>> stages;   // cycles by stage in the order of the path: {"rx", n}, {"tcp", n}, ...
+    uint64_t mbufs_free = 0, mbufs_total = 0;
+};
+
+struct PortState {
+    std::string name, device;                // outside, af_xdp:outside0
+    std::vector<std::string> addresses;      // 192.0.2.10/24
+    bool listen = false, link_up = true;
+    uint32_t queues = 1;
+    uint64_t speed_mbps = 0;                 // 0 = unknown
+    uint64_t rx_frames = 0, rx_bytes = 0, tx_frames = 0, tx_bytes = 0;
+    uint64_t rx_dropped = 0, tx_dropped = 0, rx_errors = 0;
+};
+
+struct Sources {
+    std::string node_id, node_namespace, version;
+    std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
+
+    std::function<control::State()> config;                     // Revisions::state
+    std::function<std::shared_ptr<const Tables>()> tables;      // TablesHolder::get
+    std::vector<const telemetry::CoreStats*> cores;
+    telemetry::AccessLogWriter* access_log = nullptr;           // null = no access log
+    std::function<std::vector<WorkerRuntime>()> workers;
+    std::function<std::vector<PortState>()> ports;
+    std::function<net::Counters()> net;                         // summed over cores
+    std::function<tcp::Counters()> tcp;                         // summed over cores
+    std::function<std::pair<uint32_t, uint32_t>()> waiting;     // snapshots and parts not yet retired
+
+    // Writes: from the unix socket only.
+    std::function<bool()> draining;
+    std::function<void(bool drain)> set_draining;               // true: drain and stay; false: undrain, if it can
+    std::function<std::string()> log_level;
+    std::function<bool(std::string_view level)> set_log_level;  // false: no such level
+};
+
+}  // namespace sluice::admin
