@@ -1,0 +1,36 @@
+// What runs on a worker core above TCP: the proxy, or a test's echo server. The worker calls it; it never blocks, allocates
+// or makes system calls. Made and destroyed on its worker's thread; owns its connections' handles until release().
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/time.h"
+#include "tcp/stack.h"
+
+namespace sluice::worker {
+
+class Worker;
+
+class Application {
+ public:
+    virtual ~Application() = default;
+    /// Start of each turn: notices a new snapshot.
+    virtual void turn(Instant now) = 0;
+    virtual void handle_event(const tcp::ConnectionEvent& event, Instant now) = 0;
+    virtual void handle_timeout(Instant now) = 0;
+    virtual Instant poll_timeout() const = 0;
+    /// True when nothing is in progress: the worker may stop at once when asked to.
+    virtual bool idle() const = 0;
+
+    /// End of each turn: nothing obtained from the snapshot's root in this turn is used any more.
+    virtual void quiescent() {}
+    /// Around a sleep: publishers do not wait for a sleeping core.
+    virtual void offline() {}
+    virtual void online() {}
+};
+
+/// Called on the worker's own thread, once.
+using ApplicationFactory = std::function<std::unique_ptr<Application>(Worker&)>;
+
+}  // namespace sluice::worker

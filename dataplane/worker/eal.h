@@ -1,0 +1,84 @@
+// Starts DPDK for the gateway and opens its ports: one logical port is one or more ethdevs and queues, spread over the cores.
+// In: cores, devices, memory. Out: pools per core, ports with what was detected, or one line that says what to do.
+// Owns the devices and pools until stop(). Control thread only; once per process.
+#pragma once
+
+#include <rte_mempool.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "net/ethernet.h"
+
+namespace sluice::worker {
+
+enum class Hugepages : uint8_t { kAuto, kRequire, kNever };
+
+struct PortSetup {
+    std::string name;            // the operator's, for messages
+    std::string device;          // af_xdp:IFACE | af_packet:IFACE | pci:ADDRESS | devargs:STRING
+    uint16_t mtu = 1500;
+};
+
+struct EalSetup {
+    std::vector<unsigned> cores;             // one worker each; CPU numbers
+    std::vector<PortSetup> ports;
+    Hugepages hugepages = Hugepages::kAuto;
+    uint32_t mbufs_per_core = 32768;         // raised to what the queues need
+    std::string file_prefix;                 // empty: sluice-<pid>
+    std::string log_file;                    // DPDK's own log; empty: kept for error messages only
+};
+
+/// One queue pair of one ethdev, served by one core.
+struct Queue {
+    uint16_t ethdev = 0;
+    uint16_t queue = 0;
+};
+
+struct PortInfo {
+    std::string name;
+    std::string driver;                      // net_af_xdp, net_af_packet, ...
+    std::string device;
+    net::MacAddress mac{};
+    uint16_t mtu = 1500;
+    bool rx_checksum = false, tx_ip_checksum = false, tx_tcp_checksum = false, tso = false;
+    bool multi_segment = false;              // takes chained and indirect mbufs
+    std::vector<std::vector<Queue>> queues;  // by core
+};
+
+/// ethdev's own counters, summed over a port's ethdevs. Any control thread.
+struct DeviceCounters {
+    uint64_t rx_frames, tx_frames, rx_bytes, tx_bytes, rx_missed, rx_errors, tx_errors, rx_no_mbuf;
+};
+
+class Eal {
+ public:
+    static Result<std::unique_ptr<Eal>> start(const EalSetup& setup);
+    ~Eal();
+    Eal(const Eal&) = delete;
+    Eal& operator=(const Eal&) = delete;
+
+    const std::vector<PortInfo>& ports() const { return ports_; }
+    rte_mempool* pool(uint32_t core) const { return pools_[core]; }
+    uint32_t cores() const { return static_cast<uint32_t>(pools_.size()); }
+    bool hugepages() const { return hugepages_; }
+    DeviceCounters device_counters(uint32_t port) const;
+    /// What DPDK said, last lines, for error messages.
+    static std::string log_tail(size_t lines);
+
+ private:
+    Eal() = default;
+    Result<void> init(const EalSetup& setup);
+    Result<void> open_port(const PortSetup& setup, const std::vector<std::string>& ethdev_names);
+    Result<void> configure(uint16_t ethdev, PortInfo& info, uint16_t queues, uint32_t first_core);
+
+    std::vector<PortInfo> ports_;
+    std::vector<rte_mempool*> pools_;
+    std::vector<uint16_t> started_;
+    bool hugepages_ = false;
+};
+
+}  // namespace sluice::worker

@@ -1,0 +1,50 @@
+// Which core owns a connection: bucket_table[keyed hash of the 4-tuple], one function for demultiplexing, upstream source
+// ports and ICMP errors alike (DESIGN.md, A worker core). In: a 4-tuple. Out: a core's index. Immutable once cores run.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+#include "base/ip_address.h"
+
+namespace sluice::worker {
+
+class OwnerTable {
+ public:
+    static constexpr uint32_t kBuckets = 1024;
+
+    OwnerTable(uint32_t cores, uint64_t seed)
+        : cores_(cores), key_{mix(seed ^ 0x2d358dccaa6c78a5, 0x8bb84b93962eacc9) | 1, mix(seed ^ 0x4b33a62ed433d4a3, 0x4d5a2da51de1aa47) | 1} {
+        for (uint32_t i = 0; i < kBuckets; i++) buckets_[i] = static_cast<uint8_t>(i % cores);
+    }
+    uint32_t cores() const { return cores_; }
+
+    uint32_t owner(const FourTuple& t) const {
+        if (cores_ == 1) return 0;
+        return buckets_[hash(t.local, t.remote) % kBuckets];
+    }
+
+ private:
+    static uint64_t mix(uint64_t a, uint64_t b) {
+        const unsigned __int128 m = static_cast<unsigned __int128>(a) * b;
+        return static_cast<uint64_t>(m) ^ static_cast<uint64_t>(m >> 64);
+    }
+    static uint64_t word(const IpAddress& a, int at) {
+        uint64_t w;
+        std::memcpy(&w, a.bytes.data() + at, 8);
+        return w;
+    }
+    uint64_t hash(const SocketAddress& local, const SocketAddress& remote) const {
+        const uint64_t ports = uint64_t{local.port} << 16 | remote.port;
+        uint64_t h = mix(word(local.ip, 0) ^ key_[0], word(local.ip, 8) ^ key_[1]);
+        h = mix(h ^ word(remote.ip, 0), word(remote.ip, 8) ^ key_[0]);
+        return mix(h ^ ports, key_[1]);
+    }
+
+    uint32_t cores_;
+    uint64_t key_[2];
+    std::array<uint8_t, kBuckets> buckets_{};
+};
+
+}  // namespace sluice::worker

@@ -1,0 +1,69 @@
+// How a worker waits when a turn found nothing: busy (never), or adaptive: spin, then pause, then sleep up to a bound.
+// In: whether the last turn worked, the time, the next deadline. Out: what to do before the next turn. Pure; no clock.
+// What an empty turn costs is learnt here too, so that utilisation can be told while spinning.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "base/time.h"
+
+namespace sluice::worker {
+
+struct PollConfig {
+    bool busy = false;
+    Duration spin = microseconds(100);        // after the last work: latency under load
+    Duration pause = microseconds(300);       // then with pauses, still awake
+    Duration sleep_min = microseconds(50);    // then asleep, doubling
+    Duration sleep_max = microseconds(500);
+};
+
+class PollPolicy {
+ public:
+    enum class Action : uint8_t { kNone, kPause, kSleep };
+    struct Decision {
+        Action action = Action::kNone;
+        Duration duration{};
+    };
+
+    explicit PollPolicy(const PollConfig& config) : config_(config) {}
+
+    Decision after_turn(bool worked, Instant now, Instant next_deadline) {
+        if (worked) {
+            last_work_ = now;
+            sleep_ = config_.sleep_min;
+            return {};
+        }
+        const Duration idle = now - last_work_;
+        if (config_.busy || idle < config_.spin) return {};
+        if (idle < config_.spin + config_.pause) return {Action::kPause, {}};
+        Duration wait = sleep_;
+        sleep_ = std::min(sleep_ * 2, config_.sleep_max);
+        if (next_deadline <= now) return {};
+        if (next_deadline != Instant::never()) wait = std::min(wait, next_deadline - now);
+        return {Action::kSleep, wait};
+    }
+
+ private:
+    PollConfig config_;
+    Instant last_work_;
+    Duration sleep_ = microseconds(0);
+};
+
+/// The usual cost of an empty turn in cycles: a moving average that an interrupted turn cannot raise.
+class EmptyTurnCost {
+ public:
+    /// Counts one empty turn; returns how many of its cycles were idle. The rest was stolen or is work we did not notice.
+    uint64_t idle_part(uint64_t cycles) {
+        if (cost_ == 0) cost_ = cycles;
+        const uint64_t counted = std::min(cycles, cost_ * 2);
+        cost_ = (cost_ * 63 + counted + 32) / 64;
+        return std::min(cycles, cost_ * 2);
+    }
+    uint64_t cost() const { return cost_; }
+
+ private:
+    uint64_t cost_ = 0;
+};
+
+}  // namespace sluice::worker

@@ -1,0 +1,108 @@
+// One core of the data plane: its queues, pools, net and tcp stacks and the application above, run to completion in turns.
+// In: frames of its queues, segments handed over by other cores. Out: frames. Owns everything it touches per packet; shares
+// only the exchange rings and immutable tables. The only place in the data plane that does I/O and reads a clock.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/slice.h"
+#include "base/stage_clock.h"
+#include "base/time.h"
+#include "net/stack.h"
+#include "tcp/stack.h"
+#include "worker/application.h"
+#include "worker/exchange.h"
+#include "worker/owner.h"
+#include "worker/poll_policy.h"
+#include "worker/port.h"
+
+namespace sluice::worker {
+
+struct WorkerConfig {
+    uint32_t index = 0;                 // this core among the workers
+    unsigned cpu = 0;
+    net::StackConfig net;               // ports in the order of `ports`; detected fields are filled in by Crew
+    tcp::StackConfig tcp;
+    uint32_t slice_nodes = 262144;      // list nodes of all stream buffers of the core
+    PollConfig poll;
+    const std::vector<PortInfo>* ports = nullptr;
+    rte_mempool* pool = nullptr;
+    const OwnerTable* owners = nullptr;
+    Exchange* exchange = nullptr;       // null with one core
+};
+
+/// Written by the worker, read by any thread.
+struct WorkerCounters {
+    RelaxedCounter turns, empty_turns, sleeps;
+    RelaxedCounter cycles, busy_cycles, sleep_cycles;   // busy = all - sleep - empty turns at their calibrated cost
+    RelaxedCounter empty_turn_cost;                     // cycles, calibrated
+    RelaxedCounter handed_over, taken_over, handover_dropped, news_dropped;
+    RelaxedCounter pool_available;                      // mbufs, sampled now and then
+};
+
+class Worker final : private tcp::Environment {
+ public:
+    explicit Worker(const WorkerConfig& config);
+    ~Worker() override;
+    Worker(const Worker&) = delete;
+
+    void set_application(std::unique_ptr<Application> application) { application_ = std::move(application); }
+    /// Turns until `stop` is set. On the worker's own thread.
+    void run(const std::atomic<bool>& stop);
+    /// One turn. True if there was work.
+    bool turn();
+
+    uint32_t index() const { return config_.index; }
+    unsigned cpu() const { return config_.cpu; }
+    net::Stack& net() { return net_; }
+    tcp::Stack& tcp() { return tcp_; }
+    SliceNodePool& nodes() { return nodes_; }
+    rte_mempool* pool() const { return config_.pool; }
+    StageClock& stages() { return stages_; }
+    Application* application() const { return application_.get(); }
+    Instant now() const { return now_; }
+
+    // Any thread.
+    const WorkerCounters& counters() const { return counters_; }
+    const StageClock& stages() const { return stages_; }
+    const Port& port(uint32_t i) const { return *ports_[i]; }
+    uint32_t ports() const { return static_cast<uint32_t>(ports_.size()); }
+    const net::Counters& net_counters() const { return net_.counters(); }
+    const tcp::Counters& tcp_counters() const { return tcp_.counters(); }
+
+ private:
+    // tcp::Environment
+    std::optional<net::RouteInfo> route(const IpAddress& destination, const IpAddress& source) override;
+    bool owns(const FourTuple& tuple) override;
+
+    bool receive();
+    void handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n);
+    void handle_datagram(net::DatagramIn& datagram);
+    void hand_over(const net::DatagramIn& datagram, uint32_t owner);
+    bool take_over();
+    void share_news();
+    void handle_icmp_errors();
+    bool run_timers();
+    bool run_events();
+    bool transmit();
+    void account(uint64_t start, bool worked);
+    Instant next_deadline() const;
+    void sleep(Duration at_most);
+
+    WorkerConfig config_;
+    std::vector<std::unique_ptr<Port>> ports_;
+    SliceNodePool nodes_;
+    net::Stack net_;
+    tcp::Stack tcp_;
+    std::unique_ptr<Application> application_;
+    PollPolicy policy_;
+    StageClock stages_;
+    WorkerCounters counters_;
+    Instant now_;
+    std::vector<net::DatagramOut> unsent_;   // at most one: a segment that found no room
+};
+
+}  // namespace sluice::worker
