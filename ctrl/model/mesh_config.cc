@@ -1,0 +1,33 @@
+// Where an object's fields stand.
+// In: field paths. Out: file:line, findings.
+// Borrows the object's own file.
+// OPERATOR.md's SOURCE column and caret format.
+#include "ctrl/model/mesh_config.h"
+
+#include <fmt/format.h>
+
+namespace sluice::model {
+
+std::string ObjectBase::source(std::string_view path) const {
+    if (!file || !root) return "";
+    return fmt::format("{}:{}", file->name, yaml::locate(*root, path).at.line);
+}
+
+Diagnostic ObjectBase::finding(std::string code, std::string_view path, std::string message, std::string cure,
+                               bool at_value) const {
+    const yaml::Located found = yaml::locate(*root, path);
+    yaml::Place at = found.at;
+    int width = found.width;
+    if (at_value && found.value && found.value->kind == yaml::Node::Kind::kScalar) {
+        at = found.value->at;
+        width = yaml::width_of(*found.value);
+    }
+    Diagnostic d = yaml::diagnostic(*file, at, std::move(code), std::move(message));
+    d.object = id();
+    d.field = std::string(path);
+    d.cure = std::move(cure);
+    d.caret_width = width;
+    return d;
+}
+
+}  // namespace sluice::model

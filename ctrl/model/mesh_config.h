@@ -1,0 +1,78 @@
+// One revision of mesh config: the typed objects of all files, each knowing where it stands.
+// In: object_reader fills it. Out: checks, ctrl/translate, `sluicectl config show`.
+// Owns objects and, through shared files, the text behind them; immutable once read.
+// Istio networking API v1.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ctrl/model/diagnostic.h"
+#include "ctrl/model/istio.pb.h"
+#include "ctrl/model/yaml.h"
+
+namespace sluice::model {
+
+using Labels = std::map<std::string, std::string>;
+
+// What all objects have: who they are and where they stand.
+struct ObjectBase {
+    std::string kind;
+    std::string name;
+    std::string ns;
+    Labels labels;
+    std::shared_ptr<const yaml::File> file;
+    const yaml::Node* root = nullptr;  // in *file
+
+    std::string key() const { return ns + "/" + name; }
+    std::string id() const { return kind + " " + key(); }  // VirtualService shop/reviews
+
+    // mesh/reviews.yaml:9, the line of the field path; of the object without one.
+    std::string source(std::string_view path = "") const;
+
+    // A finding at the field, or at the longest part of its path that was written. `at_value` puts the caret
+    // under the value instead of the field's name.
+    Diagnostic finding(std::string code, std::string_view path, std::string message, std::string cure = "",
+                       bool at_value = true) const;
+};
+
+template <typename Spec>
+struct Object : ObjectBase {
+    Spec spec;
+};
+
+struct MeshConfig {
+    std::vector<Object<istio::Gateway>> gateways;
+    std::vector<Object<istio::VirtualService>> virtual_services;
+    std::vector<Object<istio::DestinationRule>> destination_rules;
+    std::vector<Object<istio::ServiceEntry>> service_entries;
+    std::vector<Object<istio::WorkloadEntry>> workload_entries;
+
+    std::map<std::string, std::string> places;  // of every object seen, also a wrong one: id -> file:line
+    std::vector<std::string> files;     // names as shown, in reading order
+    std::string hash;                   // of all files' names and bytes, 16 hex digits
+    std::vector<Diagnostic> warnings;   // no error is among them
+};
+
+// `exportTo` of an object in `own_ns`, seen from `ns`: absent or "*" is everybody, "." the own namespace.
+template <typename Names>
+bool visible_from(const Names& export_to, const std::string& own_ns, const std::string& ns) {
+    if (export_to.empty()) return true;
+    for (const std::string& name : export_to)
+        if (name == "*" || name == ns || (name == "." && own_ns == ns)) return true;
+    return false;
+}
+
+// Every label wanted is there with that value.
+template <typename Wanted, typename Given>
+bool has_labels(const Given& given, const Wanted& wanted) {
+    for (const auto& [name, value] : wanted) {
+        const auto found = given.find(name);
+        if (found == given.end() || found->second != value) return false;
+    }
+    return true;
+}
+
+}  // namespace sluice::model

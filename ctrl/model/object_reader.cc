@@ -1,0 +1,169 @@
+// One document at a time: kind, version, metadata, spec.
+// In: yaml::File. Out: Object<Spec> in the MeshConfig.
+// The wrapper message is read whole, so that field paths begin at the object; its spec is kept.
+// Kubernetes object conventions: apiVersion, kind, metadata, spec, status.
+#include "ctrl/model/object_reader.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "ctrl/model/message_reader.h"
+#include "ctrl/model/names.h"
+
+namespace sluice::model {
+namespace {
+
+using yaml::Node;
+
+constexpr std::string_view kGroup = "networking.istio.io/";
+constexpr std::array<std::string_view, 3> kVersions = {"v1", "v1beta1", "v1alpha3"};
+
+// Kinds of Istio and of Kubernetes that people keep beside these files.
+struct Unsupported {
+    std::string_view kind;
+    std::string_view cure;
+};
+constexpr Unsupported kUnsupported[] = {
+    {"Sidecar", "it configures sidecars; keep it out of a gateway's directory"},
+    {"EnvoyFilter", "it patches Envoy's own config, which has no counterpart here"},
+    {"WorkloadGroup", "write a WorkloadEntry for each workload"},
+    {"ProxyConfig", "set it in the gateway's own file"},
+    {"PeerAuthentication", "mutual TLS comes with the identity work"},
+    {"RequestAuthentication", "authentication comes with the filters"},
+    {"AuthorizationPolicy", "authorization comes with the filters"},
+    {"Telemetry", "set the access log in the gateway's own file"},
+    {"WasmPlugin", "there is no WebAssembly in this gateway"},
+    {"HTTPRoute", "write a VirtualService; the Gateway API comes later"},
+    {"GatewayClass", "write an Istio Gateway; the Gateway API comes later"},
+    {"Service", "write a ServiceEntry with resolution: STATIC"},
+    {"List", "write its items as documents of their own"},
+};
+
+std::string text_of(const Node* node) {
+    return node && node->kind == Node::Kind::kScalar ? node->text : std::string();
+}
+
+class DocumentReader {
+  public:
+    DocumentReader(const std::shared_ptr<const yaml::File>& file, const Node& root, MeshConfig& mesh,
+                   std::vector<Diagnostic>& out)
+        : file_(file), root_(root), mesh_(mesh), out_(out) {}
+
+    void read() {
+        if (root_.kind != Node::Kind::kMap) return fail("", "SLC0102", "not an object: expected a map");
+        kind_ = text_of(root_.find("kind"));
+        api_version_ = text_of(root_.find("apiVersion"));
+        if (const Node* metadata = root_.find("metadata")) {
+            name_ = text_of(metadata->find("name"));
+            namespace_ = text_of(metadata->find("namespace"));
+        }
+        if (namespace_.empty()) namespace_ = "default";
+        if (!known()) return;
+        if (kind_ == "Gateway") return read_as<istio::GatewayObject>(mesh_.gateways);
+        if (kind_ == "VirtualService") return read_as<istio::VirtualServiceObject>(mesh_.virtual_services);
+        if (kind_ == "DestinationRule") return read_as<istio::DestinationRuleObject>(mesh_.destination_rules);
+        if (kind_ == "ServiceEntry") return read_as<istio::ServiceEntryObject>(mesh_.service_entries);
+        read_as<istio::WorkloadEntryObject>(mesh_.workload_entries);
+    }
+
+  private:
+    std::string id() const {
+        if (kind_.empty()) return "";
+        return name_.empty() ? kind_ : fmt::format("{} {}/{}", kind_, namespace_, name_);
+    }
+
+    void fail(std::string_view path, std::string code, std::string message, std::string cure = "") {
+        ObjectBase base;
+        base.file = file_;
+        base.root = &root_;
+        Diagnostic d = base.finding(std::move(code), path, std::move(message), std::move(cure));
+        d.object = id();
+        out_.push_back(std::move(d));
+    }
+
+    bool known() {
+        if (kind_.empty()) return fail("", "SLC0102", "not an object: no `kind`", "add apiVersion and kind"), false;
+        if (kind_ == "GatewayHost")
+            return fail("kind", "SLC0102", "this is a gateway's own file, not mesh config",
+                        "keep it outside of the mesh directory, for sluiced --config"),
+                   false;
+        if (api_version_.empty())
+            return fail("", "SLC0102", "no `apiVersion`", "add apiVersion: networking.istio.io/v1"), false;
+        if (api_version_.starts_with("gateway.networking.k8s.io/"))
+            return fail("kind", "SLC0102", fmt::format("kind {} of {} is not supported in this version", kind_, api_version_),
+                        "write the Istio API; the Gateway API comes later"), false;
+        for (const Unsupported& unsupported : kUnsupported)
+            if (kind_ == unsupported.kind)
+                return fail("kind", "SLC0102", fmt::format("kind {} is not supported in this version", kind_),
+                            std::string(unsupported.cure)),
+                       false;
+        return known_kind() && known_version();
+    }
+
+    bool known_kind() {
+        const std::vector<std::string> kinds = {"Gateway", "VirtualService", "DestinationRule", "ServiceEntry",
+                                                "WorkloadEntry"};
+        if (std::find(kinds.begin(), kinds.end(), kind_) != kinds.end()) return true;
+        fail("kind", "SLC0102", fmt::format("unknown kind {}", kind_), did_you_mean(kind_, kinds));
+        return false;
+    }
+
+    bool known_version() {
+        if (api_version_.starts_with(kGroup)) {
+            const std::string_view version = std::string_view(api_version_).substr(kGroup.size());
+            if (std::find(kVersions.begin(), kVersions.end(), version) != kVersions.end()) return true;
+        }
+        fail("apiVersion", "SLC0102", fmt::format("apiVersion {} is not one of {}v1, v1beta1, v1alpha3", api_version_, kGroup),
+             "write apiVersion: networking.istio.io/v1");
+        return false;
+    }
+
+    template <typename Wrapper, typename Spec>
+    void read_as(std::vector<Object<Spec>>& objects) {
+        Wrapper wrapper;
+        ReadContext context{*file_, id(), out_};
+        const size_t before = out_.size();
+        read_message(root_, "", context, wrapper);
+        check_name("metadata.name", name_, is_dns_name(name_) && lower(name_) == name_);
+        check_name("metadata.namespace", namespace_, is_dns_label(namespace_));
+        const auto [first, is_new] = mesh_.places.emplace(id(), ObjectBase{{}, {}, {}, {}, file_, &root_}.source());
+        if (!is_new)
+            fail("metadata.name", "SLC0107", fmt::format("the same object is in {}", first->second),
+                 "rename or remove one");
+        if (out_.size() != before) return;
+
+        Object<Spec> object;
+        object.kind = kind_;
+        object.name = name_;
+        object.ns = namespace_;
+        object.labels = Labels(wrapper.metadata().labels().begin(), wrapper.metadata().labels().end());
+        object.file = file_;
+        object.root = &root_;
+        object.spec = std::move(*wrapper.mutable_spec());
+        objects.push_back(std::move(object));
+    }
+
+    void check_name(std::string_view path, const std::string& name, bool good) {
+        if (good || name.empty()) return;
+        fail(path, "SLC0107", fmt::format("`{}` is not a name", name), "use a-z, 0-9 and `-`");
+    }
+
+    const std::shared_ptr<const yaml::File>& file_;
+    const Node& root_;
+    MeshConfig& mesh_;
+    std::vector<Diagnostic>& out_;
+    std::string kind_;
+    std::string api_version_;
+    std::string name_;
+    std::string namespace_;
+};
+
+}  // namespace
+
+void read_objects(const std::shared_ptr<const yaml::File>& file, MeshConfig& mesh, std::vector<Diagnostic>& out) {
+    for (const Node& document : file->documents) DocumentReader(file, document, mesh, out).read();
+}
+
+}  // namespace sluice::model

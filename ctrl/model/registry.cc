@@ -1,0 +1,127 @@
+// The index behind service look-ups.
+// In: ServiceEntry, WorkloadEntry, DestinationRule objects. Out: services, rules, endpoints.
+// Borrows the MeshConfig.
+// Istio's order of DestinationRules: client namespace, service namespace, root namespace.
+#include "ctrl/model/registry.h"
+
+#include "ctrl/model/names.h"
+
+namespace sluice::model {
+namespace {
+
+uint32_t port_of(const istio::WorkloadEntry& workload, const istio::ServicePort& port) {
+    // Istio: the workload's own port of that name, then targetPort, then the service's number.
+    if (const auto own = workload.ports().find(port.name()); own != workload.ports().end()) return own->second;
+    return port.target_port() != 0 ? port.target_port() : port.number();
+}
+
+ServiceEndpoint endpoint(const istio::WorkloadEntry& workload, const istio::ServicePort& port) {
+    ServiceEndpoint out;
+    out.address = workload.address();
+    out.port = port_of(workload, port);
+    out.labels = Labels(workload.labels().begin(), workload.labels().end());
+    out.locality = workload.locality();
+    out.weight = workload.weight() != 0 ? workload.weight() : 1;
+    return out;
+}
+
+}  // namespace
+
+const istio::ServicePort* Service::port(uint32_t number) const {
+    for (const istio::ServicePort& port : entry->spec.ports())
+        if (port.number() == number) return &port;
+    return nullptr;
+}
+
+bool Service::visible_from(const std::string& from) const {
+    return model::visible_from(entry->spec.export_to(), ns, from);
+}
+
+Registry::Registry(const MeshConfig& mesh) : mesh_(mesh) {
+    for (const auto& entry : mesh.service_entries) {
+        for (const std::string& host : entry.spec.hosts()) {
+            Service service{lower(host), entry.ns, &entry};
+            // A host of two entries is an error of check(); the first one stands.
+            if (by_host_.emplace(service.host, services_.size()).second) services_.push_back(std::move(service));
+        }
+    }
+    for (const Rule& rule : mesh.destination_rules) {
+        const std::string host = full_host(rule.spec.host(), rule.ns);
+        if (host.starts_with('*'))
+            wildcard_rules_.push_back(&rule);
+        else
+            exact_rules_[host].push_back(&rule);
+    }
+}
+
+std::vector<const Registry::Rule*> Registry::rules_of(const Service& service) const {
+    std::vector<const Rule*> out;
+    if (const auto exact = exact_rules_.find(service.host); exact != exact_rules_.end()) out = exact->second;
+    for (const Rule* rule : wildcard_rules_)
+        if (covers(lower(rule->spec.host()), service.host)) out.push_back(rule);
+    return out;
+}
+
+const Service* Registry::find(const std::string& host) const {
+    const auto found = by_host_.find(host);
+    return found == by_host_.end() ? nullptr : &services_[found->second];
+}
+
+std::vector<std::string> Registry::hosts() const {
+    std::vector<std::string> out;
+    for (const Service& service : services_) out.push_back(service.host);
+    return out;
+}
+
+const Object<istio::DestinationRule>* Registry::rule_in(const Service& service, const std::string& ns,
+                                                        const std::string& proxy_ns) const {
+    // The exact name comes first; of wildcards the longest is the most specific.
+    const Rule* best = nullptr;
+    for (const Rule* rule : rules_of(service)) {
+        if (rule->ns != ns || !model::visible_from(rule->spec.export_to(), rule->ns, proxy_ns)) continue;
+        if (!rule->spec.host().starts_with('*')) return rule;
+        if (!best || rule->spec.host().size() > best->spec.host().size()) best = rule;
+    }
+    return best;
+}
+
+const Object<istio::DestinationRule>* Registry::rule_for(const Service& service, const std::string& proxy_ns) const {
+    if (proxy_ns != kRootNamespace)
+        if (const auto* own = rule_in(service, proxy_ns, proxy_ns)) return own;
+    if (const auto* at_service = rule_in(service, service.ns, proxy_ns)) return at_service;
+    return rule_in(service, kRootNamespace, proxy_ns);
+}
+
+bool Registry::has_subset(const Service& service, const std::string& subset) const {
+    for (const std::string& name : subsets(service))
+        if (name == subset) return true;
+    return false;
+}
+
+std::vector<std::string> Registry::subsets(const Service& service) const {
+    std::vector<std::string> out;
+    for (const Rule* rule : rules_of(service))
+        for (const istio::Subset& subset : rule->spec.subsets()) out.push_back(subset.name());
+    return out;
+}
+
+std::vector<ServiceEndpoint> Registry::endpoints(const Service& service, const istio::ServicePort& port) const {
+    std::vector<ServiceEndpoint> out;
+    const istio::ServiceEntry& entry = service.entry->spec;
+    for (const istio::WorkloadEntry& workload : entry.endpoints()) out.push_back(endpoint(workload, port));
+    if (!entry.has_workload_selector()) return out;
+    for (const auto& workload : mesh_.workload_entries) {
+        if (workload.ns != service.ns) continue;
+        // Labels of the object and of its spec count; the spec's win.
+        Labels labels(workload.spec.labels().begin(), workload.spec.labels().end());
+        labels.insert(workload.labels.begin(), workload.labels.end());
+        if (!has_labels(labels, entry.workload_selector().labels())) continue;
+        ServiceEndpoint found = endpoint(workload.spec, port);
+        found.labels = std::move(labels);
+        found.name = workload.key();
+        out.push_back(std::move(found));
+    }
+    return out;
+}
+
+}  // namespace sluice::model
