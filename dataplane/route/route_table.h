@@ -1,5 +1,5 @@
 // A whole RouteConfiguration compiled for look-up: host -> exact hash, wildcard suffix, "*"; then path by exact hash, prefix
-// radix tree and Hyperscan; candidates ranked by order, so first match wins at a cost that does not grow with the table.
+// index and Hyperscan; candidates ranked by order, so first match wins at a cost that does not grow with the table.
 #pragma once
 
 #include <memory>
@@ -41,11 +41,30 @@ struct VirtualHostInput {
     std::vector<RouteMatch> matches;
 };
 
-/// One core's working memory for look-ups (Hyperscan scratch). Prepared on the control thread, see RouteTable::prepare_scratch.
+/// One core's working memory for look-ups. Prepared on the control thread (RouteTable::prepare_scratch), then that core's alone.
 struct Scratch {
-    hs_scratch* hyperscan = nullptr;
+    hs_scratch* hyperscan = nullptr;  // nullptr: no table needs it
+    char* text = nullptr;             // joined header values, lower-cased paths
+    uint32_t text_bytes = 0;
+    /// What one shard of header or query regexes said in the request at hand.
+    struct Answer {
+        uint64_t request = 0, asked = 0, matched = 0;
+    };
+    Answer* answers = nullptr;
+    uint32_t answers_size = 0;
+    uint64_t request = 0;             // counts look-ups: tells old answers from new ones
+
+    Scratch() = default;
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
     ~Scratch();
+    /// Makes this empty scratch serve all that `other` serves; false if memory ran out.
+    bool copy_capacity(const Scratch& other);
+    bool same_capacity(const Scratch& other) const;
 };
+
+/// The longest joined header value that conditions see; a longer one fails its condition. Above any head limit we accept.
+inline constexpr uint32_t kScratchTextBytes = 256 * 1024;
 
 struct Found {
     const VirtualHost* virtual_host = nullptr;  // nullptr: no virtual host has this authority
@@ -55,21 +74,28 @@ struct Found {
 class RouteTable : public snapshot::Part {
  public:
     /// Compiles; on failure says which virtual host and route, and why. Runs on the control thread.
+    /// `ignore_port`: Envoy's ignore_port_in_host_matching. Fills in each Route's order, total_weight, matched_prefix_bytes and,
+    /// where empty, match_text. Domains: see host_table.h. Paths are matched without query and fragment; regexes in full.
     static Result<std::shared_ptr<const RouteTable>> build(std::string name, std::vector<VirtualHostInput> hosts,
-                                                           HeaderOps request_headers, HeaderOps response_headers);
+                                                           HeaderOps request_headers, HeaderOps response_headers,
+                                                           bool ignore_port = false);
     ~RouteTable();
     RouteTable(const RouteTable&) = delete;
 
-    /// Pure; no allocation. `request.path` is canonical. The arena serves joined header values only.
+    /// Pure but for the scratch; no allocation. `request.path` is canonical.
     Found find(const http::Request& request, Scratch& scratch) const;
 
     const std::string& name() const;
     std::span<const VirtualHost> virtual_hosts() const;
     const HeaderOps& request_headers() const;
     const HeaderOps& response_headers() const;
-    /// Grows `scratch` so that it serves this table too. Control thread, before the table is published to that core; hence
-    /// each core has two and the Publisher swaps them with the root (snapshot.h).
+    /// Grows `scratch` so that it serves this table too; false if memory ran out. Control thread, never on a scratch in use:
+    /// the Publisher grows one of its own and gives the cores new ones with the root (snapshot.h).
     bool prepare_scratch(Scratch& scratch) const;
+    /// True once Hyperscan databases that this table went without (RE2 serves meanwhile) are compiled: build it anew.
+    bool could_adopt() const;
+    /// Shards of regexes that still run on RE2 until then.
+    uint32_t pending_shards() const;
 
     struct Impl;
 
@@ -78,7 +104,9 @@ class RouteTable : public snapshot::Part {
     std::unique_ptr<Impl> impl_;
 };
 
-/// `random` chooses among weighted clusters; nullptr if the total weight is 0.
+/// `random` (64 uniform bits) chooses among weighted clusters; nullptr if the total weight is 0.
 const WeightedCluster* choose_cluster(const Route& route, uint64_t random);
+/// A match in an operator's words: "prefix /reviews header x-user=~.* query debug=1".
+std::string describe(const RouteMatch& match);
 
 }  // namespace sluice::route

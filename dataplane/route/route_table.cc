@@ -1,0 +1,157 @@
+// The look-up: authority -> virtual host -> candidates by exact path, prefix and regex -> the first in the user's order.
+// In: a request with canonical path. Out: virtual host and route, views into the table.
+// Works in the core's scratch; allocates nothing unless a regex had to stay on RE2.
+// Envoy route.v3.RouteMatch semantics.
+#include "route/route_table.h"
+
+#include <hs/hs.h>
+
+#include <algorithm>
+#include <new>
+
+#include "route/table_impl.h"
+#include "route/text.h"
+
+namespace sluice::route {
+
+RouteTable::RouteTable(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+RouteTable::~RouteTable() = default;
+
+const std::string& RouteTable::name() const { return impl_->name; }
+std::span<const VirtualHost> RouteTable::virtual_hosts() const { return impl_->virtual_hosts; }
+const HeaderOps& RouteTable::request_headers() const { return impl_->request_headers; }
+const HeaderOps& RouteTable::response_headers() const { return impl_->response_headers; }
+
+namespace {
+
+/// Lists that an exact path and its prefixes lead to. `path` as received or, for matches that ignore case, in lower case.
+struct Hits {
+    uint32_t exact = StringTable::kNone, prefix = StringTable::kNone;
+};
+
+Hits hits(const RouteTable::Impl& table, uint32_t exact_space, const PrefixIndex& prefix, bool any_exact, std::string_view path) {
+    Hits found;
+    if (any_exact) found.exact = table.exact.find(exact_space, path);
+    if (!prefix.empty()) found.prefix = prefix.find(table.prefixes, table.lengths, path);
+    return found;
+}
+
+}  // namespace
+
+Found RouteTable::find(const http::Request& request, Scratch& scratch) const {
+    const Impl& table = *impl_;
+    const uint32_t host = table.hosts.find(request.authority);
+    if (host == StringTable::kNone) return {};
+    const VirtualHost& virtual_host = table.virtual_hosts[host];
+    const PathIndex& index = table.paths[host];
+    const std::string_view path = without_query(request.path);
+    scratch.request++;
+
+    uint32_t best = CandidateLists::kNone;
+    const Hits plain = hits(table, index.exact_space, index.prefix, index.any_exact, path);
+    table.lists.find(plain.exact, table.conditions, request, scratch, best);
+    table.lists.find(plain.prefix, table.conditions, request, scratch, best);
+
+    if (index.lower_bytes != 0) {
+        // One byte more than the longest text, so that a longer path is not taken for an equal one.
+        const size_t size = std::min<size_t>({path.size(), index.lower_bytes + 1, scratch.text_bytes});
+        to_lower(path.substr(0, size), scratch.text);
+        const Hits lower = hits(table, index.exact_lower_space, index.prefix_lower, true, {scratch.text, size});
+        table.lists.find(lower.exact, table.conditions, request, scratch, best);
+        table.lists.find(lower.prefix, table.conditions, request, scratch, best);
+    }
+
+    for (uint32_t i = index.shards_begin; i < index.shards_end; i++) {
+        const PathShard& shard = table.path_shards[i];
+        if (shard.first_order >= best) continue;
+        uint64_t wanted = 0;  // those that could still be first
+        for (uint32_t bit = 0; bit < shard.lists.size(); bit++) {
+            if (table.lists.first_order(shard.lists[bit]) < best) wanted |= uint64_t{1} << bit;
+        }
+        for (uint64_t left = shard.regexes.match(path, wanted, scratch.hyperscan); left; left &= left - 1) {
+            const auto bit = static_cast<uint32_t>(__builtin_ctzll(left));
+            table.lists.find(shard.lists[bit], table.conditions, request, scratch, best);
+        }
+    }
+    return {&virtual_host, best == CandidateLists::kNone ? nullptr : &virtual_host.routes[best]};
+}
+
+bool RouteTable::prepare_scratch(Scratch& scratch) const {
+    if (!scratch.text) {
+        scratch.text = new (std::nothrow) char[kScratchTextBytes];
+        if (!scratch.text) return false;
+        scratch.text_bytes = kScratchTextBytes;
+    }
+    const auto& shards = impl_->conditions.shards();
+    if (shards.size() > scratch.answers_size) {
+        delete[] scratch.answers;
+        scratch.answers_size = 0;
+        scratch.answers = new (std::nothrow) Scratch::Answer[shards.size()];
+        if (!scratch.answers) return false;
+        scratch.answers_size = static_cast<uint32_t>(shards.size());
+    }
+    const auto grow = [&](const Shard& shard) {
+        return !shard.database() || hs_alloc_scratch(shard.database(), &scratch.hyperscan) == HS_SUCCESS;
+    };
+    return std::all_of(shards.begin(), shards.end(), grow) &&
+           std::all_of(impl_->path_shards.begin(), impl_->path_shards.end(),
+                       [&](const PathShard& shard) { return grow(shard.regexes); });
+}
+
+bool RouteTable::could_adopt() const {
+    const auto& shards = impl_->conditions.shards();
+    return std::any_of(shards.begin(), shards.end(), [](const Shard& shard) { return shard.could_adopt(); }) ||
+           std::any_of(impl_->path_shards.begin(), impl_->path_shards.end(),
+                       [](const PathShard& shard) { return shard.regexes.could_adopt(); });
+}
+
+uint32_t RouteTable::pending_shards() const {
+    const auto& shards = impl_->conditions.shards();
+    return static_cast<uint32_t>(
+        std::count_if(shards.begin(), shards.end(), [](const Shard& shard) { return shard.pending(); }) +
+        std::count_if(impl_->path_shards.begin(), impl_->path_shards.end(),
+                      [](const PathShard& shard) { return shard.regexes.pending(); }));
+}
+
+Scratch::~Scratch() {
+    hs_free_scratch(hyperscan);
+    delete[] text;
+    delete[] answers;
+}
+
+bool Scratch::copy_capacity(const Scratch& other) {
+    if (other.hyperscan && hs_clone_scratch(other.hyperscan, &hyperscan) != HS_SUCCESS) return false;
+    if (other.text_bytes) {
+        text = new (std::nothrow) char[other.text_bytes];
+        if (!text) return false;
+        text_bytes = other.text_bytes;
+    }
+    if (other.answers_size) {
+        answers = new (std::nothrow) Answer[other.answers_size];
+        if (!answers) return false;
+        answers_size = other.answers_size;
+    }
+    return true;
+}
+
+bool Scratch::same_capacity(const Scratch& other) const {
+    const auto size = [](hs_scratch* scratch) {
+        size_t bytes = 0;
+        if (scratch) hs_scratch_size(scratch, &bytes);
+        return bytes;
+    };
+    return size(hyperscan) == size(other.hyperscan) && text_bytes == other.text_bytes && answers_size == other.answers_size;
+}
+
+const WeightedCluster* choose_cluster(const Route& route, uint64_t random) {
+    if (route.clusters.size() == 1 && route.total_weight != 0) return &route.clusters.front();
+    // The high half of random * total is uniform below total, without a division.
+    uint64_t at = static_cast<uint64_t>((static_cast<unsigned __int128>(random) * route.total_weight) >> 64);
+    for (const WeightedCluster& cluster : route.clusters) {
+        if (at < cluster.weight) return &cluster;
+        at -= cluster.weight;
+    }
+    return nullptr;
+}
+
+}  // namespace sluice::route

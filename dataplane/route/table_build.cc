@@ -1,0 +1,212 @@
+// Compiles a RouteConfiguration: domains, exact paths, prefixes, regexes and conditions into the indexes of table_impl.h.
+// In: virtual hosts with the match of each route. Out: a RouteTable, or which virtual host and route is wrong, and why.
+// Control thread; 100,000 routes in a fraction of a second. The table owns all it needs.
+#include <algorithm>
+#include <map>
+
+#include "route/table_impl.h"
+#include "route/text.h"
+
+namespace sluice::route {
+namespace {
+
+// New patterns that one build compiles on the spot (about 0.1 s); more wait for the cache's own thread.
+constexpr uint32_t kPatternsAtOnce = 64;
+constexpr uint32_t kPathTextBytesMax = 64 * 1024;
+
+/// (text, candidate) pairs of one kind of match, then grouped by text.
+struct Texts {
+    struct Entry {
+        std::string_view text;
+        Candidate candidate;
+    };
+    std::vector<Entry> entries;
+    void add(std::string_view text, const Candidate& candidate) { entries.push_back({text, candidate}); }
+    /// Sorted distinct texts, and the candidates of each in rising order.
+    void group(std::vector<std::string_view>& texts, std::vector<std::vector<Candidate>>& candidates) {
+        std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.text < b.text; });
+        for (const Entry& entry : entries) {
+            if (texts.empty() || texts.back() != entry.text) {
+                texts.push_back(entry.text);
+                candidates.emplace_back();
+            }
+            candidates.back().push_back(entry.candidate);
+        }
+    }
+};
+
+class Builder {
+ public:
+    explicit Builder(RouteTable::Impl& table) : table_(table) {}
+    Result<void> add(VirtualHostInput& input);
+    void finish();
+
+ private:
+    struct PathRegex {
+        std::shared_ptr<const re2::RE2> re2;
+        std::vector<Candidate> candidates;
+    };
+    struct Host {
+        Texts exact, exact_lower, prefix, prefix_lower;
+        std::map<std::string, PathRegex> regexes;
+        std::vector<std::string> owned;  // texts in lower case, and "/segment/"
+    };
+    Result<void> add_route(Host& host, Route& route, const RouteMatch& match);
+    void add_exact(Texts& texts, uint32_t space);
+    void add_prefixes(Texts& texts, PrefixIndex& index);
+    void add_regexes(Host& host, PathIndex& index);
+    void finish_host(Host& host, PathIndex& index);
+
+    RouteTable::Impl& table_;
+    uint32_t budget_ = kPatternsAtOnce;
+    uint32_t spaces_ = 0;
+};
+
+Result<void> Builder::add(VirtualHostInput& input) {
+    const std::string& name = input.virtual_host.name;
+    const auto owner = static_cast<uint32_t>(table_.virtual_hosts.size());
+    for (const std::string& domain : input.virtual_host.domains) {
+        if (auto added = table_.hosts.add(domain, owner); !added) {
+            return unexpected("virtual host \"" + name + "\": " + added.error());
+        }
+    }
+    Host host;
+    host.owned.reserve(input.matches.size() * 2);
+    auto& routes = input.virtual_host.routes;
+    if (routes.size() != input.matches.size()) return unexpected("virtual host \"" + name + "\": routes and matches differ in number");
+    for (uint32_t i = 0; i < routes.size(); i++) {
+        routes[i].order = i;
+        if (auto added = add_route(host, routes[i], input.matches[i]); !added) {
+            return unexpected("virtual host \"" + name + "\": route " + std::to_string(i) +
+                              (routes[i].name.empty() ? "" : " (" + routes[i].name + ")") + ": " + added.error());
+        }
+    }
+    finish_host(host, table_.paths.emplace_back());
+    table_.virtual_hosts.push_back(std::move(input.virtual_host));
+    return {};
+}
+
+Result<void> Builder::add_route(Host& host, Route& route, const RouteMatch& match) {
+    if (match.path_text.size() > kPathTextBytesMax) return unexpected("a path of more than 64 KiB");
+    const auto conditions = table_.conditions.add(match);
+    if (!conditions) return unexpected(conditions.error());
+    const Candidate candidate{route.order, *conditions};
+    uint64_t weight = 0;
+    for (const WeightedCluster& cluster : route.clusters) weight += cluster.weight;
+    if (weight > UINT32_MAX) return unexpected("cluster weights add up to more than 4294967295");
+    route.total_weight = static_cast<uint32_t>(weight);
+    if (route.match_text.empty()) route.match_text = describe(match);
+
+    if (match.path == RouteMatch::Path::kRegex) {
+        auto regex = compile_regex(match.path_text);
+        if (!regex) return unexpected(regex.error());
+        PathRegex& at = host.regexes[match.path_text];
+        at.re2 = std::move(*regex);
+        at.candidates.push_back(candidate);
+        return {};
+    }
+    route.matched_prefix_bytes = static_cast<uint32_t>(match.path_text.size());
+    std::string_view text = match.path_text;
+    if (match.ignore_case) text = host.owned.emplace_back(to_lower(text));
+    Texts& exact = match.ignore_case ? host.exact_lower : host.exact;
+    Texts& prefix = match.ignore_case ? host.prefix_lower : host.prefix;
+    switch (match.path) {
+        case RouteMatch::Path::kExact:
+            exact.add(text, candidate);
+            break;
+        case RouteMatch::Path::kSegmentPrefix:  // "/a" is "/a" itself and all below "/a/"
+            exact.add(text, candidate);
+            prefix.add(host.owned.emplace_back(std::string(text) + '/'), candidate);
+            break;
+        case RouteMatch::Path::kPrefix:
+        case RouteMatch::Path::kRegex:
+            prefix.add(text, candidate);
+            break;
+    }
+    return {};
+}
+
+void Builder::add_exact(Texts& texts, uint32_t space) {
+    std::vector<std::string_view> sorted;
+    std::vector<std::vector<Candidate>> candidates;
+    texts.group(sorted, candidates);
+    for (size_t i = 0; i < sorted.size(); i++) {
+        table_.exact.insert(space, sorted[i], table_.lists.add(std::move(candidates[i]), CandidateLists::kNone, table_.conditions));
+    }
+}
+
+void Builder::add_prefixes(Texts& texts, PrefixIndex& index) {
+    std::vector<std::string_view> sorted;
+    std::vector<std::vector<Candidate>> candidates;
+    texts.group(sorted, candidates);
+    const std::vector<uint32_t> parents = parents_of(sorted);
+    std::vector<uint32_t> lists(sorted.size());
+    for (size_t i = 0; i < sorted.size(); i++) {  // parents come first: they sort before what they start
+        const uint32_t parent = parents[i] == StringTable::kNone ? CandidateLists::kNone : lists[parents[i]];
+        lists[i] = table_.lists.add(std::move(candidates[i]), parent, table_.conditions);
+    }
+    index.build(table_.prefixes, table_.lengths, spaces_++, sorted, lists);
+}
+
+void Builder::add_regexes(Host& host, PathIndex& index) {
+    std::vector<std::string> texts;
+    for (const auto& [text, regex] : host.regexes) texts.push_back(text);
+    index.shards_begin = static_cast<uint32_t>(table_.path_shards.size());
+    for (size_t begin = 0; begin < texts.size();) {
+        const size_t end = shard_end(texts, begin);
+        std::vector<Shard::Pattern> patterns;
+        std::vector<uint32_t> lists;
+        uint32_t first_order = CandidateLists::kNone;
+        for (size_t i = begin; i < end; i++) {
+            PathRegex& regex = host.regexes[texts[i]];
+            patterns.push_back({texts[i], std::move(regex.re2)});
+            lists.push_back(table_.lists.add(std::move(regex.candidates), CandidateLists::kNone, table_.conditions));
+            first_order = std::min(first_order, table_.lists.first_order(lists.back()));
+        }
+        table_.path_shards.push_back({Shard(std::move(patterns), budget_), std::move(lists), first_order});
+        begin = end;
+    }
+    index.shards_end = static_cast<uint32_t>(table_.path_shards.size());
+}
+
+void Builder::finish_host(Host& host, PathIndex& index) {
+    for (const auto& entry : host.exact_lower.entries) {
+        index.lower_bytes = std::max(index.lower_bytes, static_cast<uint32_t>(entry.text.size()));
+    }
+    for (const auto& entry : host.prefix_lower.entries) {
+        index.lower_bytes = std::max({index.lower_bytes, static_cast<uint32_t>(entry.text.size()), 1u});
+    }
+    index.any_exact = !host.exact.entries.empty();
+    index.exact_space = spaces_++;
+    index.exact_lower_space = spaces_++;
+    add_exact(host.exact, index.exact_space);
+    add_exact(host.exact_lower, index.exact_lower_space);
+    add_prefixes(host.prefix, index.prefix);
+    add_prefixes(host.prefix_lower, index.prefix_lower);
+    add_regexes(host, index);
+}
+
+void Builder::finish() {
+    table_.hosts.finish(table_.ignore_port);
+    table_.conditions.finish(budget_);
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const RouteTable>> RouteTable::build(std::string name, std::vector<VirtualHostInput> hosts,
+                                                            HeaderOps request_headers, HeaderOps response_headers,
+                                                            bool ignore_port) {
+    auto impl = std::make_unique<Impl>();
+    impl->name = std::move(name);
+    impl->request_headers = std::move(request_headers);
+    impl->response_headers = std::move(response_headers);
+    impl->ignore_port = ignore_port;
+    Builder builder(*impl);
+    for (VirtualHostInput& host : hosts) {
+        if (auto added = builder.add(host); !added) return unexpected(added.error());
+    }
+    builder.finish();
+    return std::shared_ptr<const RouteTable>(new RouteTable(std::move(impl)));
+}
+
+}  // namespace sluice::route

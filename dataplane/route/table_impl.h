@@ -1,0 +1,52 @@
+// The parts of a compiled RouteTable, shared by its builder and its look-up.
+// In: filled by build() in table_build.cc. Out: read by find() in route_table.cc.
+// Owns everything a look-up touches; immutable once built.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "route/candidates.h"
+#include "route/conditions.h"
+#include "route/host_table.h"
+#include "route/prefix_index.h"
+#include "route/regex.h"
+#include "route/route_table.h"
+#include "route/string_table.h"
+
+namespace sluice::route {
+
+/// How one virtual host finds routes by path. Case-insensitive matches have indexes of their own.
+struct PathIndex {
+    uint32_t exact_space = 0, exact_lower_space = 0;  // in Impl::exact
+    PrefixIndex prefix, prefix_lower;                 // values: candidate lists
+    uint32_t shards_begin = 0, shards_end = 0;        // Impl::path_shards
+    uint32_t lower_bytes = 0;                         // longest text that ignores case; 0 = none does
+    bool any_exact = false;
+};
+
+/// Up to 64 path regexes of one virtual host.
+struct PathShard {
+    Shard regexes;
+    std::vector<uint32_t> lists;  // of each pattern
+    uint32_t first_order = 0;
+};
+
+struct RouteTable::Impl {
+    std::string name;
+    std::vector<VirtualHost> virtual_hosts;
+    HeaderOps request_headers, response_headers;
+    bool ignore_port = false;
+
+    HostTable hosts;
+    std::vector<PathIndex> paths;  // by virtual host
+    StringTable exact;             // (space, path) -> candidate list
+    StringTable prefixes;
+    std::vector<uint32_t> lengths;
+    std::vector<PathShard> path_shards;
+    CandidateLists lists;
+    ConditionSet conditions;
+};
+
+}  // namespace sluice::route
