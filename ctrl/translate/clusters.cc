@@ -1,0 +1,156 @@
+// Services and their subsets -> Clusters and ClusterLoadAssignments.
+// In: the registry. Out: one EDS cluster for each (port, subset) of each visible service, with its endpoints.
+// Appends to the ResourceSet.
+// Envoy v3 Cluster, ClusterLoadAssignment; defaults as istiod's: least request, 10 s to connect, no limits.
+#include <map>
+
+#include <fmt/format.h>
+
+#include "ctrl/translate/parts.h"
+#include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+
+namespace sluice::translate {
+namespace {
+
+namespace cluster = envoy::config::cluster::v3;
+namespace core = envoy::config::core::v3;
+namespace endpoint = envoy::config::endpoint::v3;
+using DestinationRuleObject = model::Object<istio::DestinationRule>;
+
+constexpr uint32_t kNoLimit = UINT32_MAX;
+constexpr char kHttpOptions[] = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+// A subset's policy replaces the rule's field by field, as Istio's does.
+istio::TrafficPolicy effective_policy(const DestinationRuleObject* rule, const istio::Subset* subset) {
+    istio::TrafficPolicy policy;
+    if (rule) policy = rule->spec.traffic_policy();
+    if (!subset) return policy;
+    if (subset->traffic_policy().has_load_balancer()) *policy.mutable_load_balancer() = subset->traffic_policy().load_balancer();
+    if (subset->traffic_policy().has_connection_pool())
+        *policy.mutable_connection_pool() = subset->traffic_policy().connection_pool();
+    return policy;
+}
+
+cluster::Cluster::LbPolicy balancer(const istio::LoadBalancerSettings& settings) {
+    switch (settings.simple()) {
+        case istio::LoadBalancerSettings::ROUND_ROBIN: return cluster::Cluster::ROUND_ROBIN;
+        case istio::LoadBalancerSettings::RANDOM: return cluster::Cluster::RANDOM;
+        default: return cluster::Cluster::LEAST_REQUEST;
+    }
+}
+
+uint32_t limit(int32_t value) { return value > 0 ? static_cast<uint32_t>(value) : kNoLimit; }
+
+void set_limits(const istio::ConnectionPoolSettings& pool, cluster::Cluster& out) {
+    auto& thresholds = *out.mutable_circuit_breakers()->add_thresholds();
+    thresholds.mutable_max_connections()->set_value(limit(pool.tcp().max_connections()));
+    thresholds.mutable_max_pending_requests()->set_value(limit(pool.http().http1_max_pending_requests()));
+    thresholds.mutable_max_requests()->set_value(limit(pool.http().http2_max_requests()));
+    thresholds.mutable_max_retries()->set_value(kNoLimit);
+    if (!pool.http().has_idle_timeout() && pool.http().max_requests_per_connection() == 0) return;
+    envoy::extensions::upstreams::http::v3::HttpProtocolOptions options;
+    auto& common = *options.mutable_common_http_protocol_options();
+    if (pool.http().has_idle_timeout()) *common.mutable_idle_timeout() = pool.http().idle_timeout();
+    if (pool.http().max_requests_per_connection() > 0)
+        common.mutable_max_requests_per_connection()->set_value(static_cast<uint32_t>(pool.http().max_requests_per_connection()));
+    options.mutable_explicit_http_config()->mutable_http_protocol_options();
+    (*out.mutable_typed_extension_protocol_options())[kHttpOptions].PackFrom(options);
+}
+
+struct Target {
+    const model::Service& service;
+    const istio::ServicePort& port;
+    const DestinationRuleObject* rule;
+    const istio::Subset* subset;  // null: the whole service
+    std::string subset_path;      // in the rule
+
+    std::string name() const { return cluster_name(port.number(), subset ? subset->name() : "", service.host); }
+};
+
+cluster::Cluster build_cluster(const Target& target) {
+    const istio::TrafficPolicy policy = effective_policy(target.rule, target.subset);
+    cluster::Cluster out;
+    out.set_name(target.name());
+    out.set_alt_stat_name(target.name() + ";");
+    out.set_type(cluster::Cluster::EDS);
+    auto& eds = *out.mutable_eds_cluster_config();
+    eds.set_service_name(target.name());
+    eds.mutable_eds_config()->mutable_ads();
+    eds.mutable_eds_config()->mutable_initial_fetch_timeout();
+    eds.mutable_eds_config()->set_resource_api_version(core::V3);
+    out.set_lb_policy(balancer(policy.load_balancer()));
+    out.mutable_common_lb_config()->mutable_healthy_panic_threshold();
+    out.mutable_connect_timeout()->set_seconds(10);
+    if (policy.connection_pool().tcp().has_connect_timeout())
+        *out.mutable_connect_timeout() = policy.connection_pool().tcp().connect_timeout();
+    set_limits(policy.connection_pool(), out);
+
+    core::Metadata& metadata = *out.mutable_metadata();
+    if (target.rule) describe(*target.rule, target.subset_path, metadata);
+    if (target.subset)
+        (*(*metadata.mutable_filter_metadata())["istio"].mutable_fields())["subset"].set_string_value(target.subset->name());
+    // What a reader of `pc clusters` looks for is who defines the service, or the subset.
+    if (!target.subset) xds::set_provenance(metadata, {target.service.entry->source("spec.hosts"), target.service.entry->id()});
+    return out;
+}
+
+// region/zone/subzone
+core::Locality locality_of(const std::string& text) {
+    core::Locality out;
+    const size_t first = text.find('/');
+    const size_t second = first == std::string::npos ? first : text.find('/', first + 1);
+    out.set_region(text.substr(0, first));
+    if (first != std::string::npos) out.set_zone(text.substr(first + 1, second == std::string::npos ? second : second - first - 1));
+    if (second != std::string::npos) out.set_sub_zone(text.substr(second + 1));
+    return out;
+}
+
+endpoint::ClusterLoadAssignment build_endpoints(Context& context, const Target& target) {
+    endpoint::ClusterLoadAssignment out;
+    out.set_cluster_name(target.name());
+    std::map<std::string, std::vector<model::ServiceEndpoint>> by_locality;
+    for (model::ServiceEndpoint& found : context.registry.endpoints(target.service, target.port))
+        if (!target.subset || model::has_labels(found.labels, target.subset->labels()))
+            by_locality[found.locality].push_back(std::move(found));
+    for (const auto& [locality, endpoints] : by_locality) {
+        auto& group = *out.add_endpoints();
+        *group.mutable_locality() = locality_of(locality);
+        uint32_t weight = 0;
+        for (const model::ServiceEndpoint& found : endpoints) {
+            auto& one = *group.add_lb_endpoints();
+            auto& address = *one.mutable_endpoint()->mutable_address()->mutable_socket_address();
+            address.set_address(found.address);
+            address.set_port_value(found.port);
+            one.mutable_load_balancing_weight()->set_value(found.weight);
+            weight += found.weight;
+        }
+        group.mutable_load_balancing_weight()->set_value(weight);
+    }
+    if (by_locality.empty() && target.subset) {
+        context.warnings.push_back(target.rule->finding("SLC0118", target.subset_path + ".labels",
+                                                        fmt::format("no endpoint of {} has these labels", target.service.host)));
+        context.warnings.back().severity = Severity::kWarning;
+    }
+    return out;
+}
+
+void build(Context& context, const Target& target) {
+    context.out.clusters[target.name()] = build_cluster(target);
+    context.out.endpoints[target.name()] = build_endpoints(context, target);
+}
+
+}  // namespace
+
+void build_clusters(Context& context) {
+    for (const model::Service& service : context.registry.services()) {
+        if (!service.visible_from(context.node.ns)) continue;
+        const DestinationRuleObject* rule = context.registry.rule_for(service, context.node.ns);
+        for (const istio::ServicePort& port : service.entry->spec.ports()) {
+            build(context, {service, port, rule, nullptr, "spec"});
+            for (int i = 0; rule && i < rule->spec.subsets_size(); ++i)
+                build(context, {service, port, rule, &rule->spec.subsets(i), fmt::format("spec.subsets[{}]", i)});
+        }
+    }
+}
+
+}  // namespace sluice::translate

@@ -1,0 +1,65 @@
+// What the parts of translate() share, and their entry points.
+// In: mesh, registry, node. Out: resources and findings collected in one place.
+// Borrows mesh and node for the length of one translate() call; private to this room.
+// Names as istiod writes them.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ctrl/model/registry.h"
+#include "ctrl/translate/translate.h"
+
+namespace sluice::translate {
+
+struct Context {
+    const model::MeshConfig& mesh;
+    const model::Registry& registry;
+    const ProxyNode& node;
+    xds::ResourceSet& out;
+    std::vector<Diagnostic>& errors;
+    std::vector<Diagnostic>& warnings;
+};
+
+// outbound|9080|v1|reviews.shop.svc.cluster.local
+std::string cluster_name(uint32_t port, std::string_view subset, std::string_view host);
+
+// {config: /apis/networking.istio.io/v1/namespaces/shop/virtual-service/reviews} for "istio", and our own
+// provenance: the line of `path` in the object's file.
+void describe(const model::ObjectBase& object, std::string_view path, envoy::config::core::v3::Metadata& metadata);
+
+// A socket that several Gateways may share.
+struct ServerGroup {
+    struct Member {
+        const model::Object<istio::Gateway>* gateway;
+        int index;  // of its server
+
+        const istio::Server& server() const { return gateway->spec.servers(index); }
+        std::string path() const { return "spec.servers[" + std::to_string(index) + "]"; }
+    };
+    uint32_t port = 0;
+    std::string bind;  // empty: the node's listen addresses
+    std::vector<Member> members;
+
+    std::string listener_name() const;  // 0.0.0.0_80
+    std::string route_name() const;     // http.80
+};
+
+// Servers of the Gateways that select the node, by port and address.
+std::vector<ServerGroup> group_servers(Context& context);
+
+void build_listener(Context& context, const ServerGroup& group);
+void build_route_configuration(Context& context, const ServerGroup& group);
+void build_clusters(Context& context);
+
+// Every VirtualService bound to one of the groups' Gateways should share a host with it.
+void warn_unreached(Context& context, const std::vector<ServerGroup>& groups);
+
+// The routes of one VirtualService for the Gateways it is reached through on this port.
+void append_routes(Context& context, const model::Object<istio::VirtualService>& service,
+                   const std::set<std::string>& gateways, uint32_t port, envoy::config::route::v3::VirtualHost& out);
+
+}  // namespace sluice::translate

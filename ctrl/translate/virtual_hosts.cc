@@ -1,0 +1,164 @@
+// Which VirtualServices answer for which hosts on one socket.
+// In: a group of servers. Out: one RouteConfiguration.
+// Appends to the ResourceSet.
+// Istio: a server's hosts and a VirtualService's hosts meet in the narrower of two that overlap; several
+// VirtualServices of one host are merged in order, catch-all routes last.
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+#include <google/protobuf/util/message_differencer.h>
+
+#include "ctrl/model/names.h"
+#include "ctrl/translate/parts.h"
+
+namespace sluice::translate {
+namespace {
+
+namespace route = envoy::config::route::v3;
+using VirtualServiceObject = model::Object<istio::VirtualService>;
+
+// A VirtualService as one host sees it: reached through these Gateways.
+struct Claim {
+    const VirtualServiceObject* service;
+    std::set<std::string> gateways;
+
+    bool operator==(const Claim&) const = default;
+};
+using Claims = std::vector<Claim>;
+
+std::string gateway_key(const std::string& name, const std::string& ns) {
+    return name.find('/') == std::string::npos ? ns + "/" + name : name;
+}
+
+bool is_bound(const VirtualServiceObject& service, const model::ObjectBase& gateway) {
+    for (const std::string& name : service.spec.gateways())
+        if (name != "mesh" && gateway_key(name, service.ns) == gateway.key()) return true;
+    return false;
+}
+
+bool scope_allows(const std::string& scope, const model::ObjectBase& gateway, const model::ObjectBase& service) {
+    return scope == "*" || scope == service.ns || (scope == "." && gateway.ns == service.ns);
+}
+
+// The hosts of `service` that the server takes.
+std::vector<std::string> shared_hosts(const ServerGroup::Member& member, const VirtualServiceObject& service) {
+    std::vector<std::string> out;
+    for (const std::string& wanted : service.spec.hosts()) {
+        const std::string host = model::full_host(wanted, service.ns);
+        for (const std::string& text : member.server().hosts()) {
+            const model::ScopedHost open = model::split_scope(text);
+            if (!scope_allows(open.ns, *member.gateway, service)) continue;
+            const std::string server_host = model::lower(open.host);
+            if (model::covers(server_host, host)) out.push_back(host);
+            else if (model::covers(host, server_host)) out.push_back(server_host);
+        }
+    }
+    return out;
+}
+
+bool is_visible(const Context& context, const VirtualServiceObject& service) {
+    return model::visible_from(service.spec.export_to(), service.ns, context.node.ns);
+}
+
+std::map<std::string, Claims> claims_by_host(const Context& context, const ServerGroup& group) {
+    std::map<std::string, Claims> out;
+    std::vector<const VirtualServiceObject*> services;
+    for (const auto& service : context.mesh.virtual_services)
+        if (is_visible(context, service)) services.push_back(&service);
+    std::sort(services.begin(), services.end(), [](const auto* a, const auto* b) {
+        return std::tie(a->name, a->ns) < std::tie(b->name, b->ns);
+    });
+    for (const auto* service : services) {
+        for (const ServerGroup::Member& member : group.members) {
+            if (!is_bound(*service, *member.gateway)) continue;
+            for (const std::string& host : shared_hosts(member, *service)) {
+                Claims& claims = out[host];
+                if (claims.empty() || claims.back().service != service) claims.push_back({service, {}});
+                claims.back().gateways.insert(member.gateway->key());
+            }
+        }
+    }
+    return out;
+}
+
+// A route that every request takes.
+bool is_catch_all(const route::Route& candidate) {
+    const route::RouteMatch& match = candidate.match();
+    return match.prefix() == "/" && match.headers().empty() && match.query_parameters().empty();
+}
+
+void catch_all_last(route::VirtualHost& host) {
+    std::vector<route::Route> routes(std::make_move_iterator(host.mutable_routes()->begin()),
+                                     std::make_move_iterator(host.mutable_routes()->end()));
+    std::stable_partition(routes.begin(), routes.end(), [](const route::Route& r) { return !is_catch_all(r); });
+    host.clear_routes();
+    for (route::Route& r : routes) *host.add_routes() = std::move(r);
+}
+
+route::VirtualHost virtual_host(Context& context, const ServerGroup& group, const std::string& host, const Claims& claims) {
+    route::VirtualHost out;
+    out.set_name(fmt::format("{}:{}", host, group.port));
+    out.add_domains(host);
+    for (const Claim& claim : claims) append_routes(context, *claim.service, claim.gateways, group.port, out);
+    if (claims.size() > 1) catch_all_last(out);
+    describe(*claims.front().service, "spec.hosts", *out.mutable_metadata());
+    return out;
+}
+
+}  // namespace
+
+void build_route_configuration(Context& context, const ServerGroup& group) {
+    route::RouteConfiguration out;
+    out.set_name(group.route_name());
+    out.mutable_validate_clusters()->set_value(false);
+    out.mutable_max_direct_response_body_size_bytes()->set_value(1 << 20);
+    out.set_ignore_port_in_host_matching(true);
+
+    // Hosts with the same claims share a virtual host, named after the first of them.
+    std::vector<std::pair<const Claims*, int>> built;
+    const std::map<std::string, Claims> hosts = claims_by_host(context, group);
+    for (const auto& [host, claims] : hosts) {
+        const auto same = std::find_if(built.begin(), built.end(), [&](const auto& entry) { return *entry.first == claims; });
+        if (same != built.end()) {
+            out.mutable_virtual_hosts(same->second)->add_domains(host);
+            continue;
+        }
+        built.emplace_back(&claims, out.virtual_hosts_size());
+        *out.add_virtual_hosts() = virtual_host(context, group, host, claims);
+    }
+    if (hosts.empty()) {
+        // istiod's way to say "open, and nothing behind it": every request is a 404.
+        route::VirtualHost& nothing = *out.add_virtual_hosts();
+        nothing.set_name(fmt::format("blackhole:{}", group.port));
+        nothing.add_domains("*");
+    }
+    context.out.routes[out.name()] = std::move(out);
+}
+
+void warn_unreached(Context& context, const std::vector<ServerGroup>& groups) {
+    const auto warn = [&](const VirtualServiceObject& service, std::string_view path, std::string message, std::string cure) {
+        context.warnings.push_back(service.finding("SLC0118", path, std::move(message), std::move(cure)));
+        context.warnings.back().severity = Severity::kWarning;
+    };
+    for (const auto& service : context.mesh.virtual_services) {
+        const auto& names = service.spec.gateways();
+        if (std::all_of(names.begin(), names.end(), [](const std::string& name) { return name == "mesh"; })) {
+            warn(service, "spec", "bound to no Gateway: it speaks to sidecars only", "add `gateways`");
+            continue;
+        }
+        bool bound = false;
+        bool reached = false;
+        for (const ServerGroup& group : groups) {
+            for (const ServerGroup::Member& member : group.members) {
+                if (!is_bound(service, *member.gateway)) continue;
+                bound = true;
+                reached = reached || !shared_hosts(member, service).empty();
+            }
+        }
+        if (bound && !reached) warn(service, "spec.hosts", "no server of its Gateways takes one of these hosts", "");
+        if (reached && !is_visible(context, service)) warn(service, "spec.exportTo", "not exported to this gateway's namespace", "");
+    }
+}
+
+}  // namespace sluice::translate
