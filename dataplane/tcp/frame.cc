@@ -1,0 +1,140 @@
+// Segments as bytes: header in a fresh mbuf, payload attached behind it where the port takes chains, else copied.
+// In: header fields and a record. Out: a datagram whose checksum is finished or left to the port.
+// Attached payload holds references of the send queue's mbufs until the driver has sent them. RFC 9293 3.1.
+#include <algorithm>
+#include <cstring>
+
+#include "base/checksum.h"
+#include "tcp/stack_impl.h"
+
+namespace sluice::tcp {
+
+/// Calls piece(slice, offset, length) for each part of a slice that the record covers.
+template <typename Piece>
+static void for_each_piece(const TxRecord& record, Piece&& piece) {
+    const SliceNode* node = record.node;
+    uint32_t offset = record.offset;
+    for (uint32_t left = record.payload_bytes; left > 0; node = node->next, offset = 0) {
+        const uint32_t n = std::min(left, node->slice.size() - offset);
+        if (n > 0) piece(node->slice, offset, n);
+        left -= n;
+    }
+}
+
+/// The record's bytes as a chain of indirect mbufs. Null: too many pieces, or no mbufs.
+rte_mbuf* Stack::Impl::attach_payload(const TxRecord& record) {
+    uint32_t pieces = 0;
+    for_each_piece(record, [&](const Slice&, uint32_t, uint32_t) { pieces++; });
+    if (pieces > (record.payload_bytes > 4096 ? 64 : kPiecesMax)) return nullptr;
+    rte_mbuf* head = nullptr;
+    rte_mbuf** tail = &head;
+    bool whole = true;
+    for_each_piece(record, [&](const Slice& slice, uint32_t offset, uint32_t length) {
+        rte_mbuf* m = whole ? rte_pktmbuf_alloc(pool) : nullptr;
+        if (!m) {
+            whole = false;
+            return;
+        }
+        rte_pktmbuf_attach(m, slice.segment());
+        m->data_off = static_cast<uint16_t>(slice.offset() + offset);
+        m->data_len = static_cast<uint16_t>(length);
+        m->pkt_len = length;
+        *tail = m;
+        tail = &m->next;
+    });
+    if (!whole) {
+        while (head) rte_pktmbuf_free_seg(std::exchange(head, head->next));
+        return nullptr;
+    }
+    head->nb_segs = static_cast<uint16_t>(pieces);
+    return head;
+}
+
+void Stack::Impl::copy_payload(const TxRecord& record, uint8_t* to) {
+    for_each_piece(record, [&](const Slice& slice, uint32_t offset, uint32_t length) {
+        std::memcpy(to, slice.data() + offset, length);
+        to += length;
+    });
+}
+
+bool Stack::Impl::build(Tcb& t, const HeaderFields& fields, const TxRecord* payload, net::DatagramOut& out) {
+    rte_mbuf* const m = rte_pktmbuf_alloc(pool);
+    const uint32_t bytes = payload ? payload->payload_bytes : 0;
+    rte_mbuf* attached = nullptr;
+    if (m && bytes >= kCopyBreakBytes && t.multi_segment) attached = attach_payload(*payload);
+    if (!m || (bytes > 0 && !attached && bytes + kHeaderBytesMax > rte_pktmbuf_tailroom(m))) {
+        if (m) rte_pktmbuf_free(m);
+        counters.no_memory++;
+        starved = true;
+        return false;
+    }
+    auto* header = rte_pktmbuf_mtod(m, uint8_t*);
+    const uint8_t header_bytes = write_header(fields, header);
+    m->data_len = header_bytes;
+    m->pkt_len = header_bytes + bytes;
+    if (attached) {
+        m->next = attached;
+        m->nb_segs = static_cast<uint16_t>(attached->nb_segs + 1);
+        counters.bytes_attached_tx += bytes;
+    } else if (bytes > 0) {
+        copy_payload(*payload, header + header_bytes);
+        m->data_len = static_cast<uint16_t>(header_bytes + bytes);
+        counters.bytes_copied_tx += bytes;
+    }
+    const bool cut_by_port = bytes > t.snd_mss;
+    const uint64_t pseudo = pseudo_header_sum(t.tuple.local.ip, t.tuple.remote.ip, net::kProtocolTcp,
+                                              cut_by_port ? 0 : header_bytes + bytes);
+    const uint16_t checksum = t.tx_checksum ? checksum_fold(pseudo)
+                                            : checksum_finish(checksum_add_mbuf(m, 0, header_bytes + bytes, pseudo));
+    store_checksum(header + 16, checksum);
+    out.source = t.tuple.local.ip;
+    out.destination = t.tuple.remote.ip;
+    out.mbuf = m;
+    out.protocol = net::kProtocolTcp;
+    out.ecn = 0;
+    out.checksum_complete = !t.tx_checksum;
+    out.l4_header_length = header_bytes;
+    out.tso_segment_bytes = cut_by_port ? t.snd_mss : 0;
+    out.route_hint = t.route_hint;
+    return true;
+}
+
+/// A segment that belongs to no control block (any more): RST, cookie, TIME-WAIT's ACK. Dropped when the ring is full.
+void Stack::Impl::push_control(const FourTuple& tuple, const HeaderFields& fields) {
+    rte_mbuf* const m = control_count < kControlMax ? rte_pktmbuf_alloc(pool) : nullptr;
+    if (!m) return void(counters.no_memory++);
+    auto* header = rte_pktmbuf_mtod(m, uint8_t*);
+    const uint8_t header_bytes = write_header(fields, header);
+    m->data_len = header_bytes;
+    m->pkt_len = header_bytes;
+    const uint64_t pseudo = pseudo_header_sum(tuple.local.ip, tuple.remote.ip, net::kProtocolTcp, header_bytes);
+    store_checksum(header + 16, checksum_finish(checksum_add(header, header_bytes, pseudo)));
+    net::DatagramOut& out = control[(control_head + control_count) % kControlMax];
+    control_count++;
+    out = {};
+    out.source = tuple.local.ip;
+    out.destination = tuple.remote.ip;
+    out.mbuf = m;
+    out.protocol = net::kProtocolTcp;
+    out.checksum_complete = true;
+    out.l4_header_length = header_bytes;
+}
+
+/// RFC 9293 3.10.7.1: RST that the sender of `s` will believe.
+void Stack::Impl::reset_for(const FourTuple& tuple, const Segment& s) {
+    if (s.has(kRst)) return;
+    HeaderFields f;
+    f.source_port = tuple.local.port;
+    f.destination_port = tuple.remote.port;
+    if (s.has(kAck)) {
+        f.seq = s.ack;
+        f.flags = kRst;
+    } else {
+        f.ack = s.end();
+        f.flags = kRst | kAck;
+    }
+    counters.resets_out++;
+    push_control(tuple, f);
+}
+
+}  // namespace sluice::tcp

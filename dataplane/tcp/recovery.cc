@@ -1,0 +1,194 @@
+// What is lost, and when it is sent again: RACK-TLP (RFC 8985) with SACK, NewReno (RFC 6582) without, RTO (RFC 6298)
+// under both; how much may leave meanwhile by proportional rate reduction (RFC 6937).
+// In: what an ACK delivered, or an expired timer. Out: records marked lost, cwnd, the transmission timer.
+// Works on a connection's records in place, owns nothing.
+#include <algorithm>
+
+#include "tcp/stack_impl.h"
+
+namespace sluice::tcp {
+
+namespace {
+
+/// Order of transmission (RFC 8985 6.2 step 2: RACK_sent_after).
+bool sent_after(uint32_t sent_us, Seq end, uint32_t other_us, Seq other_end) {
+    const auto later = static_cast<int32_t>(sent_us - other_us);
+    return later > 0 || (later == 0 && end.after(other_end));
+}
+
+constexpr Duration kWorstDelayedAck = milliseconds(200);  // RFC 8985 7.2: WCDelAckT
+
+}  // namespace
+
+void Stack::Impl::mark_lost(Tcb& t, TxRecord& record) {
+    if (record.has(TxRecord::kInRetransmit)) {
+        record.flags = static_cast<uint8_t>(record.flags & ~TxRecord::kInRetransmit);
+        t.retrans_bytes -= record.length();
+    }
+    if (record.has(TxRecord::kLost)) return;
+    record.flags |= TxRecord::kLost;
+    t.lost_bytes += record.length();
+}
+
+/// RFC 8985 6.2 steps 1 and 2: the latest sent of all that was delivered.
+void Stack::Impl::rack_update(Tcb& t, const TxRecord& record, Instant now) {
+    const auto rtt_us = static_cast<uint32_t>(std::max<int64_t>((now - record.sent_at).us, 1));
+    // Faster than anything yet: it was an earlier transmission that arrived.
+    if (record.has(TxRecord::kEverRetransmitted) && rtt_us < t.min_rtt_us) return;
+    const auto sent_us = static_cast<uint32_t>(record.sent_at.us);
+    if (t.rack_rtt_us != 0 && !sent_after(sent_us, record.end(), t.rack_sent_us, t.rack_end)) return;
+    t.rack_rtt_us = rtt_us;
+    t.rack_sent_us = sent_us;
+    t.rack_end = record.end();
+}
+
+/// RFC 8985 6.2 step 5: lost is what was sent a reordering window before something that was delivered.
+void Stack::Impl::rack_detect(Tcb& t, Instant now) {
+    if (t.rack_rtt_us == 0) return;
+    uint32_t reorder_us = 0;
+    const bool enough = t.recovery != Recovery::kOpen || t.sacked_bytes >= 3u * t.snd_mss;
+    if (t.reordering_seen || !enough) {
+        reorder_us = std::min(t.rack_reo_multiplier * (t.min_rtt_us / 4), t.rtt.srtt_us);
+    }
+    int64_t wait_us = 0;
+    for (TxRecord* record = t.tx_head; record; record = record->next) {
+        if (record->has(TxRecord::kSacked)) continue;
+        if (record->has(TxRecord::kLost) && !record->has(TxRecord::kInRetransmit)) continue;
+        const auto sent_us = static_cast<uint32_t>(record->sent_at.us);
+        if (!sent_after(t.rack_sent_us, t.rack_end, sent_us, record->end())) continue;
+        const int64_t left_us = int64_t{t.rack_rtt_us} + reorder_us - (now - record->sent_at).us;
+        if (left_us <= 0) mark_lost(t, *record);
+        else wait_us = std::max(wait_us, left_us);
+    }
+    if (wait_us > 0) set_transmit_timer(t, XmitTimer::kReorder, now + Duration{wait_us});
+    else if (t.xmit_timer == XmitTimer::kReorder) set_transmit_timer(t, XmitTimer::kNone, Instant::never());
+}
+
+void Stack::Impl::enter_recovery(Tcb& t) {
+    counters.fast_recoveries++;
+    t.recovery = Recovery::kRecovery;
+    t.recovery_point = t.snd_nxt;
+    t.prr_flight = std::max<uint32_t>(t.snd_nxt - t.snd_una, 1);
+    t.prr_delivered = t.prr_out = 0;
+    t.congestion.on_loss(t.snd_nxt - t.snd_una, t.snd_mss);
+}
+
+/// RFC 6937 3: cwnd follows deliveries down to ssthresh, then back up to it.
+void Stack::Impl::proportional_reduction(Tcb& t, uint32_t delivered, bool progress) {
+    const uint32_t pipe = t.pipe();
+    const uint32_t ssthresh = t.congestion.ssthresh;
+    t.prr_delivered += delivered;
+    int64_t send = 0;
+    if (pipe > ssthresh) {
+        const uint64_t share = (uint64_t{t.prr_delivered} * ssthresh + t.prr_flight - 1) / t.prr_flight;
+        send = static_cast<int64_t>(share) - t.prr_out;
+    } else {
+        int64_t limit = std::max<int64_t>(int64_t{t.prr_delivered} - t.prr_out, delivered);
+        if (progress) limit += t.snd_mss;  // slow start reduction bound
+        send = std::min<int64_t>(int64_t{ssthresh} - pipe, limit);
+    }
+    if (t.prr_out == 0) send = std::max<int64_t>(send, t.snd_mss);  // the first repeat leaves at once
+    t.congestion.cwnd = pipe + static_cast<uint32_t>(std::max<int64_t>(send, 0));
+}
+
+void Stack::Impl::recover(Tcb& t, const Segment& s, const AckSample& sample, bool dup_ack, uint32_t acked, Instant now) {
+    if (t.tail_probe_out) {  // RFC 8985 7.4
+        const bool reached = s.ack.at_or_after(t.tail_probe_end);
+        if ((reached && (!t.tail_probe_resent || sample.duplicate)) ||
+            (dup_ack && s.ack == t.tail_probe_end && s.sack_count == 0)) {
+            t.tail_probe_out = false;
+        } else if (s.ack.after(t.tail_probe_end)) {  // the probe repaired a loss, which is congestion
+            t.tail_probe_out = false;
+            if (t.recovery == Recovery::kOpen) {
+                t.congestion.on_loss(t.snd_nxt - t.snd_una, t.snd_mss);
+                t.congestion.cwnd = std::min(t.congestion.cwnd, t.congestion.ssthresh);
+            }
+        }
+    }
+    const bool was_recovering = t.recovery != Recovery::kOpen;
+    if (was_recovering && t.snd_una.at_or_after(t.recovery_point)) {
+        if (t.recovery == Recovery::kRecovery) t.congestion.cwnd = std::max(t.congestion.ssthresh, 2u * t.snd_mss);
+        t.recovery = Recovery::kOpen;
+        t.dup_acks = 0;
+        t.rack_reo_multiplier = 1;
+        if (!t.sack) t.sacked_bytes = 0;
+    }
+    if (t.sack) {
+        if (t.sacked_bytes > 0 || was_recovering) rack_detect(t, now);
+    } else if (dup_ack) {  // RFC 5681 3.2: each says that one segment has left the network
+        t.dup_acks = static_cast<uint8_t>(std::min(t.dup_acks + 1, 255));
+        t.sacked_bytes += t.snd_mss;
+        if (t.recovery == Recovery::kOpen && t.dup_acks >= 3 && t.tx_head) mark_lost(t, *t.tx_head);
+    } else if (acked > 0) {
+        t.dup_acks = 0;
+        // RFC 6582 3.2: a partial ACK names the next hole.
+        if (t.recovery == Recovery::kRecovery && t.tx_head && !t.tx_head->has(TxRecord::kLost)) mark_lost(t, *t.tx_head);
+    }
+    if (!t.sack) t.sacked_bytes = std::min(t.sacked_bytes, (t.snd_nxt - t.snd_una) - t.lost_bytes);
+    if (t.recovery == Recovery::kOpen && t.lost_bytes > 0) enter_recovery(t);
+    const uint32_t delivered = sample.delivered + (!t.sack && dup_ack ? t.snd_mss : 0);
+    if (t.recovery == Recovery::kRecovery) {
+        proportional_reduction(t, delivered, acked > 0);
+    } else if (acked > 0 && (s.ack - acked).before(t.cwnd_limit_end)) {  // only a window that was used may grow (RFC 9438 5.8)
+        t.congestion.on_ack(acked, t.snd_mss, now, {t.rtt.srtt_us});
+    }
+}
+
+/// RFC 6298 (5.4)-(5.7).
+void Stack::Impl::retransmit_timeout(Tcb& t, Instant now) {
+    const uint32_t waited_ms = ms(now) - t.last_progress_ms;
+    if (t.backoff >= kRetransmitTries || (t.user_timeout_ms != 0 && waited_ms >= t.user_timeout_ms)) {
+        return fail(t, Error::kTimedOut);
+    }
+    counters.timeouts++;
+    // RFC 2018 8: the receiver may have thrown away what it had SACKed.
+    const bool reneged = t.tx_head && t.tx_head->has(TxRecord::kSacked);
+    for (TxRecord* record = t.tx_head; record; record = record->next) {
+        if (record->has(TxRecord::kSacked)) {
+            if (!reneged) continue;
+            record->flags = static_cast<uint8_t>(record->flags & ~TxRecord::kSacked);
+            t.sacked_bytes -= record->length();
+        }
+        mark_lost(t, *record);
+    }
+    if (!t.sack) t.sacked_bytes = 0;
+    // RFC 5681 (4): ssthresh falls once an episode, not with each repeat of one segment.
+    if (t.backoff == 0) t.congestion.on_timeout(t.snd_nxt - t.snd_una, t.snd_mss);
+    t.congestion.cwnd = t.snd_mss;
+    t.recovery = Recovery::kLoss;
+    t.recovery_point = t.snd_nxt;
+    t.dup_acks = 0;
+    t.tail_probe_out = t.tail_probe_now = false;
+    t.backoff++;
+    set_transmit_timer(t, XmitTimer::kRetransmit, now + t.rtt.backed_off(t.backoff, config.max_rto));
+    want_output(t);
+}
+
+void Stack::Impl::set_transmit_timer(Tcb& t, XmitTimer kind, Instant at) {
+    t.xmit_timer = kind;
+    t.xmit_at = at;
+}
+
+/// `restart`: news from the peer, or something was sent; else a running timer goes on (RFC 6298 (5.1)).
+void Stack::Impl::arm_transmit_timer(Tcb& t, Instant now, bool restart) {
+    if (!t.in_flight()) {
+        const bool waiting = t.sends() && (t.unsent_bytes > 0 || (t.fin_queued && !t.fin_sent));
+        if (!waiting) return set_transmit_timer(t, XmitTimer::kNone, Instant::never());
+        if (t.xmit_timer == XmitTimer::kPersist) return;
+        // RFC 9293 3.8.6.1: a closed window, or one too small to be worth sending into.
+        return set_transmit_timer(t, XmitTimer::kPersist, now + t.rtt.backed_off(t.backoff, config.max_rto));
+    }
+    if (t.xmit_timer == XmitTimer::kReorder && t.xmit_at > now) return;
+    const bool runs_already = t.xmit_timer == XmitTimer::kRetransmit || t.xmit_timer == XmitTimer::kTailProbe;
+    if (runs_already && !restart) return;
+    const Duration rto = t.rtt.backed_off(t.backoff, config.max_rto);
+    if (t.sack && t.recovery == Recovery::kOpen && !t.tail_probe_out && t.rtt.srtt_us != 0 && t.sacked_bytes == 0 &&
+        t.backoff == 0) {  // RFC 8985 7.2
+        Duration probe{2 * int64_t{t.rtt.srtt_us}};
+        if (t.tx_head && t.tx_head == t.tx_tail) probe = probe + kWorstDelayedAck;
+        if (probe < rto) return set_transmit_timer(t, XmitTimer::kTailProbe, now + probe);
+    }
+    set_transmit_timer(t, XmitTimer::kRetransmit, now + rto);
+}
+
+}  // namespace sluice::tcp

@@ -1,0 +1,313 @@
+// A segment's way out: one call, one segment, the most urgent first. Written as a ladder, read top to bottom.
+// In: control blocks with output pending. Out: datagrams; sequence numbers, records and timers moved on accordingly.
+// The caller owns what comes out; payload stays in the send queue until acknowledged. RFC 9293 3.8, RFC 5681.
+#include <algorithm>
+
+#include "tcp/stack_impl.h"
+
+namespace sluice::tcp {
+
+namespace {
+
+/// Moves (node, offset) off the end of a slice if there is a next one.
+void normalize(const SliceNode*& node, uint32_t& offset) {
+    while (node && offset == node->slice.size() && node->next) {
+        node = node->next;
+        offset = 0;
+    }
+}
+
+void advance_cursor(const SliceNode*& node, uint32_t& offset, uint32_t n) {
+    normalize(node, offset);
+    while (n > 0) {
+        const uint32_t part = std::min(n, node->slice.size() - offset);
+        offset += part;
+        n -= part;
+        normalize(node, offset);
+    }
+}
+
+uint32_t sack_option_bytes(const Tcb& t) {
+    if (!t.sack || t.reassembly.empty()) return 0;
+    const uint32_t blocks_max = t.timestamps ? 3 : 4;
+    return 4 + 8 * std::min<uint32_t>(t.reassembly.runs(), blocks_max);
+}
+
+}  // namespace
+
+bool Stack::Impl::poll_transmit(net::DatagramOut& out, Instant now) {
+    if (last_emitted) {  // what the IP layer learnt while sending the last one
+        if (out.route_hint != 0) last_emitted->route_hint = out.route_hint;
+        last_emitted = nullptr;
+    }
+    if (control_count > 0) {
+        out = std::exchange(control[control_head], {});
+        control_head = (control_head + 1) % kControlMax;
+        control_count--;
+        counters.segments_out++;
+        return true;
+    }
+    starved = false;
+    output_retry_at = Instant::never();
+    while (Tcb* t = output.front()) {
+        if (emit(*t, out, now)) {
+            t->last_send_ms = ms(now);
+            last_emitted = t;
+            counters.segments_out++;
+            schedule(*t, now);
+            return true;
+        }
+        if (starved) {  // no mbuf: the connection keeps its turn
+            output_retry_at = now + milliseconds(1);
+            return false;
+        }
+        output.remove(t);
+        schedule(*t, now);
+    }
+    return false;
+}
+
+bool Stack::Impl::emit(Tcb& t, net::DatagramOut& out, Instant now) {
+    if (t.syn_pending) return emit_handshake(t, out, now);
+    if (!t.synchronized()) return false;
+    if (emit_lost(t, out, now)) return true;
+    if (starved) return false;
+    if (t.tail_probe_now && emit_tail_probe(t, out, now)) return true;
+    if (starved) return false;
+    if (emit_new(t, out, now)) return true;
+    if (starved) return false;
+    if (t.probe_now) {  // an old number: whoever lives there answers with an ACK
+        if (!emit_bare(t, t.snd_una - 1, out, now)) return false;
+        t.probe_now = false;
+        return true;
+    }
+    if (t.extra_acks > 1) {
+        if (!emit_bare(t, t.snd_nxt, out, now)) return false;
+        t.extra_acks--;
+        t.ack_now = true;
+        return true;
+    }
+    return t.ack_now && emit_bare(t, t.snd_nxt, out, now);
+}
+
+/// Anything that emit() would look at; cheap and may err on the side of yes.
+bool Stack::Impl::has_output(const Tcb& t) const {
+    return t.ack_now || t.probe_now || t.syn_pending || t.tail_probe_now || t.unsent_bytes > 0 ||
+           t.lost_bytes > t.retrans_bytes || (t.fin_queued && !t.fin_sent);
+}
+
+HeaderFields Stack::Impl::header_for(Tcb& t, Seq seq, uint8_t flags, Instant now) {
+    HeaderFields f;
+    f.source_port = t.tuple.local.port;
+    f.destination_port = t.tuple.remote.port;
+    f.seq = seq;
+    f.ack = t.rcv_nxt;
+    f.flags = flags;
+    f.timestamp = t.timestamps;
+    f.ts_value = ms(now) + t.ts_offset;
+    f.ts_echo = t.ts_recent;
+    return f;
+}
+
+/// SYN and SYN-ACK: options as offered, or as agreed.
+bool Stack::Impl::emit_handshake(Tcb& t, net::DatagramOut& out, Instant now) {
+    const bool answer = t.state == State::kSynReceived;
+    HeaderFields f = header_for(t, t.snd_una, static_cast<uint8_t>(answer ? kSyn | kAck : kSyn), now);
+    if (!answer) f.ack = Seq{0};
+    f.mss = static_cast<uint16_t>(t.path_mtu - (t.tuple.remote.ip.is_v4() ? 40 : 60));
+    f.window = static_cast<uint16_t>(std::min<uint32_t>(t.receive_limit, 65535));
+    f.sack_permitted = t.sack;
+    if (t.rcv_shift > 0 || (!answer && config.window_scale)) f.window_shift = t.rcv_shift;
+    if (!build(t, f, nullptr, out)) return false;
+    t.syn_pending = false;
+    t.ack_now = false;
+    t.last_ack_sent = t.rcv_nxt;
+    if (t.backoff > 0) counters.retransmits++;
+    set_transmit_timer(t, XmitTimer::kHandshake, now + t.rtt.backed_off(t.backoff, config.max_rto));
+    return true;
+}
+
+/// What recovery marked lost, lowest first, as far as cwnd allows.
+bool Stack::Impl::emit_lost(Tcb& t, net::DatagramOut& out, Instant now) {
+    if (t.lost_bytes <= t.retrans_bytes) return false;
+    for (TxRecord* record = t.tx_head; record; record = record->next) {
+        if (!record->has(TxRecord::kLost) || record->has(TxRecord::kInRetransmit)) continue;
+        const uint32_t pipe = t.pipe();
+        if (pipe > 0 && pipe + std::min<uint32_t>(record->length(), t.snd_mss) > t.congestion.cwnd) return false;
+        if (record->payload_bytes > t.snd_mss) split_record(t, *record, t.snd_mss);
+        return emit_record(t, *record, out, now);
+    }
+    return false;
+}
+
+/// Cuts a record in two, the first keeping `payload_bytes` (0 < payload_bytes < its own).
+void Stack::Impl::split_record(Tcb& t, TxRecord& record, uint32_t payload_bytes) {
+    TxRecord* rest = records.take();
+    if (!rest) return void(counters.no_memory++);
+    *rest = record;
+    advance_cursor(rest->node, rest->offset, payload_bytes);
+    rest->seq = record.seq + payload_bytes;
+    rest->payload_bytes = record.payload_bytes - payload_bytes;
+    record.payload_bytes = payload_bytes;
+    record.flags = static_cast<uint8_t>(record.flags & ~TxRecord::kFinal);
+    record.next = rest;
+    if (t.tx_tail == &record) t.tx_tail = rest;
+}
+
+/// Sends a record that was sent before.
+bool Stack::Impl::emit_record(Tcb& t, TxRecord& record, net::DatagramOut& out, Instant now) {
+    const bool last = record.end() == t.snd_nxt && t.unsent_bytes == 0;
+    const uint8_t flags = static_cast<uint8_t>(kAck | (last ? kPsh : 0) | (record.has(TxRecord::kFinal) ? kFin : 0));
+    HeaderFields f = header_for(t, record.seq, flags, now);
+    std::array<SackBlock, 4> blocks;
+    // Blocks only where they leave room: a repeat never grows beyond the path's MTU.
+    const bool room = record.payload_bytes + sack_option_bytes(t) <= t.snd_mss;
+    if (t.sack && room) f.sack = {blocks.data(), t.reassembly.sack_blocks(blocks)};
+    f.window = advertise_window(t);
+    if (!build(t, f, &record, out)) return false;
+    if (room) sent_ack(t);
+    record.sent_at = now;
+    if (record.has(TxRecord::kLost) && !record.has(TxRecord::kInRetransmit)) {
+        record.flags |= TxRecord::kInRetransmit;
+        t.retrans_bytes += record.length();
+    }
+    record.flags |= TxRecord::kEverRetransmitted;
+    t.prr_out += record.length();
+    counters.retransmits++;
+    arm_transmit_timer(t, now, false);
+    return true;
+}
+
+/// RFC 8985 7.3: new text if there is some, else the last record again, so that an ACK or SACK comes back.
+bool Stack::Impl::emit_tail_probe(Tcb& t, net::DatagramOut& out, Instant now) {
+    t.tail_probe_now = false;
+    if (!t.tx_tail || t.recovery != Recovery::kOpen) return false;
+    const uint32_t length = sendable(t, t.snd_mss);
+    const bool fresh = t.sends() && length > 0;
+    if (!(fresh ? transmit_new(t, length, out, now) : emit_record(t, *t.tx_tail, out, now))) {
+        t.tail_probe_now = true;
+        return false;
+    }
+    t.tail_probe_out = true;
+    t.tail_probe_resent = !fresh;
+    t.tail_probe_end = t.snd_nxt;
+    counters.tlp_probes++;
+    set_transmit_timer(t, XmitTimer::kRetransmit, now + t.rtt.backed_off(t.backoff, config.max_rto));
+    return true;
+}
+
+/// New bytes that the peer's window and silly-window avoidance let go now (RFC 9293 3.8.6.2.1), at most one segment.
+uint32_t Stack::Impl::sendable(const Tcb& t, uint32_t mss) const {
+    const uint32_t usable = t.usable_window();
+    const uint32_t length = std::min({t.unsent_bytes, usable, mss});
+    if (length == 0 || length == mss) return length;
+    if (length == t.unsent_bytes) {  // the last piece: Nagle (RFC 9293 3.7.4) waits until nothing is in flight
+        return t.no_delay || t.fin_queued || !t.in_flight() ? length : 0;
+    }
+    return usable >= t.snd_wnd_max / 2 || t.persist_override ? length : 0;
+}
+
+bool Stack::Impl::emit_new(Tcb& t, net::DatagramOut& out, Instant now) {
+    if (!t.sends()) return false;
+    const uint32_t options = sack_option_bytes(t);
+    const uint32_t mss = t.snd_mss > options ? t.snd_mss - options : t.snd_mss;
+    uint32_t length = sendable(t, mss);
+    const bool fin_only = t.fin_queued && !t.fin_sent && t.unsent_bytes == 0;
+    if (length == 0 && !(fin_only && t.usable_window() > 0)) return false;
+    if (!t.in_flight() && ms(now) - t.last_send_ms > t.rtt.rto_us / 1000) {
+        t.congestion.on_idle(config.initial_cwnd_segments * t.snd_mss);
+    }
+    const uint32_t pipe = t.pipe();
+    if (pipe > 0 && pipe + std::max<uint32_t>(length, 1) > t.congestion.cwnd) {
+        t.cwnd_limit_end = t.snd_nxt;
+        return false;
+    }
+    if (t.tso && length == mss) {  // as many whole segments as fit: the port cuts them
+        const uint32_t room = std::min({t.unsent_bytes, t.usable_window(),
+                                        t.congestion.cwnd > pipe ? t.congestion.cwnd - pipe : 0, 65000u});
+        length = std::max(length, room / mss * mss);
+    }
+    return transmit_new(t, length, out, now);
+}
+
+/// Sends `length` bytes of new text, and FIN if they are the last.
+bool Stack::Impl::transmit_new(Tcb& t, uint32_t length, net::DatagramOut& out, Instant now) {
+    const bool fin = t.fin_queued && length == t.unsent_bytes && t.usable_window() > length;
+    if (records.available() == 0) {
+        counters.no_memory++;
+        starved = true;
+        return false;
+    }
+    TxRecord record;
+    record.seq = t.snd_nxt;
+    record.payload_bytes = length;
+    record.flags = fin ? TxRecord::kFinal : 0;
+    record.sent_at = now;
+    normalize(t.cursor, t.cursor_offset);
+    record.node = t.cursor;
+    record.offset = t.cursor_offset;
+    const uint8_t flags = static_cast<uint8_t>(kAck | (length == t.unsent_bytes && length > 0 ? kPsh : 0) | (fin ? kFin : 0));
+    HeaderFields f = header_for(t, record.seq, flags, now);
+    std::array<SackBlock, 4> blocks;
+    if (t.sack) f.sack = {blocks.data(), t.reassembly.sack_blocks(blocks)};
+    f.window = advertise_window(t);
+    if (!build(t, f, &record, out)) return false;
+    if (t.ack_at != Instant::never()) t.interactive = true;  // an answer carries the ACK: no need to hurry with it next time
+    sent_ack(t);
+
+    TxRecord* kept = records.take(record);
+    (t.tx_tail ? t.tx_tail->next : t.tx_head) = kept;
+    t.tx_tail = kept;
+    if (length > 0) advance_cursor(t.cursor, t.cursor_offset, length);
+    t.unsent_bytes -= length;
+    if (!t.in_flight()) t.last_progress_ms = ms(now);
+    t.snd_nxt = kept->end();
+    t.bytes_sent += length;
+    counters.bytes_out += length;
+    t.persist_override = false;
+    if (t.recovery == Recovery::kRecovery) t.prr_out += kept->length();
+    if (t.pipe() + t.snd_mss > t.congestion.cwnd) t.cwnd_limit_end = t.snd_nxt;
+    if (fin) {
+        t.fin_sent = true;
+        t.state = t.state == State::kCloseWait ? State::kLastAck : State::kFinWait1;
+    }
+    if (t.xmit_timer == XmitTimer::kPersist) t.backoff = 0;
+    if (t.xmit_timer != XmitTimer::kRetransmit) arm_transmit_timer(t, now, true);
+    return true;
+}
+
+/// A segment without text: an ACK or a probe.
+bool Stack::Impl::emit_bare(Tcb& t, Seq seq, net::DatagramOut& out, Instant now) {
+    HeaderFields f = header_for(t, seq, kAck, now);
+    std::array<SackBlock, 4> blocks;
+    if (t.sack) f.sack = {blocks.data(), t.reassembly.sack_blocks(blocks)};
+    f.window = advertise_window(t);
+    if (!build(t, f, nullptr, out)) return false;
+    sent_ack(t);
+    return true;
+}
+
+void Stack::Impl::sent_ack(Tcb& t) {
+    t.last_ack_sent = t.rcv_nxt;
+    t.ack_now = false;
+    t.ack_at = Instant::never();
+    if (t.extra_acks == 1) t.extra_acks = 0;
+}
+
+/// The window to write, and the new right edge. It never moves back (SHLD-14) and moves on only by a segment or half
+/// of the buffer (RFC 9293 3.8.6.2.2).
+uint16_t Stack::Impl::advertise_window(Tcb& t) {
+    const uint32_t current = t.offered_window();
+    uint32_t window = current;
+    if (t.read_enabled && t.receive_limit > t.rcv_unconsumed) {
+        const uint32_t room = t.receive_limit - t.rcv_unconsumed;
+        if (room >= current + std::min<uint32_t>(t.receive_limit / 2, t.rcv_mss)) window = room;
+    }
+    uint32_t field = window >> t.rcv_shift;
+    if (field << t.rcv_shift < current) field++;  // scaling must not take back what was offered
+    field = std::min(field, 65535u);
+    t.rcv_adv = t.rcv_nxt + (field << t.rcv_shift);
+    return static_cast<uint16_t>(field);
+}
+
+}  // namespace sluice::tcp
