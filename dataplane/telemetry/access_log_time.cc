@@ -37,7 +37,7 @@ Civil civil(uint64_t unix_us) {
 /// `digits` of the fraction; beyond microseconds, zeros.
 void append_fraction(unsigned microsecond, unsigned digits, std::string& out) {
     char text[10] = "000000000";
-    fmt::format_to_n(text, 6, "{:06}", microsecond);
+    for (int i = 5; i >= 0; i--, microsecond /= 10) text[i] = static_cast<char>('0' + microsecond % 10);
     out.append(text, digits);
 }
 

@@ -1,0 +1,109 @@
+// The gateway's own file: this machine's cores, ports, memory and paths (apiVersion sluice/v1, kind GatewayHost). Traffic
+// rules live in mesh. In: YAML text. Out: a GatewayHost, or every mistake as a Diagnostic with place and cure (SLC00xx).
+// Plain values. The same field names as configs/schema/sluice.schema.json; a test holds them together.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ip_address.h"
+#include "base/limits.h"
+#include "base/time.h"
+#include "ctrl/model/diagnostic.h"
+
+namespace sluice::host {
+
+struct Node {
+    std::string id;                               // default: the machine's name
+    std::string ns = "istio-system";
+    std::map<std::string, std::string> labels;    // what Gateway selectors match
+    std::string locality;                         // region/zone/subzone
+};
+
+struct Workers {
+    enum class Poll : uint8_t { kAdaptive, kBusy };
+    std::vector<uint32_t> cores;                  // CPU numbers; empty: the first `count` that may be used
+    uint32_t count = 1;                           // = cores.size() where cores are given
+    Poll poll = Poll::kAdaptive;
+};
+
+struct Port {
+    struct Route {
+        IpPrefix to;                              // default: 0.0.0.0/0 or ::/0, by the family of via
+        IpAddress via;
+    };
+    std::string name;
+    std::string device;                           // pci:ADDRESS | af_xdp:IFACE | af_packet:IFACE | devargs:STRING
+    std::vector<IpPrefix> addresses;              // with the on-link prefix length
+    std::vector<Route> routes;
+    uint16_t vlan = 0;                            // 0 = untagged
+    uint16_t mtu = 1500;
+    bool listen = false;                          // Gateways without bind open here, and only here
+};
+
+struct Memory {
+    enum class Hugepages : uint8_t { kAuto, kRequire, kNever };
+    uint64_t limit_bytes = uint64_t{1} << 30;
+    Hugepages hugepages = Hugepages::kAuto;
+};
+
+struct Limits {
+    uint32_t connections = 65536;
+    uint32_t request_header_bytes = limits::kRequestHeaderBytes;
+};
+
+struct Mesh {
+    std::string directory = "/etc/sluice/mesh";   // a relative one counts from the file's own directory
+    std::string trust_domain = "cluster.local";
+};
+
+struct Admin {
+    std::string socket = "/run/sluice/admin.sock";
+    std::optional<SocketAddress> http;            // loopback only; absent = none
+};
+
+struct AccessLog {
+    enum class Format : uint8_t { kText, kJson, kCustom };
+    std::string path = "/dev/stdout";             // empty = no access log
+    Format format = Format::kText;
+    std::string custom;                           // Envoy format string, checked
+};
+
+struct GatewayHost {
+    std::string file;                             // as the user named it
+    Node node;
+    Workers workers;
+    std::vector<Port> ports;
+    Memory memory;
+    Limits limits;
+    Mesh mesh;
+    Admin admin;
+    AccessLog access_log;
+    Duration drain_deadline = seconds(30);
+};
+
+struct Reading {
+    std::optional<GatewayHost> host;              // empty if there was any error
+    std::vector<Diagnostic> diagnostics;          // by place; may hold warnings beside a host
+};
+
+/// `name` is the file as shown to the user; relative directories in it count from that name's directory.
+Reading read(std::string name, std::string text);
+/// Reads the file itself too.
+Reading read_file(const std::string& path);
+
+/// Every field the reader knows, as paths: "ports[].name". For the test that compares with the schema.
+std::vector<std::string> known_fields();
+/// Fields that are refused by name as not supported yet.
+std::vector<std::string> unsupported_fields();
+
+/// "30s", "1m30s", "250ms", "1h". No sign, no bare numbers (but "0").
+std::optional<Duration> parse_duration(std::string_view text);
+/// "512Mi", "2Gi", "60Ki", "1500" (bytes), "1k", "10M", "1G".
+std::optional<uint64_t> parse_size(std::string_view text);
+
+}  // namespace sluice::host
