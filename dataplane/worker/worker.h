@@ -102,7 +102,8 @@ class Worker final : private tcp::Environment {
     StageClock stages_;
     WorkerCounters counters_;
     Instant now_;
-    std::vector<net::DatagramOut> unsent_;   // at most one: a segment that found no room
+    EmptyTurnCost empty_cost_;
+    net::DatagramOut out_;
 };
 
 }  // namespace sluice::worker

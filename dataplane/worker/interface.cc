@@ -1,0 +1,70 @@
+// ioctls on a kernel interface (see interface.h): netdevice(7), ethtool's channel and ring queries.
+#include "worker/interface.h"
+
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace sluice::worker {
+
+namespace {
+
+class Request {
+ public:
+    explicit Request(const std::string& name) : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+        std::memset(&ifreq_, 0, sizeof ifreq_);
+        std::memcpy(ifreq_.ifr_name, name.data(), std::min(name.size(), sizeof ifreq_.ifr_name - 1));
+    }
+    ~Request() {
+        if (fd_ >= 0) close(fd_);
+    }
+    Request(const Request&) = delete;
+    bool call(unsigned long what) { return ioctl(fd_, what, &ifreq_) == 0; }
+    ifreq& operator*() { return ifreq_; }
+
+ private:
+    int fd_;
+    ifreq ifreq_;
+};
+
+uint32_t receive_queues(const std::string& name) {
+    ethtool_channels channels{};
+    channels.cmd = ETHTOOL_GCHANNELS;
+    Request request(name);
+    (*request).ifr_data = reinterpret_cast<char*>(&channels);
+    if (!request.call(SIOCETHTOOL)) return 1;   // a device without channels has one queue
+    return std::max(1u, channels.combined_count + channels.rx_count);
+}
+
+}  // namespace
+
+Result<uint32_t> prepare_interface(const std::string& name) {
+    if (name.size() >= IFNAMSIZ || if_nametoindex(name.c_str()) == 0)
+        return unexpected(fmt::format("there is no interface {}: `ip link` lists those that are", name));
+    Request request(name);
+    if (!request.call(SIOCGIFFLAGS)) return unexpected(fmt::format("{}: {}", name, std::strerror(errno)));
+    if (((*request).ifr_flags & IFF_UP) == 0) {
+        (*request).ifr_flags |= IFF_UP;
+        if (!request.call(SIOCSIFFLAGS))
+            return unexpected(fmt::format("{} is down and cannot be brought up ({}): run as root, or `ip link set {} up`", name,
+                                          std::strerror(errno), name));
+    }
+    return receive_queues(name);
+}
+
+uint16_t interface_mtu(const std::string& name) {
+    Request request(name);
+    if (!request.call(SIOCGIFMTU)) return 1500;
+    return static_cast<uint16_t>(std::clamp((*request).ifr_mtu, 0, 65535));
+}
+
+}  // namespace sluice::worker

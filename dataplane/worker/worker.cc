@@ -1,0 +1,276 @@
+// One turn after another (see worker.h): receive, demultiplex, run timers, hand news to the application, transmit in bursts.
+// Batches by stage, not by packet: link and IP for the whole burst, then TCP for the whole burst, so that code stays in cache
+// and cycles can be told apart with two clock reads a stage.
+#include "worker/worker.h"
+
+#include <rte_cycles.h>
+#include <rte_mempool.h>
+#include <rte_pause.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <array>
+
+#include "base/clock.h"
+#include "base/limits.h"
+
+namespace sluice::worker {
+
+namespace {
+constexpr uint32_t kEventsPerTurn = 1024;
+constexpr uint32_t kSegmentsPerTurn = 512;
+constexpr uint16_t kControlFrames = 16;      // room kept for ARP, ND and ICMP in a port's queue
+constexpr uint32_t kPrefetchAhead = 4;
+constexpr uint32_t kSampleTurns = 4096;
+
+net::StackConfig with_sharing(net::StackConfig config, bool several_cores) {
+    config.share_neighbors = several_cores;
+    return config;
+}
+}  // namespace
+
+Worker::Worker(const WorkerConfig& config)
+    : config_(config),
+      nodes_(config.slice_nodes),
+      net_(with_sharing(config.net, config.exchange != nullptr), config.pool),
+      tcp_(config.tcp, config.pool, nodes_, *this),
+      policy_(config.poll),
+      now_(TscClock::now()) {
+    for (const PortInfo& info : *config.ports) ports_.push_back(std::make_unique<Port>(info, config.index, config.pool));
+}
+
+Worker::~Worker() { application_.reset(); }
+
+std::optional<net::RouteInfo> Worker::route(const IpAddress& destination, const IpAddress& source) {
+    return net_.route(destination, source);
+}
+
+bool Worker::owns(const FourTuple& tuple) { return config_.owners->owner(tuple) == config_.index; }
+
+void Worker::run(const std::atomic<bool>& stop) {
+    prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);   // sleeps of 50 us, not of 100
+    application_->online();
+    while (!stop.load(std::memory_order_relaxed)) {
+        const bool worked = turn();
+        const PollPolicy::Decision next = policy_.after_turn(worked, now_, next_deadline());
+        if (next.action == PollPolicy::Action::kPause) rte_pause();
+        else if (next.action == PollPolicy::Action::kSleep) sleep(next.duration);
+    }
+    application_->offline();
+}
+
+bool Worker::turn() {
+    const uint64_t start = TscClock::cycles();
+    now_ = TscClock::at(start);
+    stages_.begin_turn(start);
+    application_->turn(now_);
+    bool worked = receive();
+    if (config_.exchange) worked |= take_over();
+    handle_icmp_errors();
+    worked |= run_timers();
+    worked |= run_events();
+    worked |= transmit();
+    if (config_.exchange) share_news();
+    application_->quiescent();
+    account(start, worked);
+    return worked;
+}
+
+bool Worker::receive() {
+    std::array<rte_mbuf*, limits::kBurst> frames;
+    bool any = false;
+    for (uint32_t p = 0; p < ports_.size(); p++) {
+        for (uint32_t q = 0; q < ports_[p]->queues(); q++) {
+            stages_.enter(Stage::kDriverRx);
+            const uint16_t n = ports_[p]->receive(frames.data(), limits::kBurst);
+            if (n == 0) continue;
+            any = true;
+            handle_frames(static_cast<uint8_t>(p), frames.data(), n);
+        }
+    }
+    stages_.enter(Stage::kOther);
+    return any;
+}
+
+void Worker::handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n) {
+    std::array<net::DatagramIn, limits::kBurst> datagrams;
+    uint16_t count = 0;
+    stages_.enter(Stage::kNet);
+    for (uint16_t i = 0; i < n; i++) {
+        if (i + kPrefetchAhead < n) rte_prefetch0(rte_pktmbuf_mtod(frames[i + kPrefetchAhead], void*));
+        net::DatagramIn& d = datagrams[count];
+        switch (net_.handle_frame(frames[i], port, now_, d)) {
+            case net::Verdict::kTransport: count++; break;
+            case net::Verdict::kConsumed: break;
+            case net::Verdict::kException:   // no exception port: refused
+                net_.send_port_unreachable(d, now_);
+                rte_pktmbuf_free(d.mbuf);
+                break;
+        }
+    }
+    stages_.enter(Stage::kTcp);
+    for (uint16_t i = 0; i < count; i++) handle_datagram(datagrams[i]);
+}
+
+void Worker::handle_datagram(net::DatagramIn& d) {
+    if (config_.exchange && d.payload_length >= 4 && uint32_t{d.payload_offset} + 4 <= d.mbuf->data_len) {
+        const auto* ports = rte_pktmbuf_mtod_offset(d.mbuf, const uint8_t*, d.payload_offset);
+        const FourTuple tuple{{d.destination, load_be16(ports + 2)}, {d.source, load_be16(ports)}};
+        const uint32_t owner = config_.owners->owner(tuple);
+        if (owner != config_.index) {
+            hand_over(d, owner);
+            return;
+        }
+    }
+    if (tcp_.handle_segment(d, now_)) return;
+    tcp_.reject(d, now_);
+    rte_pktmbuf_free(d.mbuf);
+}
+
+void Worker::hand_over(const net::DatagramIn& d, uint32_t owner) {
+    if (config_.exchange->datagrams(config_.index, owner).push(d)) {
+        ++counters_.handed_over;
+        return;
+    }
+    ++counters_.handover_dropped;
+    rte_pktmbuf_free(d.mbuf);
+}
+
+bool Worker::take_over() {
+    bool any = false;
+    for (uint32_t from = 0; from < config_.exchange->cores(); from++) {
+        if (from == config_.index) continue;
+        stages_.enter(Stage::kTcp);
+        auto& ring = config_.exchange->datagrams(from, config_.index);
+        net::DatagramIn d;
+        for (uint32_t i = 0; i < 4 * limits::kBurst && ring.pop(d); i++) {
+            any = true;
+            ++counters_.taken_over;
+            if (tcp_.handle_segment(d, now_)) continue;
+            tcp_.reject(d, now_);
+            rte_pktmbuf_free(d.mbuf);
+        }
+        auto& news = config_.exchange->news(from, config_.index);
+        CoreNews item;
+        while (news.pop(item)) {
+            any = true;
+            if (item.kind == CoreNews::Kind::kNeighbor) net_.handle_neighbor_update(item.neighbor, now_);
+            else tcp_.handle_icmp_error(item.icmp_error, now_);
+        }
+    }
+    stages_.enter(Stage::kOther);
+    return any;
+}
+
+/// Answers to ARP and ND arrive on any queue: every core hears of them.
+void Worker::share_news() {
+    CoreNews item;
+    item.kind = CoreNews::Kind::kNeighbor;
+    while (net_.poll_neighbor_update(item.neighbor))
+        for (uint32_t to = 0; to < config_.exchange->cores(); to++)
+            if (to != config_.index && !config_.exchange->news(config_.index, to).push(item)) ++counters_.news_dropped;
+}
+
+void Worker::handle_icmp_errors() {
+    CoreNews item;
+    item.kind = CoreNews::Kind::kIcmpError;
+    while (net_.poll_icmp_error(item.icmp_error)) {
+        const uint32_t owner = config_.owners->owner(item.icmp_error.tuple);
+        if (owner == config_.index) tcp_.handle_icmp_error(item.icmp_error, now_);
+        else if (!config_.exchange->news(config_.index, owner).push(item)) ++counters_.news_dropped;
+    }
+}
+
+bool Worker::run_timers() {
+    bool any = false;
+    if (net_.poll_timeout() <= now_) {
+        stages_.enter(Stage::kNet);
+        net_.handle_timeout(now_);
+        any = true;
+    }
+    if (tcp_.poll_timeout() <= now_) {
+        stages_.enter(Stage::kTcp);
+        tcp_.handle_timeout(now_);
+        any = true;
+    }
+    if (application_->poll_timeout() <= now_) {
+        stages_.enter(Stage::kProxy);
+        application_->handle_timeout(now_);
+        any = true;
+    }
+    return any;
+}
+
+bool Worker::run_events() {
+    stages_.enter(Stage::kProxy);
+    uint32_t n = 0;
+    for (tcp::ConnectionEvent event; n < kEventsPerTurn && tcp_.poll_event(event); n++) application_->handle_event(event, now_);
+    stages_.enter(Stage::kOther);
+    return n > 0;
+}
+
+bool Worker::transmit() {
+    const auto ports = static_cast<uint8_t>(ports_.size());
+    uint32_t room = kSegmentsPerTurn;
+    for (uint8_t p = 0; p < ports; p++) {
+        const uint32_t free = net_.transmit_room(p);
+        room = std::min(room, free > kControlFrames ? free - kControlFrames : 0);
+    }
+    stages_.enter(Stage::kTx);
+    bool any = false;
+    // The same DatagramOut goes round: what the IP layer wrote to its route_hint reaches the connection at the next poll.
+    while (room-- > 0 && tcp_.poll_transmit(out_, now_)) {
+        any = true;
+        net_.send(out_, now_);
+    }
+    std::array<rte_mbuf*, limits::kBurst> frames;
+    for (uint8_t p = 0; p < ports; p++) {
+        Port& port = *ports_[p];
+        stages_.enter(Stage::kTx);
+        for (;;) {
+            const uint16_t free = std::min<uint16_t>(limits::kBurst, port.transmit_room());
+            const uint16_t n = free == 0 ? uint16_t{0} : net_.poll_transmit(p, frames.data(), free);
+            if (n == 0) break;
+            port.transmit(frames.data(), n);
+        }
+        if (!port.has_waiting()) continue;
+        stages_.enter(Stage::kDriverTx);
+        any |= port.flush(now_);
+    }
+    stages_.enter(Stage::kOther);
+    return any;
+}
+
+void Worker::account(uint64_t start, bool worked) {
+    const uint64_t end = TscClock::cycles();
+    const uint64_t cycles = end - start;
+    stages_.end_turn(end, worked);
+    ++counters_.turns;
+    counters_.cycles.add(cycles);
+    if (worked) {
+        counters_.busy_cycles.add(cycles);
+    } else {
+        ++counters_.empty_turns;
+        counters_.busy_cycles.add(cycles - empty_cost_.idle_part(cycles));
+        counters_.empty_turn_cost.set(empty_cost_.cost());
+    }
+    if (counters_.turns.get() % kSampleTurns == 0) counters_.pool_available.set(rte_mempool_avail_count(config_.pool));
+}
+
+Instant Worker::next_deadline() const {
+    return std::min({net_.poll_timeout(), tcp_.poll_timeout(), application_->poll_timeout()});
+}
+
+void Worker::sleep(Duration at_most) {
+    application_->offline();
+    const uint64_t start = TscClock::cycles();
+    const timespec wait{at_most.us / 1'000'000, at_most.us % 1'000'000 * 1000};
+    nanosleep(&wait, nullptr);
+    ++counters_.sleeps;
+    const uint64_t slept = TscClock::cycles() - start;
+    counters_.sleep_cycles.add(slept);
+    counters_.cycles.add(slept);
+    application_->online();
+}
+
+}  // namespace sluice::worker
