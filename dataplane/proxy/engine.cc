@@ -1,0 +1,67 @@
+// Adopting configuration, accepting connections, stopping.
+#include "proxy/engine.h"
+
+#include "proxy/downstream.h"
+#include "proxy/upstream_connection.h"
+
+namespace sluice::proxy {
+
+Engine::Engine(const CoreConfig& config, Network& network, snapshot::Reader reader, rte_mempool* mbufs, SliceNodePool& nodes,
+               telemetry::CoreStats& stats, telemetry::AccessLogRing* access_log, StageClock& stages, const std::atomic<bool>* drain)
+    : core_(config, network, reader, mbufs, nodes, stats, access_log, stages), listeners_(core_), drain_(drain) {
+    network.set_accept_handler(this);
+}
+
+Engine::~Engine() {
+    core_.network.set_accept_handler(nullptr);
+    listeners_.abort_all("the gateway ends");
+    core_.upstreams.for_each([](upstream::PooledConnection& c) { static_cast<UpstreamConnection&>(c).close(); });
+    while (core_.unsettled()) core_.settle();
+    core_.settle();
+}
+
+void Engine::turn(Instant now) {
+    core_.now = now;
+    const snapshot::Snapshot* root = core_.reader.load();
+    core_.root = root;
+    if (root && (root != adopted_ || root->revision != revision())) adopt(*root);
+    if (drain_ && !core_.draining && drain_->load(std::memory_order_relaxed)) start_drain();
+    core_.settle();
+}
+
+void Engine::adopt(const snapshot::Snapshot& root) {
+    adopted_ = &root;
+    if (!core_.draining) listeners_.reconcile(root);
+    core_.upstreams.reconcile(
+        [&](uint32_t id) { return id < root.clusters.size() ? root.clusters[id].get() : nullptr; },
+        [](upstream::PooledConnection& connection) { static_cast<UpstreamConnection&>(connection).close(); });
+    revision_.store(root.revision, std::memory_order_release);
+}
+
+void Engine::start_drain() {
+    core_.draining = true;
+    listeners_.drain_all();
+}
+
+bool Engine::on_accept(Transport& transport, void* listener_user, Instant now) {
+    core_.now = now;
+    auto& state = *static_cast<ListenerState*>(listener_user);
+    Downstream* downstream = core_.root ? core_.downstreams.take(core_, listeners_, state, transport) : nullptr;
+    if (!downstream) {
+        core_.counters.accept_refused++;
+        transport.abort();
+        transport.release();
+        return false;
+    }
+    core_.counters.accepted++;
+    return true;
+}
+
+void Engine::handle_timeout(Instant now) {
+    core_.advance_timers(now);
+    core_.settle();
+}
+
+Instant Engine::poll_timeout() const { return core_.unsettled() ? core_.now : core_.timers.next(); }
+
+}  // namespace sluice::proxy

@@ -1,0 +1,236 @@
+// Reading answers and keeping connections: the pump reads heads and bodies while there is input and room for output.
+#include "proxy/upstream_connection.h"
+
+namespace sluice::proxy {
+namespace {
+
+/// Heads that may precede the answer on one exchange (THREATS.md 22: a flood of 1xx).
+constexpr uint32_t kInterimMax = 16;
+
+UpstreamFailure connect_failure(tcp::Error error) {
+    switch (error) {
+        case tcp::Error::kRefused: return UpstreamFailure::kConnectRefused;
+        case tcp::Error::kTimedOut: return UpstreamFailure::kConnectTimeout;
+        case tcp::Error::kNoPorts: return UpstreamFailure::kNoPorts;
+        case tcp::Error::kNoMemory: return UpstreamFailure::kNoResources;
+        case tcp::Error::kReset: return UpstreamFailure::kConnectReset;
+        default: return UpstreamFailure::kConnectUnreachable;
+    }
+}
+
+}  // namespace
+
+UpstreamConnection::UpstreamConnection(Core& core)
+    : core_(core), timer_(*this), head_(http::h1::HeadReader::Kind::kResponse, http::h1::Limits{}) {}
+
+bool UpstreamConnection::open(const upstream::Cluster& cluster, const upstream::Endpoint& endpoint, tcp::Error* error) {
+    core_.upstreams.add(*this, cluster, endpoint.id);
+    auto& stats = core_.stats.cluster(cluster.id);
+    stats.connections.add();
+    stats.connections_open.add();
+    idle_timeout_ = cluster.idle_timeout;
+    served_max_ = cluster.max_requests_per_connection;
+    transport_ = core_.network.connect(endpoint.address, *this, core_.now, error);
+    if (!transport_) return false;
+    tuple_ = transport_->tuple();
+    deadline_ = core_.now + cluster.connect_timeout;
+    timer_.want(core_.timers, deadline_);
+    return true;
+}
+
+void UpstreamConnection::close() {
+    core_.timers.cancel(timer_);
+    if (use() != Use::kNone) {
+        auto& stats = core_.stats.cluster(cluster_id());
+        stats.connections_open.sub();
+        if (use() == Use::kIdle) stats.connections_idle.sub();
+        core_.upstreams.remove(*this);
+        core_.bury(*this);
+    }
+    if (!transport_) return;
+    Transport* transport = transport_;
+    transport_ = nullptr;
+    transport->set_handler(nullptr);
+    transport->release();
+}
+
+void UpstreamConnection::attach(UpstreamRequest& request) {
+    if (use() == Use::kIdle) core_.stats.cluster(cluster_id()).connections_idle.sub();
+    core_.upstreams.set_busy(*this);
+    deadline_ = Instant::never();
+    request_ = &request;
+    served_++;
+    interim_ = 0;
+    head_done_ = any_byte_ = false;
+    head_.start();
+    request.on_attached(*this);
+}
+
+void UpstreamConnection::detach_and_close() {
+    request_ = nullptr;
+    const uint32_t endpoint = endpoint_id();
+    if (transport_) transport_->abort();
+    close();
+    connect_for_pending(core_, endpoint);
+}
+
+bool UpstreamConnection::write(SliceQueue& data) {
+    if (data.empty()) return true;
+    return transport_ && transport_->write(std::move(data));
+}
+
+void UpstreamConnection::on_transport_events(uint16_t events, Instant now) {
+    core_.now = now;
+    if (events & tcp::kFailed) {
+        if (!connected_) {
+            const uint32_t endpoint = endpoint_id();
+            const UpstreamFailure failure = connect_failure(transport_->error());
+            close();
+            fail_pending(core_, endpoint, failure);
+            return;
+        }
+        pump();  // an answer that was complete before the reset still counts
+        if (request_) fail(UpstreamFailure::kReset, {});
+        else close();
+        return;
+    }
+    if (events & tcp::kConnected) on_connected();
+    if (!transport_) return;
+    if ((events & tcp::kWritable) && request_) request_->on_writable();
+    if (!(events & (tcp::kReadable | tcp::kPeerClosed))) return;
+    if (request_) pump();
+    else if (connected_) close();  // RFC 9112 9.3: bytes or an end that answer nothing; the connection is of no use
+}
+
+void UpstreamConnection::on_connected() {
+    if (connected_) return;
+    connected_ = true;
+    tuple_ = transport_->tuple();
+    deadline_ = Instant::never();
+    become_free();
+}
+
+void UpstreamConnection::on_timer(Instant now) {
+    core_.now = now;
+    if (now < deadline_) return timer_.want(core_.timers, deadline_);
+    const uint32_t endpoint = endpoint_id();
+    if (connected_) return close();  // idle for long enough
+    transport_->abort();
+    close();
+    fail_pending(core_, endpoint, UpstreamFailure::kConnectTimeout);
+}
+
+void UpstreamConnection::pump() {
+    while (request_ && transport_ && (head_done_ ? read_body() : read_head())) {
+    }
+    if (request_ && transport_ && transport_->peer_closed() && transport_->receive_queue().empty()) on_end_of_stream();
+}
+
+bool UpstreamConnection::read_head() {
+    SliceQueue& in = transport_->receive_queue();
+    if (in.empty()) return false;
+    any_byte_ = true;
+    const uint64_t before = in.bytes();
+    http::Response& response = request_->response();
+    const auto status = head_.read_response(in, response, request_->method());
+    transport_->consumed(before - in.bytes());
+    if (status == http::h1::Status::kNeedMore) return false;
+    if (status == http::h1::Status::kError) {
+        fail(UpstreamFailure::kProtocolError, http::h1::to_string(head_.error()));
+        return false;
+    }
+    if (response.status < 200) return read_interim();
+    head_done_ = true;
+    keep_alive_ = response.keep_alive;
+    body_.start(response.framing, response.content_length, http::h1::Limits{});
+    UpstreamRequest& request = *request_;
+    const bool end = body_.done();
+    if (end) complete();
+    request.on_headers(end);
+    return true;
+}
+
+/// RFC 9110 15.2: interim answers are for this hop's Expect, which we did not send on; 101 answers an Upgrade never sent.
+bool UpstreamConnection::read_interim() {
+    http::Response& response = request_->response();
+    if (response.status == 101 || ++interim_ > kInterimMax) {
+        fail(UpstreamFailure::kProtocolError, response.status == 101 ? "101 without an upgrade" : "too many interim answers");
+        return false;
+    }
+    response.headers.truncate(0);
+    head_.start();
+    return true;
+}
+
+bool UpstreamConnection::read_body() {
+    SliceQueue& in = transport_->receive_queue();
+    const uint64_t room = request_->response_room();
+    if (in.empty() || room == 0) return false;
+    SliceQueue data(core_.nodes);
+    uint64_t consumed = 0;
+    const auto status = body_.read(in, data, room, &request_->response_trailers(), &consumed);
+    transport_->consumed(consumed);
+    if (status == http::h1::Status::kError) {
+        fail(UpstreamFailure::kProtocolError, http::h1::to_string(body_.error()));
+        return false;
+    }
+    const bool end = status == http::h1::Status::kDone;
+    if (!end && data.empty()) return consumed > 0;
+    UpstreamRequest& request = *request_;
+    if (end) complete();
+    request.on_data(data, end);
+    return true;
+}
+
+void UpstreamConnection::on_end_of_stream() {
+    if (!head_done_) return fail(UpstreamFailure::kClosed, any_byte_ ? "in the head of its answer" : "before any answer");
+    if (body_.end_of_stream() != http::h1::Status::kDone) return fail(UpstreamFailure::kClosed, "in the body of its answer");
+    UpstreamRequest& request = *request_;
+    complete();
+    SliceQueue nothing(core_.nodes);
+    request.on_data(nothing, true);
+}
+
+bool UpstreamConnection::reusable() const {
+    return keep_alive_ && request_->sent() && !draining() && (served_max_ == 0 || served_ < served_max_) &&
+           transport_->receive_queue().empty() && !transport_->peer_closed() && !core_.draining;
+}
+
+/// The whole answer has been read: the request no longer needs this connection. Its last bytes are delivered after.
+void UpstreamConnection::complete() {
+    const bool keep = reusable();
+    UpstreamRequest* request = request_;
+    const uint32_t endpoint = endpoint_id();
+    const bool cut = !request->sent();
+    request_ = nullptr;
+    request->on_complete();
+    if (keep) return become_free();
+    // RFC 9112 9.6: a request cut short must not be taken for a complete one, so no orderly end for it.
+    if (cut) transport_->abort();
+    close();
+    connect_for_pending(core_, endpoint);
+}
+
+void UpstreamConnection::become_free() {
+    if (core_.upstreams.first_pending(endpoint_id())) return serve_pending(core_, *this);
+    if (draining() || core_.draining) return close();
+    core_.upstreams.set_idle(*this);
+    core_.stats.cluster(cluster_id()).connections_idle.add();
+    if (idle_timeout_.us > 0) {
+        deadline_ = core_.now + idle_timeout_;
+        timer_.want(core_.timers, deadline_);
+    }
+}
+
+void UpstreamConnection::fail(UpstreamFailure failure, std::string_view detail) {
+    UpstreamRequest* request = request_;
+    const uint32_t endpoint = endpoint_id();
+    const bool silent = !any_byte_, was_reused = reused();
+    request_ = nullptr;
+    transport_->abort();
+    close();
+    request->on_failure(failure, silent, was_reused, detail);
+    connect_for_pending(core_, endpoint);
+}
+
+}  // namespace sluice::proxy
