@@ -13,7 +13,9 @@ namespace sluice::http {
 namespace {
 
 constexpr uint32_t kFirstCapacity = 16;
-constexpr uint32_t kFieldsMax = 4096;   // guards arithmetic; the reader's own limit is far lower
+// What the array may grow to in a common chunk, and in one of the few large ones.
+constexpr uint32_t kChunkCapacity = sizeof(ArenaChunk::bytes) / (sizeof(Header));
+constexpr uint32_t kLargeCapacity = Arena::max_allocation() / sizeof(Header);
 
 bool same_field(const Header& header, std::string_view name, HeaderId id) {
     return id != HeaderId::kOther ? header.id == id : header.id == HeaderId::kOther && iequals(header.name, name);
@@ -43,7 +45,8 @@ bool iequals(std::string_view a, std::string_view b) {
 
 bool HeaderList::reserve(uint32_t capacity) {
     if (capacity <= capacity_) return true;
-    if (capacity > kFieldsMax) return false;
+    if (capacity > kLargeCapacity) return false;
+    if (capacity > kChunkCapacity) capacity = kLargeCapacity;   // no second large chunk is ever needed
     Header* items = arena_->make_array<Header>(capacity);
     if (!items) return false;
     if (size_) std::memcpy(static_cast<void*>(items), items_, size_ * sizeof(Header));
@@ -53,7 +56,10 @@ bool HeaderList::reserve(uint32_t capacity) {
 }
 
 bool HeaderList::push(Header header) {
-    if (size_ == capacity_ && !reserve(capacity_ ? capacity_ * 2 : kFirstCapacity)) return false;
+    if (size_ == capacity_) {
+        const uint32_t doubled = capacity_ ? capacity_ * 2 : kFirstCapacity;
+        if (!reserve(capacity_ < kChunkCapacity ? std::min(doubled, kChunkCapacity) : doubled)) return false;
+    }
     items_[size_++] = header;
     return true;
 }

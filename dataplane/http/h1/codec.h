@@ -3,8 +3,6 @@
 // Ambiguous framing is refused, never repaired (docs/threat_model.md, lines 19-22).
 #pragma once
 
-#include <rte_mempool.h>
-
 #include <cstdint>
 
 #include "base/slice.h"
