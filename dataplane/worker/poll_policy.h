@@ -26,7 +26,7 @@ class PollPolicy {
         Duration duration{};
     };
 
-    explicit PollPolicy(const PollConfig& config) : config_(config) {}
+    explicit PollPolicy(const PollConfig& config) : config_(config), sleep_(config.sleep_min) {}
 
     Decision after_turn(bool worked, Instant now, Instant next_deadline) {
         if (worked) {
@@ -47,7 +47,7 @@ class PollPolicy {
  private:
     PollConfig config_;
     Instant last_work_;
-    Duration sleep_ = microseconds(0);
+    Duration sleep_;
 };
 
 /// The usual cost of an empty turn in cycles: a moving average that an interrupted turn cannot raise.

@@ -64,13 +64,14 @@ void EchoApplication::finish(tcp::Connection& c, Session& s) {
 
 void EchoApplication::echo(tcp::Connection& c, Session&) {
     SliceQueue& in = c.receive_queue();
-    const uint64_t n = std::min(in.bytes(), c.send_room());
-    if (n == 0) return;
-    SliceQueue out(worker_.nodes());
-    if (!in.split_to(n, out)) return;
-    const uint64_t moved = out.bytes();
-    if (!c.write(std::move(out))) return;
-    c.consumed(moved);
+    // Until there is nothing left or no room: send_room() of 0 is what wishes for kWritable.
+    while (const uint64_t n = in.empty() ? 0 : std::min(in.bytes(), c.send_room())) {
+        SliceQueue out(worker_.nodes());
+        if (!in.split_to(n, out)) return;
+        const uint64_t moved = out.bytes();
+        if (!c.write(std::move(out))) return;
+        c.consumed(moved);
+    }
 }
 
 void EchoApplication::sink(tcp::Connection& c, Session& s) {

@@ -1,0 +1,134 @@
+// What needs no wire: how a worker waits, what an empty turn costs, who owns a connection, how cores hand things over.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <thread>
+
+#include "base/spsc_ring.h"
+#include "base/stage_clock.h"
+#include "worker/owner.h"
+#include "worker/poll_policy.h"
+
+namespace sluice::worker {
+namespace {
+
+using Action = PollPolicy::Action;
+
+TEST(PollPolicy, SpinsThenPausesThenSleepsLonger) {
+    PollPolicy p({});
+    const Instant t0{1'000'000};
+    EXPECT_EQ(p.after_turn(true, t0, Instant::never()).action, Action::kNone);
+    EXPECT_EQ(p.after_turn(false, t0 + microseconds(99), Instant::never()).action, Action::kNone);
+    EXPECT_EQ(p.after_turn(false, t0 + microseconds(101), Instant::never()).action, Action::kPause);
+    const auto first = p.after_turn(false, t0 + microseconds(401), Instant::never());
+    EXPECT_EQ(first.action, Action::kSleep);
+    EXPECT_EQ(first.duration, microseconds(50));
+    EXPECT_EQ(p.after_turn(false, t0 + microseconds(500), Instant::never()).duration, microseconds(100));
+    for (int i = 0; i < 10; i++) EXPECT_LE(p.after_turn(false, t0 + microseconds(900 + i), Instant::never()).duration, microseconds(500));
+    // Work wakes it up altogether.
+    p.after_turn(true, t0 + seconds(1), Instant::never());
+    EXPECT_EQ(p.after_turn(false, t0 + seconds(1) + microseconds(50), Instant::never()).action, Action::kNone);
+}
+
+TEST(PollPolicy, NeverSleepsPastADeadline) {
+    PollPolicy p({});
+    const Instant t{10'000'000};
+    const auto d = p.after_turn(false, t, t + microseconds(7));
+    EXPECT_EQ(d.action, Action::kSleep);
+    EXPECT_EQ(d.duration, microseconds(7));
+    EXPECT_EQ(p.after_turn(false, t, t).action, Action::kNone);
+    EXPECT_EQ(p.after_turn(false, t, t - microseconds(5)).action, Action::kNone);
+}
+
+TEST(PollPolicy, BusyNeverWaits) {
+    PollConfig c;
+    c.busy = true;
+    PollPolicy p(c);
+    EXPECT_EQ(p.after_turn(false, Instant{1'000'000'000}, Instant::never()).action, Action::kNone);
+}
+
+TEST(EmptyTurnCost, AnInterruptedTurnIsBusyAndDoesNotRaiseTheCost) {
+    EmptyTurnCost c;
+    for (int i = 0; i < 1000; i++) c.idle_part(500);
+    EXPECT_NEAR(static_cast<double>(c.cost()), 500, 10);
+    EXPECT_LE(c.idle_part(1'000'000), 1020u);
+    EXPECT_LT(c.cost(), 520u);
+    EXPECT_EQ(c.idle_part(400), 400u);
+}
+
+TEST(OwnerTable, SpreadsEvenlyAndDependsOnTheSeed) {
+    const OwnerTable a(4, 1), b(4, 2);
+    std::map<uint32_t, int> count;
+    int differ = 0;
+    for (uint16_t port = 1; port < 40001; port++) {
+        const FourTuple t{{IpAddress::v4(0xc000020a), 80}, {IpAddress::v4(0xc6336401), port}};
+        count[a.owner(t)]++;
+        differ += a.owner(t) != b.owner(t);
+        EXPECT_EQ(a.owner(t), a.owner(t));
+    }
+    for (const auto& [core, n] : count) EXPECT_NEAR(n, 10000, 600) << core;
+    EXPECT_NEAR(differ, 30000, 1500);
+}
+
+TEST(OwnerTable, OneCoreOwnsAll) {
+    const OwnerTable t(1, 9);
+    EXPECT_EQ(t.owner({{IpAddress::v4(1), 2}, {IpAddress::v4(3), 4}}), 0u);
+}
+
+TEST(SpscRing, FullAndEmpty) {
+    SpscRing<int> r(4);
+    int v;
+    EXPECT_FALSE(r.pop(v));
+    for (int i = 0; i < 4; i++) EXPECT_TRUE(r.push(i));
+    EXPECT_FALSE(r.push(4));
+    EXPECT_EQ(r.size(), 4u);
+    for (int i = 0; i < 4; i++) {
+        ASSERT_TRUE(r.pop(v));
+        EXPECT_EQ(v, i);
+    }
+    EXPECT_FALSE(r.pop(v));
+}
+
+TEST(SpscRing, EveryItemOnceAndInOrderBetweenThreads) {
+    SpscRing<uint64_t> r(64);
+    constexpr uint64_t kItems = 300'000;
+    std::thread producer([&r] {
+        for (uint64_t i = 0; i < kItems;) {
+            if (r.push(i)) i++;
+            else std::this_thread::yield();
+        }
+    });
+    for (uint64_t expected = 0; expected < kItems;) {
+        uint64_t v;
+        if (!r.pop(v)) {
+            std::this_thread::yield();
+            continue;
+        }
+        ASSERT_EQ(v, expected);
+        expected++;
+    }
+    producer.join();
+}
+
+TEST(StageClock, ChargesTheCurrentStageAndForgetsEmptyTurns) {
+    StageClock c;
+    const uint64_t start = rte_rdtsc();
+    c.begin_turn(start);
+    c.enter(Stage::kTcp);
+    {
+        const StageScope scope(c, Stage::kHttp);
+    }
+    const uint64_t end = rte_rdtsc();
+    c.end_turn(end, true);
+    uint64_t sum = 0;
+    for (size_t s = 0; s < kStages; s++) sum += c.total(static_cast<Stage>(s));
+    EXPECT_EQ(sum, end - start);   // nothing unaccounted
+    c.begin_turn(end);
+    c.end_turn(end + 1000, false);
+    uint64_t again = 0;
+    for (size_t s = 0; s < kStages; s++) again += c.total(static_cast<Stage>(s));
+    EXPECT_EQ(again, sum);
+}
+
+}  // namespace
+}  // namespace sluice::worker
