@@ -1,0 +1,36 @@
+// source, then translate; their findings are reported together.
+#include "ctrl/control/mesh_loader.h"
+
+#include <utility>
+
+#include "ctrl/source/directory.h"
+
+namespace sluice::control {
+
+std::expected<Loaded, Refused> load_mesh(const std::string& directory, const std::string& shown_as,
+                                         const translate::ProxyNode& node) {
+    source::Load load = source::load_directory(directory, shown_as);
+    auto refuse = [&](std::vector<Diagnostic> diagnostics) {
+        sort_by_place(diagnostics);
+        Refused refused;
+        refused.content_hash = load.hash;
+        refused.diagnostics = std::move(diagnostics);
+        refused.files = load.file_count;
+        return std::unexpected(std::move(refused));
+    };
+    if (!load.mesh) return refuse(std::move(load.diagnostics));
+
+    std::vector<Diagnostic> warnings = std::move(load.diagnostics);
+    auto resources = translate::translate(*load.mesh, node, &warnings);
+    if (!resources) {
+        warnings.insert(warnings.end(), resources.error().begin(), resources.error().end());
+        return refuse(std::move(warnings));
+    }
+    sort_by_place(warnings);
+    return Loaded{.resources = std::make_shared<const xds::ResourceSet>(std::move(*resources)),
+                  .content_hash = load.hash,
+                  .warnings = std::move(warnings),
+                  .files = load.file_count};
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,17 @@
+// From a directory of mesh files to the xDS resources of this gateway: read, check, translate, in one step.
+// In: the directory and who the proxy is. Out: what Revisions puts in force, or every mistake with its place.
+#pragma once
+
+#include <expected>
+#include <string>
+
+#include "ctrl/control/revisions.h"
+#include "ctrl/translate/translate.h"
+
+namespace sluice::control {
+
+/// `shown_as` is the directory's name in messages.
+std::expected<Loaded, Refused> load_mesh(const std::string& directory, const std::string& shown_as,
+                                         const translate::ProxyNode& node);
+
+}  // namespace sluice::control
