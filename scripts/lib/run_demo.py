@@ -62,7 +62,7 @@ def live_line(demo, tty):
             done = requests - last[1]
             per = f"{(cycles - last[2]) / done:,.0f}" if done else "-"
             line = (f"connections {metric(text, 'envoy_http_downstream_cx_active'):,.0f}   requests/s {done / (now[0] - last[0]):,.0f}   "
-                    f"cycles/request {per}   drops {metric(text, 'sluice_port_drops_total'):,.0f}   (Ctrl-C ends)")
+                    f"cycles/request {per}   drops {metric(text, 'sluice_port_[rt]x_dropped_total'):,.0f}   (Ctrl-C ends)")
             print(("\r\033[K" + line) if tty else line, end="" if tty else "\n", flush=True)
         last = now
         time.sleep(1 if tty else 10)
