@@ -8,9 +8,10 @@
 
 namespace sluice::snapshot {
 
-/// Base of everything that may be pinned. `slot` indexes every core's CorePins; given by the Publisher, not reused until retired.
+/// Base of everything that may be pinned. `slot` indexes every core's CorePins; given by the Publisher when the part is first
+/// published (hence mutable), not reused until the part is freed.
 struct Part {
-    uint32_t slot = UINT32_MAX;
+    mutable uint32_t slot = UINT32_MAX;
     uint64_t content_hash = 0;
 };
 

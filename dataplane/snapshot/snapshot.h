@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ip_address.h"
@@ -86,14 +87,20 @@ class Reader {
     uint32_t core_ = 0;
 };
 
+/// How many of each there may be: what per-core arrays are sized by.
+inline constexpr uint32_t kClusterIdsMax = 1 << 17, kEndpointIdsMax = 1 << 18, kListenerIdsMax = 1 << 10, kRouteIdsMax = 1 << 20;
+
 /// The control thread's end. All methods but reader() are for that one thread.
 class Publisher {
  public:
     explicit Publisher(uint32_t cores);
     ~Publisher();
+    /// Registers the core and takes it online, so that what it loads is safe from the first turn on. Once per core, by any thread
+    /// before that core's first turn; a core that does not turn yet holds memory back until it does (or is offline).
     Reader reader(uint32_t core);
-    /// Gives parts without a slot one, swaps the root, queues the old one for retirement. Never blocks.
-    void publish(std::unique_ptr<const Snapshot> snapshot);
+    /// Gives new parts a slot, swaps the root, queues the old one for retirement. Never blocks. False, and nothing changes, if
+    /// slots or memory ran out (pinned old parts may hold them): build and publish again later.
+    [[nodiscard]] bool publish(std::unique_ptr<Snapshot> snapshot);
     /// Frees what no core can reach any more; call now and then. Returns how many snapshots and parts still wait.
     struct Waiting {
         uint32_t snapshots = 0, parts = 0;
@@ -102,10 +109,12 @@ class Publisher {
     /// True once every core has passed a quiescent state since the last publish: the revision is live everywhere.
     bool live_everywhere();
     const Snapshot* current() const;
-    /// Stable ids of clusters, endpoints, listeners, route statistics: same key, same id; released ids wait for retirement.
+    /// Stable ids of clusters, endpoints, listeners, route statistics: same key, same id. A key that was not asked for since the
+    /// publish before last is released, once no live part carries its id. UINT32_MAX: none is left (k...IdsMax).
     enum class IdKind : uint8_t { kCluster, kEndpoint, kListener, kRoute, kCount };
-    uint32_t id_of(IdKind kind, const std::string& key);
-    /// Keys not asked for since the last publish() are released (once their snapshot is retired).
+    uint32_t id_of(IdKind kind, std::string_view key);
+    /// One more than the largest id given so far.
+    uint32_t ids_end(IdKind kind) const;
 
     struct Impl;
 

@@ -1,0 +1,273 @@
+// Publishing a snapshot and freeing what no core can reach any more.
+// In: snapshots from ctrl/apply. Out: one root pointer for all cores; memory back once it is safe.
+// Owns every snapshot and, by slot, every part until it is freed: a part goes when no snapshot and no other part holds it and
+// then no core pins it. The order matters: a pin may be taken from a pinned parent, so the parent's end must be seen first.
+#include <rte_rcu_qsbr.h>
+
+#include <cassert>
+#include <cstdlib>
+#include <deque>
+#include <new>
+
+#include "snapshot/ids.h"
+#include "snapshot/snapshot.h"
+
+namespace sluice::snapshot {
+namespace {
+
+constexpr size_t kIdKinds = static_cast<size_t>(Publisher::IdKind::kCount);
+
+struct QsbrDelete {
+    void operator()(rte_rcu_qsbr* qsbr) const { std::free(qsbr); }
+};
+
+/// The cores' look-up memory, shared by consecutive snapshots as long as it is large enough for them.
+struct ScratchSet {
+    std::vector<std::unique_ptr<route::Scratch>> of_core;
+};
+
+}  // namespace
+
+struct Publisher::Impl {
+    struct Slot {
+        std::shared_ptr<const Part> part;
+        uint64_t last_snapshot = 0;              // the last one that had the part
+        std::vector<uint32_t> ids[kIdKinds];     // that the part carries
+        bool waiting = false;                    // in `retired`
+    };
+    struct Published {
+        std::unique_ptr<const Snapshot> snapshot;
+        std::shared_ptr<ScratchSet> scratch;
+        uint64_t number = 0;
+        uint64_t token = 0;                      // quiescence to wait for, once replaced
+    };
+
+    explicit Impl(uint32_t cores_) : cores(cores_) {}
+
+    template <typename F>
+    static void each_part(const Snapshot& snapshot, F&& f);
+    bool register_part(const std::shared_ptr<const Part>& part, std::vector<uint32_t> (&&ids)[kIdKinds]);
+    bool register_parts(const Snapshot& snapshot);
+    std::shared_ptr<ScratchSet> scratch_for(const Snapshot& snapshot);
+    void retire(Published& old);
+    bool free_parts();
+    bool pinned(uint32_t slot) const;
+
+    uint32_t cores;
+    std::atomic<const Snapshot*> root{nullptr};
+    std::unique_ptr<rte_rcu_qsbr, QsbrDelete> qsbr;
+    std::vector<std::unique_ptr<CorePins>> pins;
+    uint64_t last_token = 0;
+
+    Published current;
+    std::deque<Published> old;                   // oldest first
+    std::vector<Slot> slots;
+    std::vector<uint32_t> free_slots;
+    std::vector<uint32_t> retired;               // slots of parts that only pins or other retired parts may still hold
+    std::vector<IdTable> ids;
+    route::Scratch prototype;                    // as large as any table needed so far
+    uint64_t published = 0;
+};
+
+Publisher::Publisher(uint32_t cores) : impl_(std::make_unique<Impl>(cores)) {
+    assert(cores > 0 && cores <= limits::kCoresMax);
+    const size_t bytes = rte_rcu_qsbr_get_memsize(cores);
+    impl_->qsbr.reset(static_cast<rte_rcu_qsbr*>(std::aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_CACHE_LINE_ROUNDUP(bytes))));
+    if (!impl_->qsbr) std::abort();  // at start: nothing runs yet
+    rte_rcu_qsbr_init(impl_->qsbr.get(), cores);
+    for (uint32_t core = 0; core < cores; core++) impl_->pins.push_back(std::make_unique<CorePins>());
+    for (uint32_t limit : {kClusterIdsMax, kEndpointIdsMax, kListenerIdsMax, kRouteIdsMax}) impl_->ids.emplace_back(limit);
+}
+
+Publisher::~Publisher() = default;
+
+Reader Publisher::reader(uint32_t core) {
+    assert(core < impl_->cores);
+    Reader reader;
+    reader.root_ = &impl_->root;
+    reader.qsbr_ = impl_->qsbr.get();
+    reader.pins_ = impl_->pins[core].get();
+    reader.core_ = core;
+    rte_rcu_qsbr_thread_register(reader.qsbr_, core);
+    reader.online();
+    return reader;
+}
+
+const Snapshot* Publisher::current() const { return impl_->current.snapshot.get(); }
+
+uint32_t Publisher::id_of(IdKind kind, std::string_view key) { return impl_->ids[static_cast<size_t>(kind)].id_of(key); }
+uint32_t Publisher::ids_end(IdKind kind) const { return impl_->ids[static_cast<size_t>(kind)].end(); }
+
+template <typename F>
+void Publisher::Impl::each_part(const Snapshot& snapshot, F&& f) {
+    for (const auto& listener : snapshot.listeners) f(listener);
+    for (const auto& table : snapshot.routes) f(table);
+    for (const auto& cluster : snapshot.clusters) {
+        if (!cluster) continue;
+        f(cluster);
+        if (cluster->endpoints) f(cluster->endpoints);
+    }
+}
+
+bool Publisher::Impl::register_part(const std::shared_ptr<const Part>& part, std::vector<uint32_t> (&&carried)[kIdKinds]) {
+    uint32_t slot = 0;
+    if (!free_slots.empty()) {
+        slot = free_slots.back();
+        free_slots.pop_back();
+    } else if (slots.size() < kPartsMax) {
+        slot = static_cast<uint32_t>(slots.size());
+        slots.emplace_back();
+    } else {
+        return false;
+    }
+    part->slot = slot;
+    Slot& entry = slots[slot];
+    entry.part = part;
+    entry.waiting = false;
+    for (size_t kind = 0; kind < kIdKinds; kind++) {
+        entry.ids[kind] = std::move(carried[kind]);
+        // Ids that no id_of() gave (UINT32_MAX for an unknown cluster, parts made by hand) are nobody's to keep.
+        std::erase_if(entry.ids[kind], [&](uint32_t id) { return id >= ids[kind].end(); });
+        for (uint32_t id : entry.ids[kind]) ids[kind].hold(id);
+    }
+    return true;
+}
+
+bool Publisher::Impl::register_parts(const Snapshot& snapshot) {
+    constexpr auto kCluster = static_cast<size_t>(IdKind::kCluster), kEndpoint = static_cast<size_t>(IdKind::kEndpoint),
+                   kListener = static_cast<size_t>(IdKind::kListener), kRoute = static_cast<size_t>(IdKind::kRoute);
+    for (const auto& listener : snapshot.listeners) {
+        std::vector<uint32_t> carried[kIdKinds];
+        if (listener->slot != UINT32_MAX) continue;
+        carried[kListener] = {listener->id};
+        if (!register_part(listener, std::move(carried))) return false;
+    }
+    for (const auto& table : snapshot.routes) {
+        std::vector<uint32_t> carried[kIdKinds];
+        if (table->slot != UINT32_MAX) continue;
+        for (const auto& host : table->virtual_hosts()) {
+            for (const auto& route : host.routes) {
+                carried[kRoute].push_back(route.stat_id);
+                // A table looks clusters up by id in whatever root is current: the ids it names stay theirs while it lives.
+                for (const auto& cluster : route.clusters) carried[kCluster].push_back(cluster.cluster_id);
+            }
+        }
+        if (!register_part(table, std::move(carried))) return false;
+    }
+    for (const auto& cluster : snapshot.clusters) {
+        if (!cluster) continue;
+        std::vector<uint32_t> carried[kIdKinds];
+        if (cluster->slot == UINT32_MAX) {
+            carried[kCluster] = {cluster->id};
+            if (!register_part(cluster, std::move(carried))) return false;
+        }
+        if (const auto& endpoints = cluster->endpoints; endpoints && endpoints->slot == UINT32_MAX) {
+            std::vector<uint32_t> of_endpoints[kIdKinds];
+            for (const auto& endpoint : endpoints->endpoints) of_endpoints[kEndpoint].push_back(endpoint.id);
+            if (!register_part(endpoints, std::move(of_endpoints))) return false;
+        }
+    }
+    return true;
+}
+
+std::shared_ptr<ScratchSet> Publisher::Impl::scratch_for(const Snapshot& snapshot) {
+    for (const auto& table : snapshot.routes) {
+        if (!table->prepare_scratch(prototype)) return nullptr;
+    }
+    if (current.scratch && current.scratch->of_core.front()->same_capacity(prototype)) return current.scratch;
+    auto set = std::make_shared<ScratchSet>();
+    for (uint32_t core = 0; core < cores; core++) {
+        set->of_core.push_back(std::make_unique<route::Scratch>());
+        if (!set->of_core.back()->copy_capacity(prototype)) return nullptr;
+    }
+    return set;
+}
+
+bool Publisher::publish(std::unique_ptr<Snapshot> snapshot) {
+    Impl& impl = *impl_;
+    auto scratch = impl.scratch_for(*snapshot);
+    if (!scratch) return false;
+    for (uint32_t core = 0; core < impl.cores; core++) snapshot->scratch[core] = scratch->of_core[core].get();
+    const uint64_t number = ++impl.published;
+    const bool registered = impl.register_parts(*snapshot);
+    // Also after a failure: what was registered is then retired with the snapshot that never was in force.
+    Impl::each_part(*snapshot, [&](const auto& part) {
+        if (part->slot == UINT32_MAX) return;
+        impl.slots[part->slot].last_snapshot = number;
+    });
+    if (!registered) {
+        Impl::Published never{std::move(snapshot), std::move(scratch), number, 0};
+        impl.retire(never);
+        return false;
+    }
+    for (IdTable& table : impl.ids) table.next_round();
+
+    impl.root.store(snapshot.get(), std::memory_order_release);
+    impl.last_token = rte_rcu_qsbr_start(impl.qsbr.get());
+    if (impl.current.snapshot) {
+        impl.current.token = impl.last_token;
+        impl.old.push_back(std::move(impl.current));
+    }
+    impl.current = {std::move(snapshot), std::move(scratch), number, 0};
+    return true;
+}
+
+bool Publisher::live_everywhere() { return rte_rcu_qsbr_check(impl_->qsbr.get(), impl_->last_token, false) == 1; }
+
+Publisher::Waiting Publisher::reclaim() {
+    Impl& impl = *impl_;
+    bool freed = false;
+    while (!impl.old.empty() && rte_rcu_qsbr_check(impl.qsbr.get(), impl.old.front().token, false) == 1) {
+        impl.retire(impl.old.front());
+        impl.old.pop_front();
+        freed = true;
+    }
+    if (impl.free_parts()) freed = true;
+    if (freed) {
+        for (IdTable& table : impl.ids) table.sweep();
+    }
+    return {static_cast<uint32_t>(impl.old.size()), static_cast<uint32_t>(impl.retired.size())};
+}
+
+/// No core can reach the snapshot: parts that no later one has wait for their pins alone.
+void Publisher::Impl::retire(Published& gone) {
+    each_part(*gone.snapshot, [&](const auto& part) {
+        if (part->slot == UINT32_MAX) return;
+        Slot& slot = slots[part->slot];
+        if (slot.last_snapshot > gone.number || slot.waiting) return;
+        slot.waiting = true;
+        retired.push_back(part->slot);
+    });
+    gone.snapshot.reset();
+}
+
+bool Publisher::Impl::pinned(uint32_t slot) const {
+    for (const auto& core : pins) {
+        if (core->count(slot) != 0) return true;
+    }
+    return false;
+}
+
+bool Publisher::Impl::free_parts() {
+    bool freed_any = false;
+    for (bool again = true; again;) {  // freeing a parent may leave its child to us alone
+        again = false;
+        std::erase_if(retired, [&](uint32_t number) {
+            Slot& slot = slots[number];
+            // First that nothing else holds it, then the pins: a pin taken from a parent is seen once the parent's end is.
+            if (slot.part.use_count() != 1 || pinned(number)) return false;
+            for (size_t kind = 0; kind < kIdKinds; kind++) {
+                for (uint32_t id : slot.ids[kind]) ids[kind].release(id);
+                slot.ids[kind] = {};
+            }
+            slot.part.reset();
+            slot.waiting = false;
+            free_slots.push_back(number);
+            again = freed_any = true;
+            return true;
+        });
+    }
+    return freed_any;
+}
+
+}  // namespace sluice::snapshot
