@@ -55,11 +55,10 @@ void Stack::Impl::apply_route(Tcb& t, const net::RouteInfo& route) {
     t.path_mtu = std::max<uint16_t>(route.mtu, v4 ? 576 : 1280);
     t.tx_checksum = route.tx_checksum;
     t.multi_segment = route.multi_segment;
-    t.tso = route.tso && route.multi_segment;
+    t.tso = route.tso && route.multi_segment && route.tx_checksum;  // the port completes each part
     uint32_t mss = std::min<uint32_t>(t.path_mtu - (v4 ? 40u : 60u), t.peer_mss);
-    if (!t.multi_segment) {  // a segment must fit into one mbuf
-        mss = std::min(mss, rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM - kHeaderBytesMax);
-    }
+    // A segment must fit into one mbuf: where payload cannot be attached, or lies in too many pieces, it is copied.
+    mss = std::min(mss, rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM - kHeaderBytesMax);
     t.snd_mss = static_cast<uint16_t>(mss - (t.timestamps ? kTimestampBytes : 0));
 }
 

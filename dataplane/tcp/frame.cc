@@ -25,7 +25,9 @@ static void for_each_piece(const TxRecord& record, Piece&& piece) {
 rte_mbuf* Stack::Impl::attach_payload(const TxRecord& record) {
     uint32_t pieces = 0;
     for_each_piece(record, [&](const Slice&, uint32_t, uint32_t) { pieces++; });
-    if (pieces > (record.payload_bytes > 4096 ? 64 : kPiecesMax)) return nullptr;
+    const uint32_t room = rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
+    const bool fits_one_mbuf = record.payload_bytes + kHeaderBytesMax <= room;
+    if (fits_one_mbuf && pieces > kPiecesMax) return nullptr;
     rte_mbuf* head = nullptr;
     rte_mbuf** tail = &head;
     bool whole = true;

@@ -57,7 +57,8 @@ inline constexpr uint8_t kHandshakeTries = 6, kSynAckTries = 5, kRetransmitTries
 inline constexpr uint32_t kLingerMs = 60'000;      // FIN-WAIT-2 and orphans without progress
 inline constexpr uint32_t kChallengeGapMs = 500;   // RFC 5961 10, per connection: nothing global to measure (CVE-2016-5696)
 inline constexpr uint32_t kCopyBreakBytes = 512;   // payload below is copied behind its header: cheaper than another mbuf
-inline constexpr uint32_t kPiecesMax = 8;          // mbufs of payload in one frame
+inline constexpr uint32_t kPiecesMax = 8;          // mbufs of payload in a segment; more are copied together
+inline constexpr uint32_t kCutPiecesMax = 32;      // the same in a frame that the port cuts
 inline constexpr uint32_t kControlMax = 256;       // answers without a connection waiting to leave
 inline constexpr uint32_t kRejectsPerSecond = 1000;
 

@@ -27,6 +27,16 @@ void advance_cursor(const SliceNode*& node, uint32_t& offset, uint32_t n) {
     }
 }
 
+/// Unsent bytes, at most `limit`, that lie in few enough mbufs to go into one frame.
+uint32_t attachable(const Tcb& t, uint32_t limit) {
+    uint32_t bytes = 0, offset = t.cursor_offset, pieces = 0;
+    for (const SliceNode* node = t.cursor; node && bytes < limit && pieces < kCutPiecesMax; node = node->next, offset = 0) {
+        bytes += node->slice.size() - offset;
+        pieces++;
+    }
+    return bytes;
+}
+
 uint32_t sack_option_bytes(const Tcb& t) {
     if (!t.sack || t.reassembly.empty()) return 0;
     const uint32_t blocks_max = t.timestamps ? 3 : 4;
@@ -62,6 +72,8 @@ bool Stack::Impl::poll_transmit(net::DatagramOut& out, Instant now) {
             return false;
         }
         output.remove(t);
+        // Held back by the window alone: the persist timer must ask (RFC 9293 3.8.6.1).
+        if (t->synchronized() && t->xmit_timer == XmitTimer::kNone) arm_transmit_timer(*t, now, false);
         schedule(*t, now);
     }
     return false;
@@ -225,7 +237,7 @@ bool Stack::Impl::emit_new(Tcb& t, net::DatagramOut& out, Instant now) {
     if (t.tso && length == mss) {  // as many whole segments as fit: the port cuts them
         const uint32_t room = std::min({t.unsent_bytes, t.usable_window(),
                                         t.congestion.cwnd > pipe ? t.congestion.cwnd - pipe : 0, 65000u});
-        length = std::max(length, room / mss * mss);
+        length = std::max(length, std::min(room, attachable(t, room)) / mss * mss);
     }
     return transmit_new(t, length, out, now);
 }

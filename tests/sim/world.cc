@@ -219,19 +219,23 @@ std::string World::run() {
         }
         if (next == Instant::never()) break;
         if (steps > 20'000'000) return "does not come to an end";
-        if (next - start > seconds(4 * 3600)) return fmt::format("still busy after four hours, done: {}", done());
+        if (next - start > seconds(4 * 3600)) return "still busy after four hours:" + unfinished();
         now_ = std::max(next, now_ + microseconds(1));
     }
-    if (!done()) {
-        std::string text = "everything stands still, but not all is done:";
-        for (const auto& e : endpoints_) {
-            if (e->released) continue;
-            text += fmt::format(" [port {} state {} sent {}/{} received {}/{}]", e->connection->tuple().local.port,
-                                static_cast<int>(e->connection->state()), e->sent, e->to_send, e->received, e->to_receive);
-        }
-        return text;
-    }
+    if (!done()) return "everything stands still, but not all is done:" + unfinished();
     return leftovers();
+}
+
+std::string World::unfinished() {
+    std::string text;
+    for (const auto& e : endpoints_) {
+        if (e->released) continue;
+        text += fmt::format(" [port {} state {} sent {}/{} received {}/{} queued {} unacknowledged {} room {}]",
+                            e->connection->tuple().local.port, static_cast<int>(e->connection->state()), e->sent, e->to_send,
+                            e->received, e->to_receive, e->connection->receive_queue().bytes(),
+                            e->connection->unacknowledged(), e->connection->send_room());
+    }
+    return text;
 }
 
 std::string World::leftovers() {

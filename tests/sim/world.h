@@ -67,6 +67,7 @@ class World {
     bool done() const;
     Instant next_time() const;
     std::string leftovers();
+    std::string unfinished();
     void complain(const std::string& what);
 
     Scenario scenario_;
