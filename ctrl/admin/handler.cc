@@ -1,0 +1,113 @@
+// The table of paths, and the few answers that need no room of their own. 404, 405 and 403 are told apart, with cures.
+#include "ctrl/admin/handler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "ctrl/admin/views.h"
+
+namespace sluice::admin {
+
+Answer Answer::error(int status, const std::string& message, const std::string& cure) {
+    nlohmann::ordered_json body{{"error", message}};
+    if (!cure.empty()) body["cure"] = cure;
+    return json(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n", status);
+}
+
+Handler::Handler(Sources sources) : sources_(std::move(sources)) {
+    const Sources& s = sources_;
+    const auto json = [&s](auto view) { return [&s, view](const Request& r) { return Answer::json(view(s, r)); }; };
+    entries_ = {
+        {"GET", "/", "this list", [this](const Request&) { return index(); }},
+        {"GET", "/ready", "200 LIVE once a revision has been live on all cores", [this](const Request&) { return ready(); }},
+        {"GET", "/stats/prometheus", "metrics, Prometheus text format", [&s](const Request&) { return Answer::text(metrics_text(s)); }},
+        {"GET", "/config_dump", "xDS resources in force, as Envoy shows them", json([](const Sources& x, const Request&) { return config_dump(x); })},
+        {"GET", "/clusters", "clusters and endpoints, as Envoy shows them", [&s](const Request&) { return Answer::text(clusters_text(s)); }},
+        {"GET", "/v1/status", "what the gateway does now", json(status_json)},
+        {"GET", "/v1/config", "the revision in force and the one refused", json(config_json)},
+        {"GET", "/v1/listeners", "?port=", json(listeners_json)},
+        {"GET", "/v1/routes", "?host= &port=", json(routes_json)},
+        {"GET", "/v1/clusters", "?host= &port=", json(clusters_json)},
+        {"GET", "/v1/endpoints", "?host= &port=", json(endpoints_json)},
+        {"GET", "/v1/runtime", "cores: cycles by stage", json(runtime_json)},
+        {"GET", "/v1/stats", "?filter= : counters by name", json(stats_json)},
+        {"POST", "/drain", "finish open requests, accept no new connections", [this](const Request&) { return drain(true); }},
+        {"POST", "/undrain", "accept again", [this](const Request&) { return drain(false); }},
+        {"POST", "/log/reopen", "open the access log's path again (logrotate)", [this](const Request&) { return reopen_log(); }},
+        {"POST", "/log/level", "?level= : of the gateway's own log", [this](const Request& r) { return log_level(r); }},
+    };
+}
+
+Answer Handler::handle(const Request& request) const {
+    live();   // so that /ready stays true while a later revision is on its way
+    const std::string method = request.method == "HEAD" ? "GET" : request.method;
+    std::string allow;
+    for (const Entry& entry : entries_) {
+        if (request.path != entry.path) continue;
+        if (method != entry.method) {
+            allow = entry.method;
+            continue;
+        }
+        if (method == "POST" && !request.writable)
+            return Answer::error(403, "this endpoint is read-only", "use the unix socket (sluicectl does)");
+        return entry.answer(request);
+    }
+    if (!allow.empty()) {
+        Answer answer = Answer::error(405, fmt::format("{} takes {}", request.path, allow));
+        answer.allow = allow == "GET" ? "GET, HEAD" : allow;
+        return answer;
+    }
+    return Answer::error(404, "no such path", "GET / lists what there is");
+}
+
+Answer Handler::index() const {
+    std::string out;
+    for (const Entry& entry : entries_) out += fmt::format("{:<5}{:<20}{}\n", entry.method, entry.path, entry.help);
+    return Answer::text(std::move(out));
+}
+
+bool Handler::live() const {
+    if (was_live_.load(std::memory_order_relaxed)) return true;
+    if (!sources_.config || !sources_.config().in_force.live_everywhere) return false;
+    was_live_.store(true, std::memory_order_relaxed);
+    return true;
+}
+
+// The words of Envoy's /ready (ServerInfo.State).
+Answer Handler::ready() const {
+    if (sources_.draining && sources_.draining()) return Answer::text("DRAINING\n", 503);
+    if (!live()) return Answer::text("INITIALIZING\n", 503);
+    return Answer::text("LIVE\n");
+}
+
+Answer Handler::drain(bool on) const {
+    if (!sources_.set_draining) return Answer::error(501, "this gateway cannot drain");
+    sources_.set_draining(on);
+    const bool draining = sources_.draining && sources_.draining();
+    return Answer::json(fmt::format("{{\"draining\": {}}}\n", draining ? "true" : "false"));
+}
+
+Answer Handler::reopen_log() const {
+    if (!sources_.access_log || sources_.access_log->path().empty()) return Answer::error(409, "there is no access log", "set accessLog.path");
+    const uint64_t before = sources_.access_log->reopened();
+    sources_.access_log->reopen();
+    for (int i = 0; i < 100 && sources_.access_log->reopened() == before; i++) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    if (sources_.access_log->reopened() == before)
+        return Answer::error(500, fmt::format("{} could not be opened; the old file is still written", sources_.access_log->path()),
+                             "the gateway's own log says why");
+    return Answer::json(nlohmann::json{{"reopened", sources_.access_log->path()}}.dump() + "\n");
+}
+
+Answer Handler::log_level(const Request& request) const {
+    if (!sources_.set_log_level || !sources_.log_level) return Answer::error(501, "this gateway's log level is fixed");
+    const std::string level = request.parameter("level");
+    if (!level.empty() && !sources_.set_log_level(level))
+        return Answer::error(400, "no such log level", "debug, info, warning or error");
+    return Answer::json(nlohmann::json{{"level", sources_.log_level()}}.dump() + "\n");
+}
+
+}  // namespace sluice::admin

@@ -1,0 +1,154 @@
+// cpp-httplib runs the sockets; all routing is the Handler's, from the pre-routing hook, before a body is read: requests have
+// none worth reading. One request a connection, short timeouts, small heads (8 KiB, the library's limit).
+#include "ctrl/admin/server.h"
+
+#include <fmt/format.h>
+#include <httplib.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+namespace sluice::admin {
+
+namespace {
+
+constexpr time_t kReadTimeoutS = 2, kWriteTimeoutS = 10;
+constexpr size_t kThreads = 3;
+
+Answer answer_for(const Handler& handler, const httplib::Request& request, bool writable) {
+    if (!writable && !is_local_host_header(request.get_header_value("Host")))
+        return Answer::error(403, "the Host header names no loopback address", "use 127.0.0.1 or localhost");
+    try {
+        return handler.handle({request.method, request.path, {request.params.begin(), request.params.end()}, writable});
+    } catch (const std::exception& e) {
+        return Answer::error(500, e.what());
+    }
+}
+
+void answer(const Handler& handler, const httplib::Request& request, httplib::Response& response, bool writable) {
+    Answer a = answer_for(handler, request, writable);
+    response.status = a.status;
+    response.body = std::move(a.body);
+    response.set_header("Content-Type", a.type);
+    response.set_header("Cache-Control", "no-store");
+    // Nothing here is a page; a browser that is led here must not make one of it.
+    response.set_header("X-Content-Type-Options", "nosniff");
+    response.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+    if (!a.allow.empty()) response.set_header("Allow", a.allow);
+}
+
+/// Removes a socket that nobody serves any more; says so if somebody does, or if it is something else.
+Result<void> make_room(const std::string& path) {
+    struct stat status;
+    if (lstat(path.c_str(), &status) != 0) {
+        if (errno != ENOENT) return unexpected(fmt::format("admin.socket {}: {}", path, std::strerror(errno)));
+        std::error_code ignored;
+        std::filesystem::create_directory(std::filesystem::path(path).parent_path(), ignored);
+        return {};
+    }
+    if (!S_ISSOCK(status.st_mode)) return unexpected(fmt::format("admin.socket {}: is there and is no socket: choose another path", path));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool served = fd >= 0 && connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    if (fd >= 0) close(fd);
+    if (served) return unexpected(fmt::format("admin.socket {}: another gateway serves it: stop that one, or choose another path", path));
+    if (unlink(path.c_str()) != 0) return unexpected(fmt::format("admin.socket {}: {}", path, std::strerror(errno)));
+    return {};
+}
+
+}  // namespace
+
+bool is_loopback(const IpAddress& address) {
+    return address.is_v4() ? address.bytes[12] == 127 : address == IpAddress::parse("::1");
+}
+
+bool is_local_host_header(std::string_view host) {
+    if (host.starts_with('[')) {
+        const size_t end = host.find(']');
+        const auto address = end == host.npos ? std::nullopt : IpAddress::parse(host.substr(1, end - 1));
+        return address && is_loopback(*address);
+    }
+    host = host.substr(0, host.find(':'));
+    if (host == "localhost") return true;
+    const auto address = IpAddress::parse(host);
+    return address && is_loopback(*address);
+}
+
+struct Server::Endpoint {
+    httplib::Server server;
+    std::thread thread;
+
+    Endpoint(const Handler& handler, bool writable) {
+        server.set_read_timeout(kReadTimeoutS);
+        server.set_write_timeout(kWriteTimeoutS);
+        server.set_keep_alive_max_count(1);
+        server.set_payload_max_length(4096);
+        server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+        server.set_pre_routing_handler([&handler, writable](const httplib::Request& request, httplib::Response& response) {
+            answer(handler, request, response, writable);
+            return httplib::Server::HandlerResponse::Handled;
+        });
+    }
+    void serve(const char* name) {
+        thread = std::thread([this, name] {
+            pthread_setname_np(pthread_self(), name);
+            server.listen_after_bind();
+        });
+        while (!server.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    ~Endpoint() {
+        server.stop();
+        if (thread.joinable()) thread.join();
+    }
+};
+
+Server::Server() = default;
+Server::~Server() { stop(); }
+
+Result<std::unique_ptr<Server>> Server::start(const Options& options, const Handler& handler) {
+    auto out = std::unique_ptr<Server>(new Server);
+    if (!options.socket.empty()) {
+        if (options.socket.size() >= sizeof(sockaddr_un::sun_path))
+            return unexpected(fmt::format("admin.socket {}: longer than {} bytes", options.socket, sizeof(sockaddr_un::sun_path) - 1));
+        if (auto room = make_room(options.socket); !room) return unexpected(room.error());
+        auto endpoint = std::make_unique<Endpoint>(handler, true);
+        endpoint->server.set_address_family(AF_UNIX);
+        // The socket's own mode becomes the file's at bind: there is no moment at which others could connect.
+        endpoint->server.set_socket_options([](socket_t fd) { fchmod(static_cast<int>(fd), 0600); });
+        errno = 0;
+        if (!endpoint->server.bind_to_port(options.socket, 1))
+            return unexpected(fmt::format("admin.socket {}: {}: the directory must exist and be writable", options.socket,
+                                          std::strerror(errno ? errno : EINVAL)));
+        out->socket_path_ = options.socket;
+        endpoint->serve("sluice-admin");
+        out->unix_ = std::move(endpoint);
+    }
+    if (options.http) {
+        if (!is_loopback(options.http->ip))
+            return unexpected(fmt::format("admin.http {}: not a loopback address: the endpoint has no passwords", options.http->to_string()));
+        auto endpoint = std::make_unique<Endpoint>(handler, false);
+        errno = 0;
+        if (!endpoint->server.bind_to_port(options.http->ip.to_string(), options.http->port))
+            return unexpected(fmt::format("admin.http {}: {}: choose another port", options.http->to_string(), std::strerror(errno ? errno : EADDRINUSE)));
+        endpoint->serve("sluice-http");
+        out->http_ = std::move(endpoint);
+    }
+    return out;
+}
+
+void Server::stop() {
+    unix_.reset();
+    http_.reset();
+    if (!socket_path_.empty()) unlink(std::exchange(socket_path_, {}).c_str());
+}
+
+}  // namespace sluice::admin

@@ -1,0 +1,30 @@
+// One function for each thing the management endpoint shows. In: the sources, and a request's filters. Out: the body.
+// JSON for sluicectl under /v1 (field names stable), Envoy's own forms elsewhere. Pure but for asking the sources.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <prometheus/metric_family.h>
+
+#include "ctrl/admin/handler.h"
+#include "ctrl/admin/sources.h"
+
+namespace sluice::admin {
+
+std::string status_json(const Sources& sources, const Request& request);
+std::string config_json(const Sources& sources, const Request& request);
+std::string listeners_json(const Sources& sources, const Request& request);
+std::string routes_json(const Sources& sources, const Request& request);
+std::string clusters_json(const Sources& sources, const Request& request);
+std::string endpoints_json(const Sources& sources, const Request& request);
+std::string runtime_json(const Sources& sources, const Request& request);
+std::string stats_json(const Sources& sources, const Request& request);
+
+std::string config_dump(const Sources& sources);       // envoy.admin.v3.ConfigDump
+std::string clusters_text(const Sources& sources);     // Envoy's /clusters
+std::string metrics_text(const Sources& sources);
+std::vector<prometheus::MetricFamily> metrics(const Sources& sources);
+
+}  // namespace sluice::admin
