@@ -118,7 +118,7 @@ std::string render(const Diagnostic& d) {
     const std::string number = std::to_string(d.line);
     out += fmt::format("  {} | {}\n", number, shown.text);
     out += fmt::format("  {:{}} | {:{}}{}", "", number.size(), "", shown.caret,
-                       std::string(shown.width, '^'));
+                       "^" + std::string(shown.width - 1, '~'));
     if (!cure.empty()) out += ' ' + cure;
     return out + '\n';
 }

@@ -282,8 +282,12 @@ void Reader::read_duration(const Slot& slot, Message& message) {
 }
 
 void Reader::read_text(const Slot& slot) {
-    if (reads_as_other_than_text(slot.node))
-        return expected(slot, "text", fmt::format("quote it: \"{}\"", slot.node.text));
+    const std::string cure = fmt::format("quote it: \"{}\"", slot.node.text);
+    if (reads_as_other_than_text(slot.node)) {
+        if (what_is(slot.node) != "text") return expected(slot, "text", cure);
+        return fail_value(slot.node, slot.path,
+                          fmt::format("expected text, and {} is true or false to YAML 1.1", slot.node.text), cure);
+    }
     put(slot, &Reflection::SetString, &Reflection::AddString, slot.node.text);
 }
 
@@ -333,7 +337,7 @@ std::optional<Number> Reader::number(const Slot& slot) {
     if (std::is_unsigned_v<Number> && text.starts_with('-') && what_is(slot.node) == "a number")
         fail_value(slot.node, slot.path, fmt::format("{} is out of range", text), "it cannot be negative");
     else if (std::is_integral_v<Number> && what_is(slot.node) == "a number")
-        expected(slot, "a whole number");
+        fail_value(slot.node, slot.path, fmt::format("{} is not a whole number", text));
     else
         expected(slot, "a number");
     return std::nullopt;

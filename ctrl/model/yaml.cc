@@ -372,8 +372,8 @@ Located locate(const Node& root, std::string_view path) {
 }
 
 std::string path_key(std::string_view key) {
-    if (key.find_first_of(".[]\" ") == std::string_view::npos) return "." + std::string(key);
-    return "[\"" + std::string(key) + "\"]";
+    if (key.find_first_of(".[]\" ") == std::string_view::npos) return fmt::format(".{}", key);
+    return fmt::format("[\"{}\"]", key);
 }
 
 }  // namespace sluice::yaml
