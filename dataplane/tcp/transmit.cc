@@ -194,7 +194,7 @@ bool Stack::Impl::emit_record(Tcb& t, TxRecord& record, net::DatagramOut& out, I
 bool Stack::Impl::emit_tail_probe(Tcb& t, net::DatagramOut& out, Instant now) {
     t.tail_probe_now = false;
     if (!t.tx_tail || t.recovery != Recovery::kOpen) return false;
-    const uint32_t length = sendable(t, t.snd_mss);
+    const uint32_t length = sendable(t, t.snd_mss - sack_option_bytes(t));
     const bool fresh = t.sends() && length > 0;
     if (!(fresh ? transmit_new(t, length, out, now) : emit_record(t, *t.tx_tail, out, now))) {
         t.tail_probe_now = true;
@@ -221,8 +221,7 @@ uint32_t Stack::Impl::sendable(const Tcb& t, uint32_t mss) const {
 
 bool Stack::Impl::emit_new(Tcb& t, net::DatagramOut& out, Instant now) {
     if (!t.sends()) return false;
-    const uint32_t options = sack_option_bytes(t);
-    const uint32_t mss = t.snd_mss > options ? t.snd_mss - options : t.snd_mss;
+    const uint32_t mss = t.snd_mss - sack_option_bytes(t);  // kMssMin leaves room for every option
     uint32_t length = sendable(t, mss);
     const bool fin_only = t.fin_queued && !t.fin_sent && t.unsent_bytes == 0;
     if (length == 0 && !(fin_only && t.usable_window() > 0)) return false;

@@ -23,6 +23,7 @@ struct Endpoint {
     uint32_t write_max = 16384, read_max = 1u << 20;
     Duration read_pause{};                  // a slow reader waits between reads, at most so long
     Instant read_at{};
+    bool accepted = false;                  // a client's: its server end exists
     bool peer_closed = false, shut = false, released = false, failed = false;
     bool wait_for_peer = false;             // answers only when it has everything
     tcp::Error error{};
