@@ -33,7 +33,7 @@ std::string trimmed(std::string_view text) {
 TEST(Exhaustive, ContentLengthValues) {
     for_all("01 \t,+-x", 5, [](const std::string& text) {
         const std::string value = trimmed(text);
-        const bool good = !value.empty() && all_of(value, "01");
+        const bool good = !value.empty() && all_of(value, "01") && text.find('\t') == text.npos;  // no HTAB around framing fields
         std::string body(good ? std::stoul(value) : 0, 'x');
         ASSERT_EQ(accepted("POST / HTTP/1.1\r\nHost: a\r\nContent-Length:" + text + "\r\n\r\n" + body), good) << '"' << text << '"';
     });
@@ -61,7 +61,7 @@ TEST(Exhaustive, TransferEncodingValues) {
         std::string value;
         for (char c : text) value += c == 'c' ? "chunked" : c == 'C' ? "CHUNKED" : std::string(1, c);
         const std::string plain = trimmed(text);
-        ASSERT_EQ(accepted("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:" + value + "\r\n\r\n0\r\n\r\n"), plain == "c" || plain == "C") << value;
+        ASSERT_EQ(accepted("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:" + value + "\r\n\r\n0\r\n\r\n"), (plain == "c" || plain == "C") && text.find('\t') == text.npos) << value;
     });
 }
 

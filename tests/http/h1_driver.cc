@@ -218,4 +218,19 @@ std::vector<size_t> cut_at_random(size_t size, uint64_t& seed) {
     return cuts;
 }
 
+void mutate(std::string& bytes, uint64_t& seed) {
+    static constexpr char kBytes[] = "\r\n\0\t :;,=\"\\/%?#.0159afAFxXcCtThH-_@\x7f\x80\xff";
+    for (uint64_t n = 1 + next_random(seed) % 3; n > 0; n--) {
+        if (bytes.empty()) bytes = "G";
+        const size_t at = next_random(seed) % bytes.size();
+        const char byte = kBytes[next_random(seed) % (sizeof kBytes - 1)];
+        switch (next_random(seed) % 4) {
+            case 0: bytes[at] = byte; break;
+            case 1: bytes.erase(at, 1 + next_random(seed) % 3); break;
+            case 2: bytes.insert(at, 1, byte); break;
+            default: bytes.insert(at, bytes.substr(next_random(seed) % bytes.size(), next_random(seed) % 20)); break;
+        }
+    }
+}
+
 }  // namespace sluice::http::h1::test

@@ -35,6 +35,9 @@ std::vector<size_t> cut_at_random(size_t size, uint64_t& seed);
 /// A small generator of our own, so that a seed means the same everywhere.
 uint64_t next_random(uint64_t& seed);
 
+/// One to three bytes or runs replaced, removed, inserted or repeated: with bytes that mean something to HTTP.
+void mutate(std::string& bytes, uint64_t& seed);
+
 /// The process's pools, lent for one play: what was taken must be back when it ends (aborts otherwise).
 struct Memory {
     Memory();

@@ -1,6 +1,8 @@
 // One AVX2 step per field name, one byte test per interesting field; everything that decides framing is a slow, plain path.
 #include "http/h1/fields.h"
 
+#include <cstring>
+
 #include "http/chars.h"
 
 namespace sluice::http::h1 {
@@ -8,6 +10,7 @@ namespace {
 
 constexpr uint64_t bit(HeaderId id) { return uint64_t{1} << static_cast<unsigned>(id); }
 static_assert(static_cast<unsigned>(HeaderId::kCount) <= 64);
+constexpr uint64_t kFraming = bit(HeaderId::kContentLength) | bit(HeaderId::kTransferEncoding);
 constexpr uint64_t kLookedAt = bit(HeaderId::kHost) | bit(HeaderId::kContentLength) | bit(HeaderId::kTransferEncoding) |
                                bit(HeaderId::kConnection) | bit(HeaderId::kUpgrade) | bit(HeaderId::kExpect);
 
@@ -122,7 +125,8 @@ Error parse_fields(const char* text, const uint32_t* line_ends, uint32_t lines, 
     if (!headers.reserve(headers.size() + lines)) return Error::kArenaFull;
     for (uint32_t i = 1; i + 1 < lines; i++) {
         const char* const line = text + line_ends[i - 1];
-        const char* end = text + line_ends[i] - 2;
+        const char* const line_end = text + line_ends[i] - 2;
+        const char* end = line_end;
         const uint32_t name_length = token_length(line);
         if (line[name_length] != ':' || name_length == 0) [[unlikely]]
             return name_error(line, end, name_length);
@@ -131,6 +135,9 @@ Error parse_fields(const char* text, const uint32_t* line_ends, uint32_t lines, 
         while (end > value && is_space_or_tab(end[-1])) end--;
         const Header header{{line, name_length}, {value, static_cast<size_t>(end - value)}, header_id_of_padded_token(line, name_length)};
         if (kLookedAt >> static_cast<unsigned>(header.id) & 1) {
+            // HTAB is white space around a value (RFC 9110 5.5), but not every reader's: no doubt about framing fields.
+            if ((kFraming >> static_cast<unsigned>(header.id) & 1) && std::memchr(line, '\t', static_cast<size_t>(line_end - line))) [[unlikely]]
+                return header.id == HeaderId::kContentLength ? Error::kBadContentLength : Error::kBadTransferEncoding;
             const Error error = look_at(header.id, header.value, kind, facts);
             if (error != Error::kNone) [[unlikely]] return error;
             if (header.id == HeaderId::kHost && kind == HeadReader::Kind::kRequest) continue;
