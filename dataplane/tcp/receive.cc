@@ -90,9 +90,8 @@ bool Stack::Impl::handle_segment(net::DatagramIn& in, Instant now) {
     // 3.10.7.2, LISTEN: RST is ignored, ACK is answered with RST (unless it completes a cookie), SYN opens.
     if (s.has(kRst)) {
     } else if (s.has(kAck)) {
-        // While cookies are out, text may overtake the text that proves its cookie: silence, and it will be repeated.
-        const bool may_be_overtaking = now <= cookies_until && s.length() > 0;
-        if (!cookie_arrives(*l, tuple, hash, s, in, now) && !may_be_overtaking) reset_for(tuple, s);
+        // While cookies are out, this may have overtaken the segment that proves its cookie: silence, it will be repeated.
+        if (!cookie_arrives(*l, tuple, hash, s, in, now) && now > cookies_until) reset_for(tuple, s);
     } else if (s.has(kSyn) && !s.has(kFin)) {
         syn_arrives(*l, tuple, hash, s, iss_floor, reopen, now);
     }

@@ -233,7 +233,7 @@ bool Stack::Impl::emit_new(Tcb& t, net::DatagramOut& out, Instant now) {
         t.cwnd_limit_end = t.snd_nxt;
         return false;
     }
-    if (t.tso && length == mss) {  // as many whole segments as fit: the port cuts them
+    if (t.tso && length == t.snd_mss) {  // as many whole segments as fit: the port cuts them (none while SACK blocks go along)
         const uint32_t room = std::min({t.unsent_bytes, t.usable_window(),
                                         t.congestion.cwnd > pipe ? t.congestion.cwnd - pipe : 0, 65000u});
         length = std::max(length, std::min(room, attachable(t, room)) / mss * mss);
