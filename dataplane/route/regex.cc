@@ -46,6 +46,11 @@ Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view text) {
     return regex;
 }
 
+bool check_substitution(const re2::RE2& regex, std::string_view substitution) {
+    std::string error;
+    return regex.CheckRewriteString(re2::StringPiece(substitution.data(), substitution.size()), &error);
+}
+
 bool same_in_hyperscan(std::string_view regex) {
     for (size_t i = 0; i < regex.size(); i++) {
         const char c = regex[i];

@@ -26,6 +26,9 @@ inline constexpr uint32_t kShardPatterns = 64;
 /// A checked regex; equal texts share one. On failure RE2's own words.
 Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view text);
 
+/// True if every \N in `substitution` is a group of the regex.
+bool check_substitution(const re2::RE2& regex, std::string_view substitution);
+
 /// A compiled Hyperscan database. Immutable.
 struct Database {
     hs_database* handle = nullptr;

@@ -66,7 +66,7 @@ struct Route {
     std::string match_text;                // for operators: "prefix /reviews header x-user=~.*"
     uint32_t stat_id = 0;                  // index into each core's hit counters; stable while the route is unchanged
     uint32_t order = 0;                    // position in its virtual host
-    uint32_t matched_prefix_bytes = 0;     // for prefix rewrites and redirects; regex: 0, apply makes those kFull
+    uint32_t matched_prefix_bytes = 0;     // for prefix rewrites and redirects; regex: UINT32_MAX, the whole path
     std::vector<WeightedCluster> clusters;
     uint32_t total_weight = 0;
     std::optional<Duration> timeout;       // whole response; unset = Envoy's 15 s; 0 = none

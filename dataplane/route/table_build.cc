@@ -103,6 +103,7 @@ Result<void> Builder::add_route(Host& host, Route& route, const RouteMatch& matc
         PathRegex& at = host.regexes[match.path_text];
         at.re2 = std::move(*regex);
         at.candidates.push_back(candidate);
+        route.matched_prefix_bytes = UINT32_MAX;
         return {};
     }
     route.matched_prefix_bytes = static_cast<uint32_t>(match.path_text.size());

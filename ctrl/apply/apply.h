@@ -1,0 +1,27 @@
+// xDS resources -> a new Snapshot, or what is wrong with them. All or nothing: a resource that uses anything this gateway does
+// not support is refused by resource, field and reason, and what was in force stays so (DESIGN.md, "The one contract").
+// In: the whole state of the world. Out: a Snapshot to publish; parts whose content is unchanged are those of `previous`.
+// Control thread. Fields that are read, ignored (with the reason) or refused: ctrl/apply/field_table.cc.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ctrl/apply/nack.h"
+#include "ctrl/xds/resources.h"
+#include "snapshot/snapshot.h"
+
+namespace sluice::apply {
+
+/// `previous` is what `publisher` has in force (or nullptr); the result is to be published there before the next build.
+std::expected<std::unique_ptr<snapshot::Snapshot>, std::vector<Nack>> build(const xds::ResourceSet& resources,
+                                                                           const snapshot::Snapshot* previous,
+                                                                           snapshot::Publisher& publisher, uint64_t revision,
+                                                                           std::string version);
+
+/// True once regexes that tables went without Hyperscan for are compiled: build the same resources again to have them.
+bool could_adopt(const snapshot::Snapshot& snapshot);
+
+}  // namespace sluice::apply

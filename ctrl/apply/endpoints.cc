@@ -1,0 +1,112 @@
+// ClusterLoadAssignment -> EndpointSet: the endpoints that may be used, best priority first, with weights.
+// In: an assignment. Out: the set. UNHEALTHY, DRAINING and TIMEOUT endpoints are left out; UNKNOWN counts as healthy.
+// With locality weights a locality's share of the traffic is its weight, whatever its endpoints' weights add up to.
+// Envoy endpoint.v3.
+#include <algorithm>
+#include <numeric>
+
+#include "ctrl/apply/readers.h"
+
+namespace sluice::apply {
+namespace {
+
+namespace pb = envoy::config::endpoint::v3;
+using envoy::config::core::v3::HealthStatus;
+
+constexpr uint32_t kPriorityMax = 127;           // Envoy's highest is 128
+constexpr uint64_t kWeightScale = 1'000'000;     // of endpoint weights within weighted localities
+
+bool usable(HealthStatus status) {
+    return status == HealthStatus::UNKNOWN || status == HealthStatus::HEALTHY || status == HealthStatus::DEGRADED;
+}
+
+std::string locality_text(const envoy::config::core::v3::Locality& in) {
+    std::string text = in.region();
+    if (!in.zone().empty()) text += "/" + in.zone();
+    if (!in.sub_zone().empty()) text += "/" + in.sub_zone();
+    return text;
+}
+
+class EndpointsReader {
+ public:
+    EndpointsReader(Build& build, const EndpointOptions& options) : build_(build), options_(options) {}
+    bool locality(const pb::LocalityLbEndpoints& in, const At& at);
+    std::shared_ptr<const upstream::EndpointSet> finish();
+
+ private:
+    bool endpoint(const pb::LbEndpoint& in, upstream::Endpoint& out, const At& at);
+
+    Build& build_;
+    const EndpointOptions& options_;
+    std::vector<upstream::Endpoint> endpoints_;
+};
+
+bool EndpointsReader::endpoint(const pb::LbEndpoint& in, upstream::Endpoint& out, const At& at) {
+    if (!in.endpoint().has_address()) return at.child("endpoint.address").refuse("is missing");
+    if (!read_address(in.endpoint().address(), out.address, at.child("endpoint.address"))) return false;
+    out.weight = in.has_load_balancing_weight() ? in.load_balancing_weight().value() : 1;
+    if (out.weight == 0) return at.child("load_balancing_weight").refuse("must be at least 1");
+    out.id = build_.publisher.id_of(snapshot::Publisher::IdKind::kEndpoint,
+                                    std::to_string(options_.cluster_id) + '\n' + out.address.to_string());
+    return out.id != UINT32_MAX || at.refuse("more endpoints than this gateway has room for");
+}
+
+bool EndpointsReader::locality(const pb::LocalityLbEndpoints& in, const At& at) {
+    if (in.priority() > kPriorityMax) return at.child("priority").refuse("above 127");
+    // Envoy: a locality without a weight gets no traffic where localities are weighed.
+    if (options_.weigh_localities && in.load_balancing_weight().value() == 0) return true;
+    const size_t first = endpoints_.size();
+    uint64_t total = 0;
+    for (int i = 0; i < in.lb_endpoints_size(); i++) {
+        const auto& one = in.lb_endpoints(i);
+        if (!usable(one.health_status())) continue;
+        upstream::Endpoint& out = endpoints_.emplace_back();
+        out.priority = static_cast<uint8_t>(in.priority());
+        out.locality = locality_text(in.locality());
+        if (!endpoint(one, out, at.child("lb_endpoints", i))) return false;
+        total += out.weight;
+    }
+    if (!options_.weigh_localities || total == 0) return true;
+    for (size_t i = first; i < endpoints_.size(); i++) {
+        const auto share = static_cast<unsigned __int128>(in.load_balancing_weight().value()) * kWeightScale * endpoints_[i].weight / total;
+        endpoints_[i].weight = static_cast<uint32_t>(std::clamp<unsigned __int128>(share, 1, UINT32_MAX / 4096));
+    }
+    return true;
+}
+
+std::shared_ptr<const upstream::EndpointSet> EndpointsReader::finish() {
+    std::stable_sort(endpoints_.begin(), endpoints_.end(),
+                     [](const auto& a, const auto& b) { return a.priority < b.priority; });
+    auto set = std::make_shared<upstream::EndpointSet>();
+    const auto best_end = std::find_if(endpoints_.begin(), endpoints_.end(),
+                                       [&](const auto& e) { return e.priority != endpoints_.front().priority; });
+    set->lowest_priority_count = static_cast<uint32_t>(best_end - endpoints_.begin());
+    // Sums are 32 bits: what would not fit is scaled down, in proportion.
+    uint64_t sum = std::accumulate(endpoints_.begin(), best_end, uint64_t{0}, [](uint64_t s, const auto& e) { return s + e.weight; });
+    for (const uint64_t whole = sum; sum > UINT32_MAX;) {
+        sum = 0;
+        for (auto at = endpoints_.begin(); at != best_end; ++at) {
+            at->weight = static_cast<uint32_t>(std::max<uint64_t>(1, static_cast<uint64_t>(at->weight) * (UINT32_MAX / 2) / whole));
+            sum += at->weight;
+        }
+    }
+    uint32_t cumulative = 0;
+    for (auto at = endpoints_.begin(); at != best_end; ++at) {
+        set->cumulative_weight.push_back(cumulative += at->weight);
+        set->equal_weights &= at->weight == endpoints_.front().weight;
+    }
+    set->endpoints = std::move(endpoints_);
+    return set;
+}
+
+}  // namespace
+
+std::shared_ptr<const upstream::EndpointSet> read_endpoints(Build& build, const pb::ClusterLoadAssignment& in,
+                                                            const EndpointOptions& options, const At& at) {
+    EndpointsReader reader(build, options);
+    bool good = true;
+    for (int i = 0; i < in.endpoints_size(); i++) good &= reader.locality(in.endpoints(i), at.child("endpoints", i));
+    return good ? reader.finish() : nullptr;
+}
+
+}  // namespace sluice::apply

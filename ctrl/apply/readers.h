@@ -1,0 +1,87 @@
+// The readers of each kind of resource, and what they share while one set is built.
+// In: resources that the field walk let through. Out: parts of a Snapshot; false (with Nacks) where a value is wrong.
+// Internal to ctrl/apply. Control thread.
+#pragma once
+
+#include <google/protobuf/duration.pb.h>
+#include <google/protobuf/message.h>
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "ctrl/apply/at.h"
+#include "ctrl/xds/resources.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "snapshot/snapshot.h"
+
+namespace sluice::apply {
+
+using HcmProto = envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+
+/// One build.
+struct Build {
+    const xds::ResourceSet& resources;
+    const snapshot::Snapshot* previous;
+    snapshot::Publisher& publisher;
+    NackSink& sink;
+    std::unordered_map<std::string_view, uint32_t> cluster_ids;  // of this set's clusters
+
+    uint32_t cluster_id(std::string_view name) const {
+        const auto known = cluster_ids.find(name);
+        return known == cluster_ids.end() ? UINT32_MAX : known->second;
+    }
+};
+
+/// Hash of a message's deterministic serialization, mixed with `seed`.
+uint64_t content_hash(const google::protobuf::Message& message, uint64_t seed = 0);
+uint64_t mix(uint64_t hash, std::string_view text);
+uint64_t mix(uint64_t hash, uint64_t value);
+
+/// 0 .. 10 years, to the microsecond; anything shorter than one rounds up to it.
+bool read_duration(const google::protobuf::Duration& in, Duration& out, const At& at);
+
+// headers.cc
+using HeaderOptions = google::protobuf::RepeatedPtrField<envoy::config::core::v3::HeaderValueOption>;
+using HeaderNames = google::protobuf::RepeatedPtrField<std::string>;
+bool read_header_ops(const HeaderOptions& add, const HeaderNames& remove, route::HeaderOps& out, const At& at,
+                     std::string_view add_field, std::string_view remove_field);
+/// Text that goes into a request line or a Location: printable ASCII without spaces.
+bool read_uri_text(const std::string& in, std::string& out, const At& at);
+
+// route_match.cc
+bool read_match(const envoy::config::route::v3::RouteMatch& in, route::RouteMatch& out, const At& at);
+
+// routes.cc
+/// `chain`: names of the HTTP filters that serve this table, for typed_per_filter_config.
+struct RouteRequest {
+    std::string name;                                                    // of the table
+    const envoy::config::route::v3::RouteConfiguration* config = nullptr;
+    std::vector<std::string> chain;
+};
+std::shared_ptr<const route::RouteTable> read_routes(Build& build, const RouteRequest& request);
+
+// listeners.cc
+struct ReadListener {
+    std::vector<std::shared_ptr<const snapshot::Listener>> listeners;   // one an address
+    RouteRequest routes;                                                // inline, or only the name
+    std::unique_ptr<HcmProto> manager;                                  // owns the inline RouteConfiguration
+};
+bool read_listener(Build& build, const envoy::config::listener::v3::Listener& in, ReadListener& out);
+// http_manager.cc
+bool read_manager(const HcmProto& in, snapshot::HttpConnectionManager& out, const At& at);
+
+// clusters.cc
+std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const envoy::config::cluster::v3::Cluster& in, uint32_t id);
+// endpoints.cc
+struct EndpointOptions {
+    uint32_t cluster_id = 0;
+    bool weigh_localities = false;
+};
+std::shared_ptr<const upstream::EndpointSet> read_endpoints(Build& build,
+                                                            const envoy::config::endpoint::v3::ClusterLoadAssignment& in,
+                                                            const EndpointOptions& options, const At& at);
+bool read_address(const envoy::config::core::v3::Address& in, SocketAddress& out, const At& at);
+
+}  // namespace sluice::apply
