@@ -67,7 +67,13 @@ bool Stack::Impl::handle_segment(net::DatagramIn& in, Instant now) {
     const FourTuple tuple{{in.destination, wire->destination_port.value()}, {in.source, wire->source_port.value()}};
     const uint32_t hash = hash_tuple(demux_key, tuple);
 
-    if (Tcb* t = find(tuple, hash)) {
+    Tcb* t = find(tuple, hash);
+    if (t && completes_other_cookie(*t, s, now)) {
+        close(*t);
+        free_if_done(*t);
+        t = nullptr;
+    }
+    if (t) {
         segment_arrives(*t, s, in, now);
         free_if_done(*t);
         if (in.mbuf) rte_pktmbuf_free(std::exchange(in.mbuf, nullptr));
@@ -97,6 +103,12 @@ bool Stack::Impl::handle_segment(net::DatagramIn& in, Instant now) {
     }
     if (in.mbuf) rte_pktmbuf_free(std::exchange(in.mbuf, nullptr));
     return true;
+}
+
+/// A repeated SYN made a half-open connection after a cookie had answered the first one: the ACK decides for the cookie.
+bool Stack::Impl::completes_other_cookie(const Tcb& t, const Segment& s, Instant now) const {
+    return t.state == State::kSynReceived && t.passive && now <= cookies_until && s.has(kAck) && !s.has(kSyn | kRst) &&
+           s.ack != t.snd_nxt && cookies.check(t.tuple, s.seq - 1, s.ack - 1, now).has_value();
 }
 
 void Stack::Impl::segment_arrives(Tcb& t, Segment& s, net::DatagramIn& in, Instant now) {
@@ -228,7 +240,7 @@ void Stack::Impl::in_syn_sent(Tcb& t, Segment& s, net::DatagramIn&, Instant now)
 /// 3.10.7.4, fifth, SYN-RECEIVED. True if the handshake is done.
 bool Stack::Impl::handshake_ack(Tcb& t, const Segment& s, Instant now) {
     if (s.ack != t.snd_nxt) {
-        reset_for(t.tuple, s);
+        if (now > cookies_until) reset_for(t.tuple, s);
         return false;
     }
     if (t.backoff == 0) t.rtt.sample(now - (t.xmit_at - t.rtt.backed_off(0, config.max_rto)), config.min_rto, config.max_rto);

@@ -125,6 +125,7 @@ struct Stack::Impl {
     void syn_arrives(Listener& l, const FourTuple& tuple, uint32_t hash, const Segment& s, Seq iss_floor, bool use_floor, Instant now);
     void send_cookie(Listener& l, const FourTuple& tuple, const Segment& s, Instant now);
     bool cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t hash, Segment& s, net::DatagramIn& in, Instant now);
+    bool completes_other_cookie(const Tcb& t, const Segment& s, Instant now) const;
     void accepted(Tcb& t, Instant now);
     void close_listener(Listener* listener);
     void drop_half_open(Tcb& t);
