@@ -15,8 +15,9 @@ import time
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-GATEWAY = os.path.join(ROOT, "build", "tests", "worker", "echo_gateway")
-IMPAIR = os.path.join(ROOT, "build", "tests", "support", "impair")
+BUILD = os.environ.get("SLUICE_BUILD", os.path.join(ROOT, "build"))
+GATEWAY = os.path.join(BUILD, "tests", "worker", "echo_gateway")
+IMPAIR = os.path.join(BUILD, "tests", "support", "impair")
 TRANSFER = os.path.join(ROOT, "tests", "worker", "transfer.py")
 ADDRESSES = ["10.99.0.1", "fd99::1"]
 MB = 1_000_000
