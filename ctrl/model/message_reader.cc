@@ -45,8 +45,8 @@ bool reads_as_other_than_text(const Node& node) {
     if (node.quoted) return false;
     const std::string_view kind = what_is(node);
     if (kind != "text") return true;
-    for (std::string_view word : {"yes", "no", "on", "off", "y", "n", "Yes", "No", "On", "Off", "YES", "NO", "ON",
-                                  "OFF", "Y", "N", "True", "False", "TRUE", "FALSE"})
+    for (std::string_view word : {"yes", "no", "on", "off", "Yes", "No", "On", "Off", "YES", "NO", "ON",
+                                  "OFF", "True", "False", "TRUE", "FALSE"})
         if (node.text == word) return true;
     return false;
 }
