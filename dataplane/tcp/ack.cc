@@ -45,10 +45,11 @@ bool Stack::Impl::handle_ack(Tcb& t, const Segment& s, Instant now) {
     AckSample sample;
     if (acked > 0) pop_acked(t, s.ack, sample, now);
     if (t.sack && s.sack_count > 0) apply_sack(t, s, sample, now);
-    // Nothing sent once was acknowledged: timestamps still tell which transmission it was (RFC 7323 4.1).
-    if (acked > 0 && sample.rtt.us < 0 && t.timestamps && s.ts_echo != 0) {
-        const uint32_t rtt_ms = ms(now) + t.ts_offset - s.ts_echo;
-        if (rtt_ms < 600'000) sample.rtt = milliseconds(std::max<uint32_t>(rtt_ms, 1));
+    // Nothing sent once was acknowledged: a timestamp can still tell that it was the last transmission that arrived.
+    // An older echo tells nothing: that ACK may have been lost and repeated minutes later (Karn; RFC 7323 4.1).
+    if (sample.rtt.us < 0 && sample.resent_at.us != 0 && t.timestamps &&
+        static_cast<int32_t>(s.ts_echo - (ms(sample.resent_at) + t.ts_offset)) >= 0) {
+        sample.rtt = now - sample.resent_at;
     }
     if (sample.rtt.us >= 0) {
         t.rtt.sample(sample.rtt, config.min_rto, config.max_rto);
@@ -91,6 +92,8 @@ void Stack::Impl::pop_acked(Tcb& t, Seq ack, AckSample& sample, Instant now) {
                 sample.rtt = now - record->sent_at;
                 // Below something that was SACKed, yet it arrived by itself: the network reorders (RFC 8985 6.2 step 3).
                 if (t.sack_high.after(record->end())) t.reordering_seen = true;
+            } else if (record->sent_at > sample.resent_at) {
+                sample.resent_at = record->sent_at;
             }
             rack_update(t, *record, now);
         }

@@ -47,6 +47,7 @@ struct AckSample {
     uint32_t delivered = 0;      // bytes newly acknowledged or SACKed
     uint32_t payload_acked = 0;  // bytes of the stream newly acknowledged
     Duration rtt{-1};            // of the newest record sent once; -1: none
+    Instant resent_at{};         // when the newest record of those sent more than once last left
     bool fin_acked = false;
     bool duplicate = false;      // a D-SACK was seen (RFC 2883)
 };
