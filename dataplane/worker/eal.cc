@@ -184,7 +184,7 @@ Result<void> Eal::init(const EalSetup& setup) {
         return unexpected(fmt::format("memory.hugepages: require, but {} MiB of free hugepages are less than the {} MiB wanted: "
                                       "sysctl vm.nr_hugepages={}", hugepage_bytes >> 20, (memory >> 20) + 32, (memory >> 21) + 17));
     if (hugepages_) arguments.push_back("--in-memory");   // refused together with --no-huge
-    else arguments.insert(arguments.end(), {"--no-huge", "--no-shconf", "-m", std::to_string((memory >> 20) + 64)});
+    else arguments.insert(arguments.end(), {"--no-huge", "--no-shconf", "-m", std::to_string((memory >> 20) + (memory >> 27) + 64)});
     if (!pci) arguments.push_back("--no-pci");
     arguments.insert(arguments.end(), {"--no-telemetry", "--iova-mode=va", "--log-level=*:notice",
                                        "--lcores=0@(" + main_cpus(setup.cores) + ")",

@@ -69,6 +69,7 @@ int main(int argc, char** argv) {
         i++;
         if (option == "--device") device = value;
         else if (option == "--core") setup.eal.cores.push_back(static_cast<unsigned>(std::atoi(value)));
+        else if (option == "--mbufs") setup.eal.mbufs_per_core = static_cast<uint32_t>(std::atoi(value));
         else if (option == "--log") setup.eal.log_file = value;
         else if (option == "--seed") setup.seed = std::strtoull(value, nullptr, 10);
         else if (option == "--address") {
