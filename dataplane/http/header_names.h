@@ -19,7 +19,5 @@ enum class HeaderId : uint8_t {
 std::string_view name_of(HeaderId id);
 /// kOther if not one of ours; case-insensitive; one hash by length and a few bytes.
 HeaderId header_id(std::string_view name);
-/// The same for a name known to be a token (RFC 9110 5.6.2) at whose start 32 bytes are readable.
-HeaderId header_id_of_padded_token(const char* name, uint32_t length);
 
 }  // namespace sluice::http

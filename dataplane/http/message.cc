@@ -55,13 +55,9 @@ bool HeaderList::reserve(uint32_t capacity) {
     return true;
 }
 
-bool HeaderList::push(Header header) {
-    if (size_ == capacity_) {
-        const uint32_t doubled = capacity_ ? capacity_ * 2 : kFirstCapacity;
-        if (!reserve(capacity_ < kChunkCapacity ? std::min(doubled, kChunkCapacity) : doubled)) return false;
-    }
-    items_[size_++] = header;
-    return true;
+bool HeaderList::grow() {
+    const uint32_t doubled = capacity_ ? capacity_ * 2 : kFirstCapacity;
+    return reserve(capacity_ < kChunkCapacity ? std::min(doubled, kChunkCapacity) : doubled);
 }
 
 bool HeaderList::add(std::string_view name, std::string_view value) { return push({name, value, header_id(name)}); }

@@ -49,7 +49,12 @@ class HeaderList {
     void truncate(uint32_t size) { size_ = size < size_ ? size : size_; }
 
  private:
-    [[nodiscard]] bool push(Header header);
+    [[nodiscard]] bool push(const Header& header) {
+        if (size_ == capacity_ && !grow()) return false;
+        items_[size_++] = header;
+        return true;
+    }
+    [[nodiscard]] bool grow();
     [[nodiscard]] bool set_matching(std::string_view name, HeaderId id, std::string_view value);
     void remove_matching(std::string_view name, HeaderId id);
     Arena* arena_;

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "http/header_table.h"
+
 namespace sluice::http {
 namespace {
 
@@ -31,7 +33,7 @@ TEST_F(MessageTest, EveryNameHasItsId) {
         EXPECT_EQ(header_id(upper), id);
         char padded[64] = {};
         upper.copy(padded, upper.size());
-        EXPECT_EQ(header_id_of_padded_token(padded, static_cast<uint32_t>(upper.size())), id);
+        EXPECT_EQ(header_table::header_id_of_padded_token(padded, static_cast<uint32_t>(upper.size())), id);
         for (size_t at = 0; at < name.size(); at++)
             for (int c = 0; c < 256; c++) {
                 std::string other = name;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "http/chars.h"
+#include "http/header_table.h"
 
 namespace sluice::http::h1 {
 namespace {
@@ -133,7 +134,7 @@ Error parse_fields(const char* text, const uint32_t* line_ends, uint32_t lines, 
         const char* value = line + name_length + 1;
         while (is_space_or_tab(*value)) value++;  // stops at the line's CR
         while (end > value && is_space_or_tab(end[-1])) end--;
-        const Header header{{line, name_length}, {value, static_cast<size_t>(end - value)}, header_id_of_padded_token(line, name_length)};
+        const Header header{{line, name_length}, {value, static_cast<size_t>(end - value)}, header_table::header_id_of_padded_token(line, name_length)};
         if (kLookedAt >> static_cast<unsigned>(header.id) & 1) {
             // HTAB is white space around a value (RFC 9110 5.5), but not every reader's: no doubt about framing fields.
             if ((kFraming >> static_cast<unsigned>(header.id) & 1) && std::memchr(line, '\t', static_cast<size_t>(line_end - line))) [[unlikely]]

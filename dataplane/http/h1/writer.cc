@@ -1,6 +1,8 @@
 // Heads and chunk framing into fresh mbufs: all of a message part or nothing.
 // In: messages of the model. Out: slices appended to a queue; body slices are moved, small bodies copied beside their framing.
 // Framing fields come from arguments alone. RFC 9112 3, 4, 6, 7.1; RFC 9110 8.6.
+#include <immintrin.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -11,10 +13,26 @@
 namespace sluice::http::h1 {
 namespace {
 
+// Below 0x20 but HTAB, and 0x7f.
+uint64_t count_controls(std::span<const uint8_t> bytes) {
+    uint64_t count = 0;
+    size_t i = 0;
+    for (; i + 32 <= bytes.size(); i += 32) {
+        const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes.data() + i));
+        const __m256i low = _mm256_cmpeq_epi8(_mm256_min_epu8(v, _mm256_set1_epi8(0x1f)), v);
+        const __m256i tab = _mm256_cmpeq_epi8(v, _mm256_set1_epi8('\t'));
+        const __m256i del = _mm256_cmpeq_epi8(v, _mm256_set1_epi8(0x7f));
+        const auto mask = static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_or_si256(_mm256_andnot_si256(tab, low), del)));
+        count += static_cast<uint32_t>(__builtin_popcount(mask));
+    }
+    for (; i < bytes.size(); i++) count += (bytes[i] < 0x20 && bytes[i] != '\t') || bytes[i] == 0x7f;
+    return count;
+}
+
 // Text into mbufs, collected in a queue of its own until finish() hands it over. Everything is dropped if memory runs out.
 class Output {
  public:
-    Output(rte_mempool* pool, SliceNodePool& nodes) : pool_(pool), collected_(nodes) {}
+    Output(rte_mempool* pool, SliceNodePool& nodes) : pool_(pool), collected_(nodes) { open_segment(); }
     Output(const Output&) = delete;
     Output& operator=(const Output&) = delete;
     ~Output() {
@@ -42,6 +60,25 @@ class Output {
         put("\r\n");
         lines_++;
     }
+    /// name ": " value CRLF
+    void put_field(std::string_view name, std::string_view value) {
+        const size_t size = name.size() + value.size() + 4;
+        if (size > static_cast<size_t>(end_ - at_) || cleaning_) [[unlikely]] {
+            put_clean(name);
+            put(": ");
+            put_clean(value);
+            end_line();
+            return;
+        }
+        char* at = at_;
+        std::memcpy(at, name.data(), name.size());
+        at += name.size();
+        std::memcpy(at, ": ", 2);
+        std::memcpy(at + 2, value.data(), value.size());
+        std::memcpy(at + 2 + value.size(), "\r\n", 2);
+        at_ += size;
+        lines_++;
+    }
     void put_number(uint64_t value, int base = 10) {
         char digits[24];
         const auto result = std::to_chars(digits, digits + sizeof digits, value, base);
@@ -56,8 +93,7 @@ class Output {
     /// True if the controls written are those of end_line() alone. After complete().
     bool clean() const {
         uint64_t controls = 0;
-        for (const SliceNode* node = collected_.head(); node; node = node->next)
-            for (uint8_t byte : node->slice.span()) controls += (byte < 0x20 && byte != '\t') || byte == 0x7f;
+        for (const SliceNode* node = collected_.head(); node; node = node->next) controls += count_controls(node->slice.span());
         return controls == 2 * lines_;
     }
     SliceQueue& collected() { return collected_; }
@@ -122,13 +158,6 @@ bool write_clean(rte_mempool* pool, SliceQueue& out, Write write) {
     return true;
 }
 
-void put_field(Output& output, std::string_view name, std::string_view value) {
-    output.put_clean(name);
-    output.put(": ");
-    output.put_clean(value);
-    output.end_line();
-}
-
 void put_content_length(Output& output, uint64_t length) {
     output.put("content-length: ");
     output.put_number(length);
@@ -149,14 +178,14 @@ void put_fields(Output& output, const HeaderList& headers) {
             case HeaderId::kTe:
                 continue;
             default:
-                put_field(output, header.name, header.value);
+                output.put_field(header.name, header.value);
         }
     }
 }
 
 void put_connection(Output& output, const Header* upgrade, bool te, std::string_view option) {
-    if (upgrade) put_field(output, "upgrade", upgrade->value);
-    if (te) put_field(output, "te", "trailers");
+    if (upgrade) output.put_field("upgrade", upgrade->value);
+    if (te) output.put_field("te", "trailers");
     if (!upgrade && !te && option.empty()) return;
     output.put("connection: ");
     std::string_view separator;
@@ -185,9 +214,9 @@ bool write_request(const Request& request, Framing framing, uint64_t content_len
         else output.put_clean(request.path.empty() ? "/" : request.path);
         output.put(" HTTP/1.1");
         output.end_line();
-        put_field(output, "host", request.authority);
+        output.put_field("host", request.authority);
         put_fields(output, request.headers);
-        if (framing == Framing::kChunked) put_field(output, "transfer-encoding", "chunked");
+        if (framing == Framing::kChunked) output.put_field("transfer-encoding", "chunked");
         else if (framing == Framing::kLength) put_content_length(output, content_length);
         else if (anticipates_content(request.method)) put_content_length(output, 0);
         const Header* te = request.headers.find(HeaderId::kTe);
@@ -210,7 +239,7 @@ bool write_response(const Response& response, Framing framing, uint64_t content_
         output.end_line();
         put_fields(output, response.headers);
         if (status >= 200 && status != 204) {
-            if (framing == Framing::kChunked) put_field(output, "transfer-encoding", "chunked");
+            if (framing == Framing::kChunked) output.put_field("transfer-encoding", "chunked");
             else if (framing == Framing::kLength) put_content_length(output, content_length);
         }
         const bool may_upgrade = status == 101 || status == 426;
