@@ -1,0 +1,196 @@
+// A Port over DPDK's ring driver, whose frames come back to it: bursts, linearisation, frames refused and dropped.
+// And two workers over such ports, turned by hand: a segment that reached the wrong core is answered by its owner.
+#include <gtest/gtest.h>
+#include <rte_dev.h>
+#include <rte_ethdev.h>
+
+#include <cstring>
+
+#include "base/checksum.h"
+#include "base/clock.h"
+#include "net/ip_headers.h"
+#include "tests/support/eal.h"
+#include "tests/worker/echo_application.h"
+#include "worker/port.h"
+#include "worker/worker.h"
+
+namespace sluice::worker {
+namespace {
+
+/// One net_ring ethdev, started: what it sends it receives. Its ring holds 1,023 frames.
+PortInfo ring_port(bool multi_segment, uint32_t cores = 1, uint32_t core = 0) {
+    sluice::test::test_eal();
+    TscClock::calibrate();
+    static int number = 0;
+    const std::string name = "net_ring" + std::to_string(number++);
+    EXPECT_EQ(rte_eal_hotplug_add("vdev", name.c_str(), ""), 0);
+    PortInfo info;
+    info.name = name;
+    info.mac = {2, 0, 0, 0, 0, 1};
+    info.multi_segment = multi_segment;
+    info.queues.resize(cores);
+    uint16_t ethdev = 0;
+    EXPECT_EQ(rte_eth_dev_get_port_by_name(name.c_str(), &ethdev), 0);
+    rte_eth_conf conf{};
+    EXPECT_EQ(rte_eth_dev_configure(ethdev, 1, 1, &conf), 0);
+    EXPECT_EQ(rte_eth_rx_queue_setup(ethdev, 0, 256, 0, nullptr, sluice::test::test_mempool()), 0);
+    EXPECT_EQ(rte_eth_tx_queue_setup(ethdev, 0, 256, 0, nullptr), 0);
+    EXPECT_EQ(rte_eth_dev_start(ethdev), 0);
+    info.queues[core].push_back({ethdev, 0});
+    return info;
+}
+
+rte_mbuf* mbuf(std::string_view text) {
+    rte_mbuf* m = rte_pktmbuf_alloc(sluice::test::test_mempool());
+    std::memcpy(rte_pktmbuf_append(m, static_cast<uint16_t>(text.size())), text.data(), text.size());
+    return m;
+}
+std::string text(const rte_mbuf* m) {
+    std::string out;
+    for (; m; m = m->next) out.append(rte_pktmbuf_mtod(m, const char*), m->data_len);
+    return out;
+}
+unsigned in_use() { return rte_mempool_in_use_count(sluice::test::test_mempool()); }
+
+TEST(Port, SendsAndReceives) {
+    const PortInfo info = ring_port(true);
+    Port port(info, 0, sluice::test::test_mempool());
+    rte_mbuf* frames[2] = {mbuf("first"), mbuf("second")};
+    port.transmit(frames, 2);
+    EXPECT_TRUE(port.flush(Instant{1}));
+    rte_mbuf* got[8];
+    ASSERT_EQ(port.receive(got, 8), 2);
+    EXPECT_EQ(text(got[0]), "first");
+    EXPECT_EQ(text(got[1]), "second");
+    EXPECT_EQ(port.counters().tx_frames.get(), 2u);
+    EXPECT_EQ(port.counters().rx_bytes.get(), 11u);
+    rte_pktmbuf_free_bulk(got, 2);
+}
+
+TEST(Port, ChainsAndClonesAreLinearizedOnlyWhereTheDriverCannotTakeThem) {
+    const unsigned before = in_use();
+    for (const bool multi_segment : {false, true}) {
+        const PortInfo info = ring_port(multi_segment);
+        Port port(info, 0, sluice::test::test_mempool());
+        rte_mbuf* chain = mbuf("head ");
+        rte_pktmbuf_chain(chain, mbuf("and "));
+        rte_pktmbuf_chain(chain, mbuf("tail"));
+        rte_mbuf* payload = mbuf("shared");
+        rte_mbuf* clone = rte_pktmbuf_clone(payload, sluice::test::test_mempool());
+        rte_mbuf* frames[2] = {chain, clone};
+        port.transmit(frames, 2);
+        port.flush(Instant{1});
+        rte_mbuf* got[4];
+        ASSERT_EQ(port.receive(got, 4), 2);
+        EXPECT_EQ(text(got[0]), "head and tail");
+        EXPECT_EQ(text(got[1]), "shared");
+        EXPECT_EQ(got[0]->nb_segs, multi_segment ? 3 : 1);
+        EXPECT_EQ(RTE_MBUF_DIRECT(got[1]), !multi_segment);
+        EXPECT_EQ(port.counters().frames_linearized.get(), multi_segment ? 0u : 2u);
+        EXPECT_EQ(port.counters().bytes_linearized.get(), multi_segment ? 0u : 19u);
+        rte_pktmbuf_free_bulk(got, 2);
+        rte_pktmbuf_free(payload);
+    }
+    EXPECT_EQ(in_use(), before);
+}
+
+TEST(Port, RefusedFramesAreOfferedAgainThenDropped) {
+    const unsigned before = in_use();
+    const PortInfo info = ring_port(true);
+    {
+        Port port(info, 0, sluice::test::test_mempool());
+        uint32_t offered = 0;
+        const auto fill = [&] {
+            while (port.transmit_room() > 0) {
+                rte_mbuf* m = mbuf("x");
+                port.transmit(&m, 1);
+                offered++;
+            }
+        };
+        for (int i = 0; i < 3; i++) {
+            fill();
+            port.flush(Instant{1000});
+        }
+        EXPECT_TRUE(port.has_waiting());   // 1,023 left, the rest waits
+        EXPECT_EQ(port.counters().tx_frames.get(), 1023u);
+        rte_mbuf* got[64];
+        const uint16_t n = port.receive(got, 64);
+        rte_pktmbuf_free_bulk(got, n);
+        EXPECT_TRUE(port.flush(Instant{2000}));
+        EXPECT_EQ(port.counters().tx_frames.get(), 1023u + n);
+        EXPECT_FALSE(port.flush(Instant{3000}));
+        EXPECT_TRUE(port.has_waiting());
+        EXPECT_FALSE(port.flush(Instant{20'000}));
+        EXPECT_FALSE(port.has_waiting());
+        EXPECT_EQ(port.counters().tx_dropped.get(), offered - 1023 - n);
+        while (const uint16_t k = port.receive(got, 64)) rte_pktmbuf_free_bulk(got, k);
+    }
+    EXPECT_EQ(in_use(), before);
+}
+
+/// A SYN from 192.0.2.7:`port` to 192.0.2.10:80 in an Ethernet frame.
+rte_mbuf* syn_frame(uint16_t port) {
+    uint8_t tcp[20] = {};
+    store_be16(tcp, port), store_be16(tcp + 2, 80);
+    store_be32(tcp + 4, 1000);
+    tcp[12] = 0x50, tcp[13] = 2;
+    store_be16(tcp + 14, 65535);
+    const IpAddress from = *IpAddress::parse("192.0.2.7"), to = *IpAddress::parse("192.0.2.10");
+    store_checksum(tcp + 16, checksum_finish(checksum_add(tcp, 20, pseudo_header_sum(from, to, 6, 20))));
+    net::Ipv4Header ip{};
+    ip.version_ihl = 0x45, ip.total_length = be16_t(40), ip.ttl = 64, ip.protocol = 6;
+    std::memcpy(ip.source, from.bytes.data() + 12, 4);
+    std::memcpy(ip.destination, to.bytes.data() + 12, 4);
+    ip.checksum = checksum_finish(checksum_add(&ip, 20));
+    rte_mbuf* m = rte_pktmbuf_alloc(sluice::test::test_mempool());
+    auto* p = reinterpret_cast<uint8_t*>(rte_pktmbuf_append(m, 54));
+    const uint8_t link[14] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 7, 8, 0};
+    std::memcpy(p, link, 14), std::memcpy(p + 14, &ip, 20), std::memcpy(p + 34, tcp, 20);
+    return m;
+}
+
+TEST(Worker, ASegmentAtTheWrongCoreIsAnsweredByItsOwner) {
+    OwnerTable owners(2, 77);
+    Exchange exchange(2);
+    // Each core has its own device here; Port takes the queues of its core.
+    std::vector<PortInfo> infos[2] = {{ring_port(true, 2, 0)}, {ring_port(true, 2, 1)}};
+    std::unique_ptr<Worker> workers[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        WorkerConfig c;
+        c.index = i;
+        c.net.announce = false;
+        net::PortConfig port;
+        port.mac = infos[i][0].mac;
+        port.addresses = {*IpPrefix::parse("192.0.2.10/24")};
+        c.net.ports = {port};
+        c.tcp.connections_max = 1000;
+        c.slice_nodes = 4096;
+        c.ports = &infos[i];
+        c.pool = sluice::test::test_mempool();
+        c.owners = &owners;
+        c.exchange = &exchange;
+        workers[i] = std::make_unique<Worker>(c);
+        workers[i]->set_application(std::make_unique<test::EchoApplication>(*workers[i]));
+    }
+    uint32_t expected[2] = {};
+    for (uint16_t port = 1000; port < 1100; port++) {
+        rte_mbuf* m = syn_frame(port);   // every one arrives at core 0
+        ASSERT_EQ(rte_eth_tx_burst(infos[0][0].queues[0][0].ethdev, 0, &m, 1), 1);
+        expected[owners.owner({{*IpAddress::parse("192.0.2.10"), 80}, {*IpAddress::parse("192.0.2.7"), port}})]++;
+    }
+    for (int turn = 0; turn < 10; turn++)
+        for (auto& w : workers) w->turn();
+    EXPECT_GT(expected[0], 20u);
+    EXPECT_GT(expected[1], 20u);
+    for (uint32_t i = 0; i < 2; i++) EXPECT_EQ(workers[i]->tcp().half_open(), expected[i]) << i;
+    EXPECT_EQ(workers[0]->counters().handed_over.get(), expected[1]);
+    EXPECT_EQ(workers[1]->counters().taken_over.get(), expected[1]);
+    EXPECT_EQ(workers[0]->counters().handover_dropped.get(), 0u);
+    // Cycles are accounted: all turns were either busy or empty.
+    const auto& c = workers[0]->counters();
+    EXPECT_GE(c.cycles.get(), c.busy_cycles.get());
+    EXPECT_GT(c.busy_cycles.get(), 0u);
+}
+
+}  // namespace
+}  // namespace sluice::worker
