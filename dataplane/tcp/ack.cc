@@ -143,7 +143,11 @@ void Stack::Impl::apply_sack(Tcb& t, const Segment& s, AckSample& sample, Instan
         }
         blocks[count++] = b;
     }
-    if (sample.duplicate && t.rack_reo_multiplier < 20) t.rack_reo_multiplier++;  // RFC 8985 6.2 step 4
+    if (sample.duplicate) {  // RFC 8985 6.2 step 4: we repeated what was only late
+        if (t.rack_reo_multiplier < 20) t.rack_reo_multiplier++;
+        t.rack_reo_persist = 16;
+        t.reordering_seen = true;
+    }
     if (count == 0) return;
     for (TxRecord* record = t.tx_head; record; record = record->next) {
         if (record->has(TxRecord::kSacked)) continue;

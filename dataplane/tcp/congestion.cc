@@ -67,13 +67,21 @@ uint32_t Congestion::reduced(uint32_t flight, uint32_t mss) {
     in_epoch = false;
     w_est = 0;
     const uint32_t floor = 2 * mss;
-    if (!cubic) return std::max(flight / 2, floor);  // RFC 5681 (4)
     const auto window = static_cast<float>(cwnd) / static_cast<float>(mss);
     cwnd_prior = window;
+    if (!cubic) return std::max(flight / 2, floor);  // RFC 5681 (4)
     w_max = window < w_max ? window * (1 + kCubicBeta) / 2 : window;  // RFC 9438 4.7: fast convergence
     // 4.6 allows the flight size instead of cwnd where the application was the limit.
     const uint32_t base = std::min(cwnd, std::max(flight, floor));
     return std::max(static_cast<uint32_t>(static_cast<float>(base) * kCubicBeta), floor);
+}
+
+void Congestion::undo(uint32_t mss) {
+    const auto before = static_cast<uint32_t>(cwnd_prior * static_cast<float>(mss));
+    cwnd = std::max(cwnd, before);
+    ssthresh = std::max(ssthresh, before);
+    w_max = std::max(w_max, cwnd_prior);
+    in_epoch = false;
 }
 
 void Congestion::on_loss(uint32_t flight, uint32_t mss) { ssthresh = reduced(flight, mss); }

@@ -27,6 +27,8 @@ struct Congestion {
     void on_loss(uint32_t flight, uint32_t mss);
     /// Retransmission timeout: one segment, slow start again.
     void on_timeout(uint32_t flight, uint32_t mss);
+    /// The last reduction was for nothing (RFC 4015).
+    void undo(uint32_t mss);
     /// Idle longer than an RTO: start again from at most the initial window (RFC 5681 4.1).
     void on_idle(uint32_t initial_cwnd) {
         if (cwnd > initial_cwnd) cwnd = initial_cwnd;

@@ -30,7 +30,6 @@ Tcb* Stack::Impl::create(const FourTuple& tuple, uint32_t hash, const Options& o
     }
     t->stack = this;
     t->tuple = tuple;
-    t->hash = hash;
     t->receive_limit = std::max<uint32_t>(options.receive_buffer_bytes, 1);
     t->send_limit = std::max<uint32_t>(options.send_buffer_bytes, 1);
     t->no_delay = options.no_delay;
@@ -38,12 +37,12 @@ Tcb* Stack::Impl::create(const FourTuple& tuple, uint32_t hash, const Options& o
     t->keepalive_idle_s = to_seconds(options.keepalive_idle);
     t->keepalive_interval_s = to_seconds(options.keepalive_interval);
     t->keepalive_probes = options.keepalive_probes;
-    t->user_timeout_ms = static_cast<uint32_t>(std::clamp<int64_t>(options.user_timeout.us / 1000, 0, INT32_MAX));
+    t->user_timeout_ds = static_cast<uint16_t>(std::clamp<int64_t>((options.user_timeout.us + 99'999) / 100'000, 0, UINT16_MAX));
     t->rcv_shift = config.window_scale ? shift_for(options.receive_buffer_bytes) : 0;
     t->ts_offset = timestamp_offset(tuple);
     t->quick_acks = 16;
     t->last_receive_ms = t->last_send_ms = t->last_progress_ms = ms(now);
-    t->last_challenge_ms = ms(now) - kChallengeGapMs;
+    t->last_challenge = static_cast<uint16_t>((ms(now) - kChallengeGapMs) / 8);
     apply_route(*t, route);
     demux.insert(hash, {tcbs.index_of(t), false});
     t->in_demux = true;
@@ -112,7 +111,7 @@ void Stack::Impl::close(Tcb& t) {
     if (t.state == State::kSynReceived && t.passive) drop_half_open(t);
     t.state = State::kClosed;
     t.in_demux = false;
-    demux.erase(t.hash, {tcbs.index_of(&t), false});
+    demux.erase(hash_tuple(demux_key, t.tuple), {tcbs.index_of(&t), false});
     wheel.cancel(t.timer);
     output.remove(&t);
     t.xmit_timer = XmitTimer::kNone;

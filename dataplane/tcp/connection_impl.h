@@ -46,7 +46,6 @@ struct alignas(64) Tcb final : Connection {
 
     // First line: found by demux, checked, sequence state.
     FourTuple tuple;
-    uint32_t hash = 0;
     State state = State::kClosed;
     Recovery recovery = Recovery::kOpen;
     XmitTimer xmit_timer = XmitTimer::kNone;
@@ -66,7 +65,7 @@ struct alignas(64) Tcb final : Connection {
     bool want_writable : 1 = false, want_sent : 1 = false;
     bool tail_probe_now : 1 = false, tail_probe_out : 1 = false, tail_probe_resent : 1 = false;
     bool persist_override : 1 = false;  // the persist timer says: send what fits (RFC 9293 3.8.6.2.1)
-    bool reordering_seen : 1 = false, cwnd_was_limit : 1 = false, interactive : 1 = false;
+    bool reordering_seen : 1 = false, has_duplicate : 1 = false, retrans_stamped : 1 = false, interactive : 1 = false;
     bool tso : 1 = false, tx_checksum : 1 = false, multi_segment : 1 = false;
     uint8_t rcv_shift = 0, snd_shift = 0;
     uint16_t pending_events = 0;
@@ -75,7 +74,7 @@ struct alignas(64) Tcb final : Connection {
     Seq snd_wl1, snd_wl2;
     Seq last_ack_sent;
     uint32_t snd_wnd_max = 0;
-    uint32_t ts_recent = 0, ts_offset = 0, ts_recent_at_ms = 0;
+    uint32_t ts_recent = 0, ts_offset = 0;
     uint32_t rcv_unconsumed = 0;        // bytes in receive_queue or taken from it and not yet consumed()
     uint32_t receive_limit = 0, send_limit = 0;
     uint32_t rack_rtt_us = 0, min_rtt_us = UINT32_MAX;
@@ -104,15 +103,18 @@ struct alignas(64) Tcb final : Connection {
     uint32_t rack_sent_us = 0;          // low 32 bits: what is in flight is minutes old at most
     // Times in milliseconds, low 32 bits.
     uint32_t last_progress_ms = 0;      // since when nothing was acknowledged: user timeout (RFC 9293 3.9.1)
-    uint32_t last_receive_ms = 0, last_send_ms = 0, last_challenge_ms = 0;
+    uint32_t last_receive_ms = 0, last_send_ms = 0;
     uint32_t linger_at_ms = 0;          // 0 = none. FIN-WAIT-2 and orphans must not stay for ever
-    uint32_t user_timeout_ms = 0;
+    uint16_t user_timeout_ds = 0;       // tenths of a second; 0 = by retransmission count
+    uint16_t last_challenge = 0;        // in units of 8 ms
     uint16_t keepalive_idle_s = 0, keepalive_interval_s = 0;
+    uint32_t retrans_stamp = 0;         // our timestamp on the first retransmission of this episode (RFC 3522)
+    SackBlock duplicate;                // text that came twice, to be reported once (RFC 2883)
     uint32_t route_hint = 0;
     uint16_t path_mtu = 0;
     uint16_t peer_mss = 536;
     uint8_t keepalive_probes = 0;
-    uint8_t rack_reo_multiplier = 1;
+    uint8_t rack_reo_multiplier = 1, rack_reo_persist = 0;
     uint8_t extra_acks = 0;             // duplicate ACKs owed to a peer that counts them (no SACK)
     TimerNode timer;
     ListLink<Tcb> output_link, ready_link;

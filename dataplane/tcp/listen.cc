@@ -81,7 +81,6 @@ void Stack::Impl::syn_arrives(Listener& l, const FourTuple& tuple, uint32_t hash
     t->snd_wnd = t->snd_wnd_max = s.window;
     t->snd_wl1 = s.seq;
     take_options(*t, s);
-    t->ts_recent_at_ms = ms(now);
     t->snd_una = initial_sequence(tuple, now);
     // RFC 9293 3.6.1: a connection reopened out of TIME-WAIT starts above the old one's numbers.
     if (use_floor && !t->snd_una.after(iss_floor)) t->snd_una = iss_floor + 65536;
@@ -156,7 +155,6 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
     t->rcv_adv = t->rcv_nxt + std::min<uint32_t>(t->receive_limit, 65535);
     t->last_ack_sent = t->rcv_nxt;
     take_options(*t, syn);
-    t->ts_recent_at_ms = ms(now);
     t->snd_una = s.ack - 1;
     t->snd_nxt = s.ack;
     t->backoff = 1;  // no round-trip sample: nobody knows when the cookie left

@@ -13,7 +13,9 @@ uint64_t Reassembly::charge() const {
     return sum;
 }
 
-bool Reassembly::insert(Seq seq, SliceQueue&& bytes, RunPool& pool, uint64_t charge_max) {
+bool Reassembly::insert(Seq seq, SliceQueue&& bytes, RunPool& pool, uint64_t charge_max,
+                        SackBlock& known) {
+    known = {};
     if (charge() + bytes.charge() > charge_max) return false;
     Run* before = nullptr;  // the last run that starts at or before seq
     for (Run* run = head_; run && run->start.at_or_before(seq); run = run->next) before = run;
@@ -23,6 +25,7 @@ bool Reassembly::insert(Seq seq, SliceQueue&& bytes, RunPool& pool, uint64_t cha
         if (before && seq.before(before->end)) {  // held already: keep the old bytes
             const uint32_t held = std::min(length, before->end - seq);
             bytes.consume(held);
+            if (known.start == known.end) known = {seq, seq + held};
             seq = seq + held;
             before->touched = touches_;
             continue;

@@ -32,8 +32,8 @@ class Reassembly {
     uint16_t runs() const { return runs_; }
     /// Memory the queued slices pin.
     uint64_t charge() const;
-    /// Queues `bytes` that start at `seq`. False if part of them was dropped for lack of room (pool, cap or charge_max).
-    bool insert(Seq seq, SliceQueue&& bytes, RunPool& pool, uint64_t charge_max);
+    /// Queues `bytes` that start at `seq`. `known`: the first part of them that was held already. False if part of them was dropped for lack of room (pool, cap or charge_max).
+    bool insert(Seq seq, SliceQueue&& bytes, RunPool& pool, uint64_t charge_max, SackBlock& known);
     /// Moves what now follows `next` in order to `out` and returns how many bytes that was.
     uint32_t take(Seq next, SliceQueue& out, RunPool& pool);
     /// The runs as SACK blocks, last grown first (RFC 2018 4). Returns how many were written.

@@ -149,7 +149,7 @@ bool Stack::Impl::acceptable(Tcb& t, const Segment& s, Instant now) {
     if (t.timestamps && !s.has(kRst)) {
         if (!s.has_timestamp) return false;  // RFC 7323 3.2
         const bool stale = static_cast<int32_t>(s.ts_value - t.ts_recent) < 0 &&
-                           ms(now) - t.ts_recent_at_ms < 24u * 86400 * 1000;
+                           ms(now) - t.last_receive_ms < 24u * 86400 * 1000;
         if (stale) {
             counters.paws_dropped++;
             if (s.length() > 0) t.ack_now = true;
@@ -169,6 +169,7 @@ bool Stack::Impl::acceptable(Tcb& t, const Segment& s, Instant now) {
     if (!in_window) {
         counters.duplicates++;
         if (s.has(kRst)) return false;
+        if (s.payload_bytes > 0 && s.end().at_or_before(t.rcv_nxt)) report_duplicate(t, {s.seq, s.seq + s.payload_bytes});
         if (length > 0 && !s.has(kSyn)) t.ack_now = true;  // a repeat: our ACK was lost
         else challenge(t, now);
         return false;
@@ -189,14 +190,22 @@ bool Stack::Impl::acceptable(Tcb& t, const Segment& s, Instant now) {
     // RFC 7323 4.3 (2): only what stands at or before the last ACK moves ts_recent.
     if (t.timestamps && s.has_timestamp && s.seq.at_or_before(t.last_ack_sent)) {
         t.ts_recent = s.ts_value;
-        t.ts_recent_at_ms = ms(now);
     }
     return true;
 }
 
+/// The next ACK names text that came twice, so that the peer learns what it repeated in vain (RFC 2883).
+void Stack::Impl::report_duplicate(Tcb& t, SackBlock block) {
+    if (!t.sack || !block.start.before(block.end)) return;
+    t.duplicate = block;
+    t.has_duplicate = true;
+    t.ack_now = true;
+}
+
 void Stack::Impl::challenge(Tcb& t, Instant now) {
-    if (ms(now) - t.last_challenge_ms < kChallengeGapMs) return;
-    t.last_challenge_ms = ms(now);
+    const auto tick = static_cast<uint16_t>(ms(now) / 8);
+    if (static_cast<uint16_t>(tick - t.last_challenge) < kChallengeGapMs / 8) return;
+    t.last_challenge = tick;
     counters.challenge_acks++;
     t.ack_now = true;
 }
@@ -219,7 +228,6 @@ void Stack::Impl::in_syn_sent(Tcb& t, Segment& s, net::DatagramIn&, Instant now)
     t.last_ack_sent = t.rcv_nxt;
     t.last_receive_ms = ms(now);
     take_options(t, s);
-    t.ts_recent_at_ms = ms(now);
     t.snd_wnd = t.snd_wnd_max = s.window;  // never scaled on a SYN
     t.snd_wl1 = s.seq;
     t.snd_wl2 = s.ack;
@@ -270,7 +278,9 @@ void Stack::Impl::take_payload(Tcb& t, const Segment& s, net::DatagramIn& in, In
         return;
     }
     if (seq.before(t.rcv_nxt)) {
-        bytes.consume(std::min<uint64_t>(t.rcv_nxt - seq, bytes.bytes()));
+        const auto known = static_cast<uint32_t>(std::min<uint64_t>(t.rcv_nxt - seq, bytes.bytes()));
+        report_duplicate(t, {seq, seq + known});
+        bytes.consume(known);
         seq = t.rcv_nxt;
     }
     const uint32_t room = t.rcv_adv.after(seq) ? t.rcv_adv - seq : 0;
@@ -288,7 +298,9 @@ void Stack::Impl::take_payload(Tcb& t, const Segment& s, net::DatagramIn& in, In
     }
     if (seq != t.rcv_nxt) {
         counters.out_of_order++;
-        if (!t.reassembly.insert(seq, std::move(bytes), runs, 2 * uint64_t{t.receive_limit} + 65536)) counters.no_memory++;
+        SackBlock known;
+        if (!t.reassembly.insert(seq, std::move(bytes), runs, 2 * uint64_t{t.receive_limit} + 65536, known)) counters.no_memory++;
+        report_duplicate(t, known);
         t.ack_now = true;  // RFC 5681 4.2: at once, so that the sender learns of the gap
         if (!t.sack && t.extra_acks < 16) t.extra_acks++;
         return;

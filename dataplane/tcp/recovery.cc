@@ -67,6 +67,7 @@ void Stack::Impl::rack_detect(Tcb& t, Instant now) {
 void Stack::Impl::enter_recovery(Tcb& t) {
     counters.fast_recoveries++;
     t.recovery = Recovery::kRecovery;
+    t.retrans_stamped = false;
     t.recovery_point = t.snd_nxt;
     t.prr_flight = std::max<uint32_t>(t.snd_nxt - t.snd_una, 1);
     t.prr_delivered = t.prr_out = 0;
@@ -91,6 +92,24 @@ void Stack::Impl::proportional_reduction(Tcb& t, uint32_t delivered, bool progre
     t.congestion.cwnd = pipe + static_cast<uint32_t>(std::max<int64_t>(send, 0));
 }
 
+/// RFC 3522, 4015: the first ACK after a retransmission echoes a stamp older than it, so the original had only been late.
+bool Stack::Impl::undo_if_spurious(Tcb& t, const Segment& s) {
+    if (!t.retrans_stamped || !t.timestamps || t.recovery == Recovery::kOpen) return false;
+    t.retrans_stamped = false;
+    if (static_cast<int32_t>(s.ts_echo - t.retrans_stamp) >= 0) return false;
+    for (TxRecord* record = t.tx_head; record; record = record->next) {
+        record->flags = static_cast<uint8_t>(record->flags & ~(TxRecord::kLost | TxRecord::kInRetransmit));
+    }
+    t.lost_bytes = t.retrans_bytes = 0;
+    if (!t.sack) t.sacked_bytes = 0;
+    t.dup_acks = 0;
+    t.recovery = Recovery::kOpen;
+    t.reordering_seen = true;
+    t.congestion.undo(t.snd_mss);
+    counters.spurious++;
+    return true;
+}
+
 void Stack::Impl::recover(Tcb& t, const Segment& s, const AckSample& sample, bool dup_ack, uint32_t acked, Instant now) {
     if (t.tail_probe_out) {  // RFC 8985 7.4
         const bool reached = s.ack.at_or_after(t.tail_probe_end);
@@ -105,12 +124,15 @@ void Stack::Impl::recover(Tcb& t, const Segment& s, const AckSample& sample, boo
             }
         }
     }
+    if (acked > 0) undo_if_spurious(t, s);
     const bool was_recovering = t.recovery != Recovery::kOpen;
     if (was_recovering && t.snd_una.at_or_after(t.recovery_point)) {
         if (t.recovery == Recovery::kRecovery) t.congestion.cwnd = std::max(t.congestion.ssthresh, 2u * t.snd_mss);
         t.recovery = Recovery::kOpen;
         t.dup_acks = 0;
-        t.rack_reo_multiplier = 1;
+        t.retrans_stamped = false;
+        if (t.rack_reo_persist > 0) t.rack_reo_persist--;
+        else t.rack_reo_multiplier = 1;
         if (!t.sack) t.sacked_bytes = 0;
     }
     if (t.sack) {
@@ -137,7 +159,7 @@ void Stack::Impl::recover(Tcb& t, const Segment& s, const AckSample& sample, boo
 /// RFC 6298 (5.4)-(5.7).
 void Stack::Impl::retransmit_timeout(Tcb& t, Instant now) {
     const uint32_t waited_ms = ms(now) - t.last_progress_ms;
-    if (t.backoff >= kRetransmitTries || (t.user_timeout_ms != 0 && waited_ms >= t.user_timeout_ms)) {
+    if (t.backoff >= kRetransmitTries || (t.user_timeout_ds != 0 && waited_ms >= t.user_timeout_ds * 100u)) {
         return fail(t, Error::kTimedOut);
     }
     counters.timeouts++;
@@ -153,7 +175,10 @@ void Stack::Impl::retransmit_timeout(Tcb& t, Instant now) {
     }
     if (!t.sack) t.sacked_bytes = 0;
     // RFC 5681 (4): ssthresh falls once an episode, not with each repeat of one segment.
-    if (t.backoff == 0) t.congestion.on_timeout(t.snd_nxt - t.snd_una, t.snd_mss);
+    if (t.backoff == 0 && t.recovery != Recovery::kLoss) {
+        t.congestion.on_timeout(t.snd_nxt - t.snd_una, t.snd_mss);
+        t.retrans_stamped = false;
+    }
     t.congestion.cwnd = t.snd_mss;
     t.recovery = Recovery::kLoss;
     t.recovery_point = t.snd_nxt;

@@ -76,6 +76,7 @@ struct Stack::Impl {
     void take_payload(Tcb& t, const Segment& s, net::DatagramIn& in, Instant now);
     void take_fin(Tcb& t, Instant now);
     void challenge(Tcb& t, Instant now);
+    void report_duplicate(Tcb& t, SackBlock block);
     void schedule_ack(Tcb& t, const Segment& s, uint32_t accepted, Instant now);
 
     // ack.cc: what the peer has got.
@@ -91,6 +92,7 @@ struct Stack::Impl {
     void rack_detect(Tcb& t, Instant now);
     void recover(Tcb& t, const Segment& s, const AckSample& sample, bool dup_ack, uint32_t acked, Instant now);
     void enter_recovery(Tcb& t);
+    bool undo_if_spurious(Tcb& t, const Segment& s);
     void proportional_reduction(Tcb& t, uint32_t delivered, bool progress);
     void mark_lost(Tcb& t, TxRecord& record);
     void retransmit_timeout(Tcb& t, Instant now);
@@ -111,6 +113,7 @@ struct Stack::Impl {
     uint32_t sendable(const Tcb& t, uint32_t mss) const;
     void split_record(Tcb& t, TxRecord& record, uint32_t payload_bytes);
     void sent_ack(Tcb& t);
+    void add_sack(Tcb& t, HeaderFields& f, std::array<SackBlock, 4>& blocks) const;
     uint16_t advertise_window(Tcb& t);
     HeaderFields header_for(Tcb& t, Seq seq, uint8_t flags, Instant now);
 

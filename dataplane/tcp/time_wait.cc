@@ -25,7 +25,7 @@ void Stack::Impl::enter_time_wait(Tcb& t, Instant now) {
     if (time_waits.available() == 0) forget(*time_wait_queue.front());
     TimeWait* w = time_waits.take();
     w->tuple = t.tuple;
-    w->hash = t.hash;
+    w->hash = hash_tuple(demux_key, t.tuple);
     w->snd_nxt = t.snd_nxt;
     w->rcv_nxt = t.rcv_nxt;
     w->timestamps = t.timestamps;

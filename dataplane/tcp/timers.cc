@@ -79,7 +79,7 @@ void Stack::Impl::transmit_timer_fired(Tcb& t, Instant now) {
             set_transmit_timer(t, XmitTimer::kRetransmit, now + t.rtt.backed_off(t.backoff, config.max_rto));
             return want_output(t);
         case XmitTimer::kPersist: {
-            const bool given_up = t.user_timeout_ms != 0 && ms(now) - t.last_progress_ms >= t.user_timeout_ms;
+            const bool given_up = t.user_timeout_ds != 0 && ms(now) - t.last_progress_ms >= t.user_timeout_ds * 100u;
             if (given_up || t.keepalive_sent >= kRetransmitTries) return fail(t, Error::kTimedOut);
             t.keepalive_sent++;  // unanswered so far; any segment from the peer clears it
             if (t.usable_window() > 0) t.persist_override = true;
@@ -94,7 +94,7 @@ void Stack::Impl::transmit_timer_fired(Tcb& t, Instant now) {
 
 void Stack::Impl::handshake_timeout(Tcb& t, Instant now) {
     const uint8_t tries = t.passive ? kSynAckTries : kHandshakeTries;
-    const bool given_up = t.user_timeout_ms != 0 && ms(now) - t.last_progress_ms >= t.user_timeout_ms;
+    const bool given_up = t.user_timeout_ds != 0 && ms(now) - t.last_progress_ms >= t.user_timeout_ds * 100u;
     if (++t.backoff > tries || given_up) return fail(t, Error::kTimedOut);
     t.syn_pending = true;
     // Armed again when it leaves; this is for the case that it cannot.

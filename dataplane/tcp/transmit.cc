@@ -38,9 +38,9 @@ uint32_t attachable(const Tcb& t, uint32_t limit) {
 }
 
 uint32_t sack_option_bytes(const Tcb& t) {
-    if (!t.sack || t.reassembly.empty()) return 0;
-    const uint32_t blocks_max = t.timestamps ? 3 : 4;
-    return 4 + 8 * std::min<uint32_t>(t.reassembly.runs(), blocks_max);
+    const uint32_t blocks = t.reassembly.runs() + (t.has_duplicate ? 1u : 0u);
+    if (!t.sack || blocks == 0) return 0;
+    return 4 + 8 * std::min<uint32_t>(blocks, t.timestamps ? 3 : 4);
 }
 
 }  // namespace
@@ -174,7 +174,7 @@ bool Stack::Impl::emit_record(Tcb& t, TxRecord& record, net::DatagramOut& out, I
     std::array<SackBlock, 4> blocks;
     // Blocks only where they leave room: a repeat never grows beyond the path's MTU.
     const bool room = record.payload_bytes + sack_option_bytes(t) <= t.snd_mss;
-    if (t.sack && room) f.sack = {blocks.data(), t.reassembly.sack_blocks(blocks)};
+    if (room) add_sack(t, f, blocks);
     f.window = advertise_window(t);
     if (!build(t, f, &record, out)) return false;
     if (room) sent_ack(t);
@@ -184,6 +184,10 @@ bool Stack::Impl::emit_record(Tcb& t, TxRecord& record, net::DatagramOut& out, I
         t.retrans_bytes += record.length();
     }
     record.flags |= TxRecord::kEverRetransmitted;
+    if (!t.retrans_stamped && t.recovery != Recovery::kOpen) {
+        t.retrans_stamped = true;
+        t.retrans_stamp = f.ts_value;
+    }
     t.prr_out += record.length();
     counters.retransmits++;
     arm_transmit_timer(t, now, false);
@@ -260,7 +264,7 @@ bool Stack::Impl::transmit_new(Tcb& t, uint32_t length, net::DatagramOut& out, I
     const uint8_t flags = static_cast<uint8_t>(kAck | (length == t.unsent_bytes && length > 0 ? kPsh : 0) | (fin ? kFin : 0));
     HeaderFields f = header_for(t, record.seq, flags, now);
     std::array<SackBlock, 4> blocks;
-    if (t.sack) f.sack = {blocks.data(), t.reassembly.sack_blocks(blocks)};
+    add_sack(t, f, blocks);
     f.window = advertise_window(t);
     if (!build(t, f, &record, out)) return false;
     if (t.ack_at != Instant::never()) t.interactive = true;  // an answer carries the ACK: no need to hurry with it next time
@@ -291,16 +295,26 @@ bool Stack::Impl::transmit_new(Tcb& t, uint32_t length, net::DatagramOut& out, I
 bool Stack::Impl::emit_bare(Tcb& t, Seq seq, net::DatagramOut& out, Instant now) {
     HeaderFields f = header_for(t, seq, kAck, now);
     std::array<SackBlock, 4> blocks;
-    if (t.sack) f.sack = {blocks.data(), t.reassembly.sack_blocks(blocks)};
+    add_sack(t, f, blocks);
     f.window = advertise_window(t);
     if (!build(t, f, nullptr, out)) return false;
     sent_ack(t);
     return true;
 }
 
+/// D-SACK first, then the runs, last grown first; write_header takes as many as fit.
+void Stack::Impl::add_sack(Tcb& t, HeaderFields& f, std::array<SackBlock, 4>& blocks) const {
+    if (!t.sack) return;
+    unsigned count = 0;
+    if (t.has_duplicate) blocks[count++] = t.duplicate;
+    if (!t.reassembly.empty()) count += t.reassembly.sack_blocks(std::span(blocks).subspan(count));
+    f.sack = {blocks.data(), count};
+}
+
 void Stack::Impl::sent_ack(Tcb& t) {
     t.last_ack_sent = t.rcv_nxt;
     t.ack_now = false;
+    t.has_duplicate = false;
     t.ack_at = Instant::never();
     if (t.extra_acks == 1) t.extra_acks = 0;
 }
