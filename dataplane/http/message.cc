@@ -119,7 +119,7 @@ std::optional<std::string_view> HeaderList::joined(std::string_view name, Arena&
     if (!first) return std::nullopt;
     if (count == 1) return first->value;
     auto* text = static_cast<char*>(arena.allocate(std::max<size_t>(size, 1), 1));
-    if (!text) return std::nullopt;
+    if (!text) return std::string_view();
     char* at = text;
     for (const Header* header = first; header != items_ + size_; header++) {
         if (!same_field(*header, name, id)) continue;

@@ -36,6 +36,7 @@ class HeaderList {
     const Header* find(HeaderId id) const;               // first or nullptr
     const Header* find(std::string_view name) const;     // first or nullptr
     /// All values of one name joined by "," as RFC 9110 5.2 has it; no allocation if there is one. Empty optional: absent.
+    /// data() == nullptr: present, but the arena gave out; policy must then refuse, not take it for absent.
     std::optional<std::string_view> joined(std::string_view name, Arena& arena) const;
     std::span<Header> items() { return {items_, size_}; }
     std::span<const Header> items() const { return {items_, size_}; }

@@ -72,6 +72,7 @@ TEST(RequestHead, ExpectAndUpgrade) {
     const std::string get = "GET / HTTP/1.1\r\nHost: a\r\n";
     EXPECT_HAS(read(get + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"), "upgrade\nheader");
     EXPECT_LACKS(read(get + "Upgrade: websocket\r\n\r\n"), "upgrade\nheader");
+    EXPECT_LACKS(read(post + "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\nx"), "upgrade\nheader") << "not with a body";
     EXPECT_LACKS(read(get + "Connection: Upgrade\r\n\r\n"), "upgrade\nheader");
     EXPECT_LACKS(read("GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"), "upgrade\nheader");
     EXPECT_HAS(read(get + "Connection: upgrade\r\nUpgrade: a/1, b\r\n\r\n"), "upgrade\nheader");

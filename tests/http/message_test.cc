@@ -85,6 +85,11 @@ TEST_F(MessageTest, Joins) {
     EXPECT_EQ(list.joined("a", arena), "1,,3");
     EXPECT_EQ(list.joined("B", arena), "x");
     EXPECT_EQ(list.joined("cookie", arena), "k=v; l=w");
+    ArenaChunkPool none(0, 0);
+    Arena empty(none);
+    EXPECT_EQ(list.joined("b", empty), "x");
+    ASSERT_TRUE(list.joined("a", empty).has_value()) << "not absent";
+    EXPECT_EQ(list.joined("a", empty)->data(), nullptr);
 }
 
 TEST_F(MessageTest, ReadsLists) {

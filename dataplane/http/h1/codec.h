@@ -131,7 +131,8 @@ class BodyReader {
 ///   A response to HEAD and a 304 pass kLength if the length is known, and no body; 1xx and 204 never get a framing field.
 /// - An Upgrade field still in the list (after strip_hop_by_hop() only one that the proxy put back) is written with
 ///   "connection: upgrade" if request.upgrade, or on a 101 or 426. A "te: trailers" is written with "connection: te".
-/// - A value with CR, LF, NUL or another control is written with spaces in their place (RFC 9110 5.5): no list can split a message.
+/// - A value with CR, LF, NUL or another control is written with spaces in their place (RFC 9110 5.5), a field whose name has one
+///   is left out, and a path's spaces and controls are percent-encoded: nothing that a filter or a rewrite does can split a message.
 /// Always HTTP/1.1 in the start line (RFC 9110 2.5).
 [[nodiscard]] bool write_request(const Request& request, Framing framing, uint64_t content_length, bool close,
                                  rte_mempool* pool, SliceQueue& out);

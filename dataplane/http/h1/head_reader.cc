@@ -23,7 +23,7 @@ namespace {
 // Beside the target: a method that is a known one or at most 32 bytes, two spaces, the version and CRLF.
 constexpr uint32_t kRequestLineOverhead = 48;
 // A head that spans slices is copied this much at a time, so that little of a body behind it is copied too.
-constexpr uint32_t kGatherStepBytes = 2048;
+constexpr uint32_t kGatherStepBytes = 1984;
 
 HeadBounds bounds_of(HeadReader::Kind kind, const Limits& limits) {
     const bool request = kind == HeadReader::Kind::kRequest;
@@ -77,11 +77,12 @@ Error finish_request(Request& request, const FieldFacts& facts) {
     if (error != Error::kNone) return error;
     const bool is_http11 = request.version == Version::kHttp11;
     request.keep_alive = wants_keep_alive(request.version, facts);
-    // RFC 9110 7.8 and 10.1.1: a 1.0 client's Upgrade and 100-continue are ignored.
-    request.upgrade = is_http11 && facts.upgrade_option && facts.has_upgrade;
+    // RFC 9110 7.8 and 10.1.1: a 1.0 client's Upgrade and 100-continue are ignored. So is an Upgrade with a body, as 7.8 allows:
+    // readers differ on whether the tunnel starts before or behind it.
+    const bool has_body = request.framing == Framing::kChunked || request.content_length > 0;
+    request.upgrade = is_http11 && facts.upgrade_option && facts.has_upgrade && !has_body;
     if (facts.has_expect && !facts.expect_is_continue) return Error::kBadExpect;
-    request.expect_continue = is_http11 && facts.has_expect &&
-                              (request.framing == Framing::kChunked || request.content_length > 0);
+    request.expect_continue = is_http11 && facts.has_expect && has_body;
     return Error::kNone;
 }
 
@@ -140,8 +141,9 @@ Status HeadReader::fail(Error error) {
 bool HeadReader::grow(uint32_t needed, Arena& arena) {
     needed += kHeadPadding;
     if (needed <= buffer_size_) return true;
-    uint32_t size = std::max<uint32_t>({needed, buffer_size_ * 2, kGatherStepBytes});
-    size = std::min(size, static_cast<uint32_t>(Arena::max_allocation()));
+    // Half a chunk, a whole one, then at once a large one, of which there are few.
+    constexpr uint32_t kChunk = sizeof(ArenaChunk::bytes), kLarge = Arena::max_allocation();
+    const uint32_t size = needed <= kGatherStepBytes ? kGatherStepBytes : needed <= kChunk ? kChunk : kLarge;
     auto* buffer = static_cast<char*>(arena.allocate(size, 1));
     if (!buffer) return false;
     if (buffer_used_) std::memcpy(buffer, buffer_, buffer_used_);

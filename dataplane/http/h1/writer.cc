@@ -60,11 +60,28 @@ class Output {
         put("\r\n");
         lines_++;
     }
-    /// name ": " value CRLF
+    /// A request target: what may not stand in one (a rewrite could have put it there) is written percent-encoded.
+    void put_target(std::string_view text) {
+        size_t good = 0;
+        while (good < text.size() && is_char(text[good], kTargetChar)) good++;
+        put(text.substr(0, good));
+        for (char c : text.substr(good)) {
+            if (is_char(c, kTargetChar)) {
+                put({&c, 1});
+                continue;
+            }
+            static constexpr char kHex[] = "0123456789ABCDEF";
+            const auto byte = static_cast<uint8_t>(c);
+            const char escaped[3] = {'%', kHex[byte >> 4], kHex[byte & 15]};
+            put({escaped, 3});
+        }
+    }
+    /// name ": " value CRLF. When cleaning, a name that is no token is left out: "transfer-encoding " would be no mere name.
     void put_field(std::string_view name, std::string_view value) {
         const size_t size = name.size() + value.size() + 4;
         if (size > static_cast<size_t>(end_ - at_) || cleaning_) [[unlikely]] {
-            put_clean(name);
+            if (cleaning_ && !is_token(name)) return;
+            put(name);
             put(": ");
             put_clean(value);
             end_line();
@@ -210,8 +227,8 @@ bool write_request(const Request& request, Framing framing, uint64_t content_len
     return write_clean(pool, out, [&](Output& output) {
         output.put_clean(request.method_text.empty() ? to_string(request.method) : request.method_text);
         output.put(" ");
-        if (request.method == Method::kConnect) output.put_clean(request.authority);
-        else output.put_clean(request.path.empty() ? "/" : request.path);
+        if (request.method == Method::kConnect) output.put_target(request.authority);
+        else output.put_target(request.path.empty() ? "/" : request.path);
         output.put(" HTTP/1.1");
         output.end_line();
         output.put_field("host", request.authority);
