@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "net/ethernet.h"
@@ -74,6 +75,30 @@ class TokenBucket {
     Instant last_;
 };
 
+/// Sources found good on a port before: routes never change, so the answer stays right. Direct-mapped, a few dozen peers.
+class GoodSources {
+ public:
+    bool contains(const IpAddress& source, uint8_t port) const {
+        const Entry& e = entries_[slot(source)];
+        return e.port == port && e.source == source;
+    }
+    void add(const IpAddress& source, uint8_t port) { entries_[slot(source)] = {source, port}; }
+
+ private:
+    struct Entry {
+        IpAddress source;
+        uint16_t port = UINT16_MAX;
+    };
+    static constexpr uint32_t kEntries = 256;
+    static uint32_t slot(const IpAddress& a) {
+        uint64_t high, low;
+        std::memcpy(&high, a.bytes.data(), 8);
+        std::memcpy(&low, a.bytes.data() + 8, 8);
+        return static_cast<uint32_t>(((high ^ low) * 0x9e3779b97f4a7c15) >> 56);
+    }
+    std::array<Entry, kEntries> entries_{};
+};
+
 struct PortState {
     PortState(const PortConfig& c, uint32_t queue_frames);
     PortConfig config;
@@ -124,6 +149,12 @@ struct Stack::Impl {
     void announce();
     rte_mbuf* make_packet(uint16_t bytes);
     // shared checks
+    bool good_source(const IpAddress& source, uint8_t port) {
+        if (good_sources.contains(source, port)) return true;
+        if (martian_source(source, port)) return false;
+        good_sources.add(source, port);
+        return true;
+    }
     bool martian_source(const IpAddress& source, uint8_t port) const;
     bool verify_l4(const rte_mbuf* frame, uint8_t port, bool& verified);
 
@@ -139,6 +170,7 @@ struct Stack::Impl {
     std::vector<PortState> ports;
     std::vector<PortConfig> port_configs;   // with the addresses we added ourselves (link-local)
     RouteTable routes;
+    GoodSources good_sources;
     NeighborTable neighbors;
     PathMtuCache path_mtu;
     SmallRandom random;

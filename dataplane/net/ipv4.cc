@@ -72,7 +72,7 @@ Verdict Stack::Impl::handle_ipv4(rte_mbuf* frame, const LinkHeader& link, uint8_
     out.protocol = h->protocol;
     out.ecn = h->tos & 3;
     out.port = port;
-    if (martian_source(out.source, port) || is_loopback(out.destination)) return drop(frame, counters.rx_martian);
+    if (!good_source(out.source, port) || is_loopback(out.destination)) return drop(frame, counters.rx_martian);
     if (!routes.is_local_on(out.destination, port)) {
         counters.rx_not_ours++;
         out.protocol = 0;

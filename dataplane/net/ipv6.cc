@@ -68,7 +68,7 @@ Verdict Stack::Impl::handle_ipv6(rte_mbuf* frame, const LinkHeader& link, uint8_
     out.port = port;
     const bool unspecified = out.source.is_unspecified();
     if (out.source.is_v4() || out.destination.is_v4() || is_loopback(out.destination) ||
-        (!unspecified && martian_source(out.source, port)))
+        (!unspecified && !good_source(out.source, port)))
         return drop(frame, counters.rx_martian);
     const bool unicast_to_us = routes.is_local_on(out.destination, port);
     bool group_of_ours = out.destination == all_nodes();
