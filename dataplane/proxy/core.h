@@ -25,10 +25,19 @@ class Downstream;
 class UpstreamConnection;
 struct ListenerState;
 
+/// What one direction of a stream may hold is shared by the sender's receive buffer and the receiver's send buffer.
+inline tcp::Options default_tcp_options() {
+    tcp::Options options;
+    options.receive_buffer_bytes = limits::kStreamBufferBytes / 2;
+    options.send_buffer_bytes = limits::kStreamBufferBytes / 2;
+    return options;
+}
+
 struct CoreConfig {
     uint32_t core = 0;
-    uint64_t seed = 0;                 // request ids, balancers
-    int64_t unix_offset_us = 0;        // what to add to an Instant for microseconds since 1970
+    uint64_t seed = 0;                 // request ids, balancers; 0 = from the system (Proxy)
+    int64_t unix_offset_us = 0;        // what to add to an Instant for microseconds since 1970; Proxy keeps it right
+    tcp::Options tcp = default_tcp_options();   // of accepted and opened connections
     uint32_t connections_max = 16384;  // downstream
     uint32_t upstream_connections_max = 16384;
     uint32_t streams_max = 16384;

@@ -112,7 +112,8 @@ bool Downstream::read_head() {
 }
 
 bool Downstream::accept_head() {
-    const http::Request& request = stream_->request();
+    http::Request& request = stream_->request();
+    if (!request.authority.data()) request.authority = "";  // HTTP/1.0 without Host
     state_ = State::kStream;
     body_.start(request.framing, request.content_length, info_.listener->http.limits);
     request_complete_ = body_.done();

@@ -1,5 +1,6 @@
 // The proxy as a worker runs it: the engine over this core's own TCP. In: tcp events and turns. Out: calls on the stack.
-// Made on its worker's thread; owns the adapters and the engine, the worker owns the stack.
+// Made on its worker's thread; owns the adapters and the engine, the worker owns the stack. Numbers for other threads are
+// atomics written once a turn.
 #pragma once
 
 #include <atomic>
@@ -11,55 +12,41 @@
 
 namespace sluice::proxy {
 
-struct ProxyConfig {
-    CoreConfig core;
-    /// Of accepted and opened connections. What one direction of a stream may hold is shared by the sender's receive buffer
-    /// and the receiver's send buffer.
-    tcp::Options tcp = default_tcp_options();
-
-    static tcp::Options default_tcp_options() {
-        tcp::Options options;
-        options.receive_buffer_bytes = limits::kStreamBufferBytes / 2;
-        options.send_buffer_bytes = limits::kStreamBufferBytes / 2;
-        return options;
-    }
-};
-
 class Proxy final : public worker::Application {
  public:
-    /// `access_log` and `drain` may be nullptr. All references outlive the proxy.
-    Proxy(const ProxyConfig& config, tcp::Stack& stack, snapshot::Reader reader, telemetry::CoreStats& stats,
-          telemetry::AccessLogRing* access_log, StageClock& stages, const std::atomic<bool>* drain)
-        : network_(stack, config.core.connections_max + config.core.upstream_connections_max, config.tcp),
-          engine_(config.core, network_, reader, stack.pool(), stack.nodes(), stats, access_log, stages, drain), stages_(stages) {}
+    /// `access_log` may be nullptr. All references outlive the proxy. `drain`: set when the gateway is to stop.
+    Proxy(const CoreConfig& config, tcp::Stack& stack, snapshot::Reader reader, rte_mempool* mbufs, SliceNodePool& nodes,
+          telemetry::CoreStats& stats, telemetry::AccessLogRing* access_log, StageClock& stages, const std::atomic<bool>& drain);
 
-    void turn(Instant now) override {
-        const StageScope scope(stages_, Stage::kProxy);
-        engine_.turn(now);
-    }
-    void handle_event(const tcp::ConnectionEvent& event, Instant now) override {
-        const StageScope scope(stages_, Stage::kProxy);
-        network_.handle_event(event, now);
-        engine_.settle();
-    }
-    void handle_timeout(Instant now) override {
-        const StageScope scope(stages_, Stage::kProxy);
-        engine_.handle_timeout(now);
-    }
+    void turn(Instant now) override;
+    void handle_event(const tcp::ConnectionEvent& event, Instant now) override;
+    void handle_timeout(Instant now) override;
     Instant poll_timeout() const override { return engine_.poll_timeout(); }
     bool idle() const override { return engine_.idle(); }
     void quiescent() override { engine_.quiescent(); }
     void offline() override { engine_.offline(); }
     void online() override { engine_.online(); }
 
-    /// Any thread: the revision this core works by.
+    // Any thread.
+    /// The revision this core works by; 0 = none yet.
     uint64_t revision() const { return engine_.revision(); }
+    uint64_t requests() const { return requests_.load(std::memory_order_relaxed); }
+    uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
+    /// Asked to stop, and no client is connected any more.
+    bool drained() const { return drained_.load(std::memory_order_acquire); }
+
     Engine& engine() { return engine_; }
 
  private:
+    void keep_time(Instant now);
+
     TcpNetwork network_;
     Engine engine_;
     StageClock& stages_;
+    Instant time_kept_at_;
+    std::atomic<uint64_t> requests_{0};
+    std::atomic<uint32_t> connections_{0};
+    std::atomic<bool> drained_{false};
 };
 
 }  // namespace sluice::proxy

@@ -1,0 +1,185 @@
+// The pool's links and counts, against a plain model under random operations, and its breakers one by one.
+#include "upstream/pool.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <vector>
+
+namespace sluice::upstream {
+namespace {
+
+class TestConnection : public PooledConnection {};
+class TestRequest : public PendingRequest {};
+
+Cluster cluster_of(uint32_t id, std::vector<uint32_t> endpoints, uint64_t hash = 1) {
+    Cluster cluster;
+    cluster.id = id;
+    auto set = std::make_shared<EndpointSet>();
+    for (uint32_t e : endpoints) set->endpoints.push_back({.id = e, .address = {}, .weight = 1, .priority = 0, .locality = {}});
+    set->lowest_priority_count = static_cast<uint32_t>(endpoints.size());
+    set->content_hash = hash;
+    cluster.endpoints = set;
+    return cluster;
+}
+
+TEST(Pools, IdleConnectionsComeBackLastInFirstOut) {
+    Pools pools({.clusters = 4, .endpoints = 8});
+    const Cluster cluster = cluster_of(1, {3});
+    TestConnection a, b, c;
+    for (auto* connection : {&a, &b, &c}) {
+        pools.add(*connection, cluster, 3);
+        pools.set_idle(*connection);
+    }
+    EXPECT_EQ(pools.first_idle(3), &c);
+    pools.set_busy(c);
+    EXPECT_EQ(pools.first_idle(3), &b);
+    pools.remove(a);  // the coldest, from the middle of nothing
+    pools.set_idle(c);
+    EXPECT_EQ(pools.first_idle(3), &c);
+    pools.remove(c);
+    EXPECT_EQ(pools.first_idle(3), &b);
+    pools.remove(b);
+    EXPECT_EQ(pools.first_idle(3), nullptr);
+    EXPECT_EQ(pools.connections(), 0u);
+    EXPECT_EQ(pools.cluster(1)->connections, 0u);
+}
+
+TEST(Pools, BreakersOpenAtTheirLimits) {
+    Pools pools({.clusters = 4, .endpoints = 8});
+    Cluster cluster = cluster_of(1, {3, 4});
+    cluster.max_requests = 2;
+    cluster.max_pending_requests = 1;
+    cluster.max_connections = 1;
+    EXPECT_TRUE(pools.start_request(cluster, 3));
+    EXPECT_TRUE(pools.start_request(cluster, 4));
+    EXPECT_FALSE(pools.start_request(cluster, 3));
+    pools.finish_request(1, 4);
+    EXPECT_TRUE(pools.start_request(cluster, 3));
+    TestRequest first, second;
+    EXPECT_TRUE(pools.push_pending(cluster, 3, first));
+    EXPECT_FALSE(pools.push_pending(cluster, 3, second));
+    pools.remove_pending(first);
+    EXPECT_TRUE(pools.push_pending(cluster, 3, second));
+    pools.remove_pending(second);
+    TestConnection a, b;
+    EXPECT_TRUE(pools.may_connect(cluster, 3));
+    pools.add(a, cluster, 3);
+    EXPECT_FALSE(pools.may_connect(cluster, 3));
+    EXPECT_TRUE(pools.may_connect(cluster, 4)) << "an endpoint without any connection always gets one";
+    pools.add(b, cluster, 4);
+    pools.remove(a);
+    pools.remove(b);
+}
+
+TEST(Pools, IdsBeyondTheTablesAreRefused) {
+    Pools pools({.clusters = 4, .endpoints = 8});
+    EXPECT_FALSE(pools.start_request(cluster_of(1, {8}), 8));
+    EXPECT_FALSE(pools.start_request(cluster_of(4, {1}), 1));
+    EXPECT_FALSE(pools.start_request(cluster_of(UINT32_MAX, {UINT32_MAX}), UINT32_MAX));
+    Rng rng(1);
+    EXPECT_EQ(pools.pick(cluster_of(UINT32_MAX, {1}), rng), -1);
+}
+
+TEST(Pools, WaitingRequestsAreServedInOrder) {
+    Pools pools({.clusters = 4, .endpoints = 8});
+    const Cluster cluster = cluster_of(1, {3});
+    TestRequest requests[5];
+    for (auto& r : requests) ASSERT_TRUE(pools.push_pending(cluster, 3, r));
+    EXPECT_EQ(pools.endpoint(3)->pending, 5u);
+    pools.remove_pending(requests[0]);
+    pools.remove_pending(requests[2]);
+    pools.remove_pending(requests[4]);
+    EXPECT_EQ(pools.first_pending(3), &requests[1]);
+    pools.remove_pending(requests[1]);
+    EXPECT_EQ(pools.first_pending(3), &requests[3]);
+    pools.remove_pending(requests[3]);
+    pools.remove_pending(requests[3]);  // twice does nothing
+    EXPECT_EQ(pools.endpoint(3)->pending, 0u);
+    EXPECT_EQ(pools.cluster(1)->pending, 0u);
+}
+
+TEST(Pools, ReconcileDrainsWhatIsGoneAndNothingElse) {
+    Pools pools({.clusters = 4, .endpoints = 8});
+    const Cluster web = cluster_of(1, {3, 4}, 10), api = cluster_of(2, {5}, 20);
+    TestConnection idle3, busy3, idle4, idle5;
+    pools.add(idle3, web, 3), pools.set_idle(idle3);
+    pools.add(busy3, web, 3), pools.set_busy(busy3);
+    pools.add(idle4, web, 4), pools.set_idle(idle4);
+    pools.add(idle5, api, 5), pools.set_idle(idle5);
+    std::vector<PooledConnection*> closed;
+    const auto close = [&](PooledConnection& c) {
+        closed.push_back(&c);
+        pools.remove(c);
+    };
+    pools.reconcile([&](uint32_t id) { return id == 1 ? &web : &api; }, close);
+    EXPECT_TRUE(closed.empty());
+    // Endpoint 3 leaves, cluster 2 goes.
+    const Cluster smaller = cluster_of(1, {4}, 11);
+    pools.reconcile([&](uint32_t id) { return id == 1 ? &smaller : nullptr; }, close);
+    EXPECT_EQ(closed.size(), 2u);
+    EXPECT_TRUE(busy3.draining());
+    EXPECT_FALSE(idle4.draining());
+    EXPECT_EQ(pools.first_idle(4), &idle4);
+    pools.remove(busy3);
+    pools.remove(idle4);
+    EXPECT_EQ(pools.connections(), 0u);
+}
+
+TEST(Pools, RandomOperationsAgainstAModel) {
+    const uint64_t seed = 42;
+    SCOPED_TRACE("repeat: upstream_test --gtest_filter=Pools.RandomOperationsAgainstAModel, seed " + std::to_string(seed));
+    Rng rng(seed);
+    Pools pools({.clusters = 4, .endpoints = 8});
+    const Cluster cluster = cluster_of(1, {0, 1, 2, 3, 4, 5, 6, 7});
+    std::deque<TestConnection> storage(64);
+    std::vector<std::deque<PooledConnection*>> idle(8);
+    std::vector<int> count(8);
+    for (int step = 0; step < 20'000; step++) {
+        TestConnection& c = storage[rng.below(storage.size())];
+        const auto e = static_cast<uint32_t>(rng.below(8));
+        switch (c.use()) {
+            case PooledConnection::Use::kNone:
+                pools.add(c, cluster, e);
+                count[e]++;
+                break;
+            case PooledConnection::Use::kConnecting:
+            case PooledConnection::Use::kBusy:
+                if (rng.chance(0.3)) {
+                    pools.remove(c);
+                    count[c.endpoint_id()]--;
+                } else {
+                    pools.set_idle(c);
+                    idle[c.endpoint_id()].push_front(&c);
+                }
+                break;
+            case PooledConnection::Use::kIdle:
+                std::erase(idle[c.endpoint_id()], &c);
+                if (rng.chance(0.3)) {
+                    pools.remove(c);
+                    count[c.endpoint_id()]--;
+                } else {
+                    pools.set_busy(c);
+                }
+                break;
+        }
+        uint32_t sum = 0;
+        for (uint32_t id = 0; id < 8; id++) {
+            ASSERT_EQ(pools.first_idle(id), idle[id].empty() ? nullptr : idle[id].front()) << "step " << step;
+            ASSERT_EQ(pools.endpoint(id)->connections, static_cast<uint32_t>(count[id]));
+            sum += static_cast<uint32_t>(count[id]);
+        }
+        ASSERT_EQ(pools.connections(), sum);
+        ASSERT_EQ(pools.cluster(1)->connections, sum);
+    }
+    uint32_t seen = 0;
+    pools.for_each([&](PooledConnection& c) {
+        seen++;
+        pools.remove(c);
+    });
+    EXPECT_EQ(pools.connections(), 0u);
+    EXPECT_GT(seen, 0u);
+}
+
+}  // namespace
+}  // namespace sluice::upstream
