@@ -74,7 +74,7 @@ class Arena {
     [[nodiscard]] std::string_view copy(std::string_view text) {
         auto* p = static_cast<char*>(allocate(text.size() ? text.size() : 1, 1));
         if (!p) return {};
-        std::memcpy(p, text.data(), text.size());
+        if (!text.empty()) std::memcpy(p, text.data(), text.size());
         return {p, text.size()};
     }
     /// Concatenation of the parts, same rules as copy().
@@ -85,7 +85,7 @@ class Arena {
         if (!p) return {};
         char* at = p;
         for (auto part : parts) {
-            std::memcpy(at, part.data(), part.size());
+            if (!part.empty()) std::memcpy(at, part.data(), part.size());
             at += part.size();
         }
         return {p, size};

@@ -29,6 +29,12 @@ uint64_t count_controls(std::span<const uint8_t> bytes) {
     return count;
 }
 
+// memcpy() may not be given the null of an empty view.
+char* append(char* at, std::string_view text) {
+    if (!text.empty()) std::memcpy(at, text.data(), text.size());
+    return at + text.size();
+}
+
 // Text into mbufs, collected in a queue of its own until finish() hands it over. Everything is dropped if memory runs out.
 class Output {
  public:
@@ -41,8 +47,7 @@ class Output {
 
     void put(std::string_view text) {
         if (text.size() <= static_cast<size_t>(end_ - at_)) [[likely]] {
-            std::memcpy(at_, text.data(), text.size());
-            at_ += text.size();
+            at_ = append(at_, text);
             return;
         }
         put_across(text);
@@ -87,13 +92,7 @@ class Output {
             end_line();
             return;
         }
-        char* at = at_;
-        std::memcpy(at, name.data(), name.size());
-        at += name.size();
-        std::memcpy(at, ": ", 2);
-        std::memcpy(at + 2, value.data(), value.size());
-        std::memcpy(at + 2 + value.size(), "\r\n", 2);
-        at_ += size;
+        at_ = append(append(append(append(at_, name), ": "), value), "\r\n");
         lines_++;
     }
     void put_number(uint64_t value, int base = 10) {
