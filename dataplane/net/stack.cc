@@ -166,6 +166,7 @@ void Stack::handle_timeout(Instant now) {
 
 Instant Stack::poll_timeout() const { return impl_->announced ? impl_->neighbors.poll_timeout() : Instant{0}; }
 const Counters& Stack::counters() const { return impl_->counters; }
+void Stack::count_linearized(uint64_t bytes) { impl_->counters.bytes_linearized += bytes; }
 std::span<const PortConfig> Stack::ports() const { return impl_->port_configs; }
 
 }  // namespace sluice::net

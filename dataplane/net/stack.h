@@ -106,6 +106,8 @@ class Stack {
     void handle_timeout(Instant now);
     Instant poll_timeout() const;
     const Counters& counters() const;
+    /// The worker copied a frame into one mbuf for a port that takes no chains.
+    void count_linearized(uint64_t bytes);
     std::span<const PortConfig> ports() const;
 
  private:

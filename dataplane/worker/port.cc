@@ -52,12 +52,17 @@ rte_mbuf* Port::linearize(rte_mbuf* frame) {
     return flat;
 }
 
-void Port::transmit(rte_mbuf** frames, uint16_t n) {
+uint64_t Port::transmit(rte_mbuf** frames, uint16_t n) {
+    uint64_t copied = 0;
     for (uint16_t i = 0; i < n; i++) {
         rte_mbuf* frame = frames[i];
-        if (!info_.multi_segment && (frame->nb_segs > 1 || !RTE_MBUF_DIRECT(frame))) frame = linearize(frame);
+        if (!info_.multi_segment && (frame->nb_segs > 1 || !RTE_MBUF_DIRECT(frame))) {
+            copied += frame->pkt_len;
+            frame = linearize(frame);
+        }
         if (frame) waiting_[waiting_count_++] = frame;
     }
+    return copied;
 }
 
 bool Port::flush(Instant now) {

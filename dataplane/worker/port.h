@@ -45,8 +45,8 @@ class Port {
 
     /// Frames that transmit() takes now.
     uint16_t transmit_room() const { return static_cast<uint16_t>(waiting_.size() - waiting_count_); }
-    /// Takes ownership of n <= transmit_room() frames; they leave at the next flush().
-    void transmit(rte_mbuf** frames, uint16_t n);
+    /// Takes ownership of n <= transmit_room() frames; they leave at the next flush(). Returns bytes copied to linearise.
+    uint64_t transmit(rte_mbuf** frames, uint16_t n);
     /// Hands what waits to the driver. True if something left. Frames refused for longer than 10 ms are dropped.
     bool flush(Instant now);
     bool has_waiting() const { return waiting_count_ != 0; }

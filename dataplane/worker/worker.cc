@@ -21,7 +21,7 @@ constexpr uint32_t kEventsPerTurn = 1024;
 constexpr uint32_t kSegmentsPerTurn = 512;
 constexpr uint16_t kControlFrames = 16;      // room kept for ARP, ND and ICMP in a port's queue
 constexpr uint32_t kPrefetchAhead = 4;
-constexpr uint32_t kSampleTurns = 4096;
+constexpr Duration kSampleEvery = milliseconds(100);
 
 net::StackConfig with_sharing(net::StackConfig config, bool several_cores) {
     config.share_neighbors = several_cores;
@@ -231,7 +231,7 @@ bool Worker::transmit() {
             const uint16_t free = std::min<uint16_t>(limits::kBurst, port.transmit_room());
             const uint16_t n = free == 0 ? uint16_t{0} : net_.poll_transmit(p, frames.data(), free);
             if (n == 0) break;
-            port.transmit(frames.data(), n);
+            if (const uint64_t copied = port.transmit(frames.data(), n)) net_.count_linearized(copied);
         }
         if (!port.has_waiting()) continue;
         stages_.enter(Stage::kDriverTx);
@@ -254,7 +254,10 @@ void Worker::account(uint64_t start, bool worked) {
         counters_.busy_cycles.add(cycles - empty_cost_.idle_part(cycles));
         counters_.empty_turn_cost.set(empty_cost_.cost());
     }
-    if (counters_.turns.get() % kSampleTurns == 0) counters_.pool_available.set(rte_mempool_avail_count(config_.pool));
+    if (now_ >= next_sample_) {   // counting looks at every core's cache: not each turn
+        next_sample_ = now_ + kSampleEvery;
+        counters_.pool_available.set(rte_mempool_avail_count(config_.pool));
+    }
 }
 
 Instant Worker::next_deadline() const {

@@ -101,7 +101,7 @@ class Worker final : private tcp::Environment {
     PollPolicy policy_;
     StageClock stages_;
     WorkerCounters counters_;
-    Instant now_;
+    Instant now_, next_sample_;
     EmptyTurnCost empty_cost_;
     net::DatagramOut out_;
 };
