@@ -23,6 +23,9 @@ LOGS = os.path.join(ROOT, ".cache", "logs")
 FUZZ_SECONDS = 30
 TOOLS = ["meson", "ninja", "g++", "clang++", "protoc", "nginx", "curl", "wrk", "ip", "ethtool", "ping"]
 START = time.monotonic()
+# One compilation serves every checkout and every build folder that would do the same.
+os.environ.setdefault("CCACHE_NOHASHDIR", "true")
+os.environ.setdefault("CCACHE_BASEDIR", ROOT)
 
 
 class Tally:
@@ -56,8 +59,8 @@ def tail(path, lines=40):
 
 BUILDS = {
     "build": [],
-    "build-asan": ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
-    "build-tsan": ["--buildtype=debugoptimized", "-Dcontrol=false", "-Db_sanitize=thread", "-Db_lundef=false"],
+    "build-asan": ["--buildtype=plain", "-Doptimization=1", "-Dcpp_args=-g1", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
+    "build-tsan": ["--buildtype=plain", "-Doptimization=1", "-Dcpp_args=-g1", "-Dcontrol=false", "-Db_sanitize=thread", "-Db_lundef=false"],
     "build-fuzz": ["--buildtype=debug", "-Doptimization=1", "-Dfuzzers=true", "-Db_lundef=false"],
 }
 
