@@ -57,7 +57,12 @@ void RouteChecker::check() {
     for (int i = 0; i < spec.hosts_size(); ++i) c_.host(fmt::format("spec.hosts[{}]", i), spec.hosts(i), true);
     c_.export_to("spec.exportTo", spec.export_to());
     if (spec.http().empty()) c_.error("SLC0106", "spec", "no route", "add `http`");
-    for (int i = 0; i < spec.http_size(); ++i) route(fmt::format("spec.http[{}]", i), spec.http(i));
+    for (int i = 0; i < spec.http_size(); ++i) {
+        const std::string path = fmt::format("spec.http[{}]", i);
+        route(path, spec.http(i));
+        if (i > 0 && spec.http(i - 1).match().empty())
+            c_.warning("SLC0118", path, "never reached: the route before it takes every request", "give that one a `match`, or move it last");
+    }
 }
 
 void RouteChecker::route(const std::string& path, const istio::HTTPRoute& route) {
@@ -88,10 +93,6 @@ void RouteChecker::actions(const std::string& path, const istio::HTTPRoute& rout
 
 void RouteChecker::match(const std::string& path, const istio::HTTPMatchRequest& match) {
     if (match.has_uri()) uri_match(path + ".uri", match.uri());
-    if (match.has_scheme()) {
-        string_match(path + ".scheme", match.scheme());
-        c_.error("SLC0105", path + ".scheme", "not supported in this version", "listeners are HTTP only: remove it");
-    }
     if (match.has_method()) string_match(path + ".method", match.method());
     if (match.has_authority()) string_match(path + ".authority", match.authority());
     named_matches(path + ".headers", match.headers(), true);

@@ -18,11 +18,10 @@ class Checker {
     Checker(const ObjectBase& object, std::vector<Diagnostic>& out) : object_(object), out_(out) {}
 
     void error(std::string code, std::string_view path, std::string message, std::string cure = "") {
-        out_.push_back(object_.finding(std::move(code), path, std::move(message), std::move(cure)));
+        add(Severity::kError, std::move(code), path, std::move(message), std::move(cure));
     }
     void warning(std::string code, std::string_view path, std::string message, std::string cure = "") {
-        error(std::move(code), path, std::move(message), std::move(cure));
-        out_.back().severity = Severity::kWarning;
+        add(Severity::kWarning, std::move(code), path, std::move(message), std::move(cure));
     }
 
     void host(std::string_view path, std::string_view host, bool wildcard_allowed);
@@ -37,6 +36,13 @@ class Checker {
     const ObjectBase& object() const { return object_; }
 
   private:
+    void add(Severity severity, std::string code, std::string_view path, std::string message, std::string cure) {
+        // Warnings leave room, so that a revision with an error always shows one.
+        if (out_.size() >= (severity == Severity::kError ? kFindingsMax : kFindingsMax / 2)) return;
+        out_.push_back(object_.finding(std::move(code), path, std::move(message), std::move(cure)));
+        out_.back().severity = severity;
+    }
+
     const ObjectBase& object_;
     std::vector<Diagnostic>& out_;
 };

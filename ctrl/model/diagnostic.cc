@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kShownColumns = 120;  // of a source line
 constexpr size_t kShownMessage = 600;
+constexpr size_t kCandidatesMax = 1000;  // of a guess
 
 // Control characters as spaces: a file must not be able to move the terminal's cursor.
 std::string printable(std::string_view text, size_t limit) {
@@ -170,7 +171,7 @@ std::string closest(std::string_view word, std::span<const std::string> candidat
     if (word.empty() || word.size() > 128) return "";
     size_t best = std::max<size_t>(word.size() / 3, 1) + 1;
     std::string found;
-    for (const std::string& candidate : candidates) {
+    for (const std::string& candidate : candidates.first(std::min(candidates.size(), kCandidatesMax))) {
         if (candidate.size() > 256) continue;
         const size_t distance = edit_distance(word, candidate);
         if (distance < best) {

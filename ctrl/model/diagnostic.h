@@ -40,12 +40,17 @@ std::string render(std::span<const Diagnostic> diagnostics, size_t file_count);
 std::string render_json(const Diagnostic& diagnostic);
 std::string render_json(std::span<const Diagnostic> diagnostics);
 
+// Readers and checks stop adding at so many: a generated file with a million mistakes is refused as fast as one
+// with two hundred.
+inline constexpr size_t kFindingsMax = 200;
+
 bool has_errors(std::span<const Diagnostic> diagnostics);
 
 // File, line, column, then code: the order in which people read.
 void sort_by_place(std::vector<Diagnostic>& diagnostics);
 
-// The candidate a typo was meant to be, or empty: at most a third of the word may differ.
+// The candidate a typo was meant to be, or empty: at most a third of the word may differ. Looks at the first
+// thousand candidates.
 std::string closest(std::string_view word, std::span<const std::string> candidates);
 // "did you mean `weight`?" or empty.
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);

@@ -67,16 +67,16 @@ class Reader {
         const std::string& path;
     };
 
-    Diagnostic& fail(yaml::Place at, int width, std::string code, const std::string& path, std::string message,
-                     std::string cure = "") {
+    void fail(yaml::Place at, int width, std::string code, const std::string& path, std::string message,
+              std::string cure = "") {
         ++errors_;
+        if (context_.out.size() >= kFindingsMax) return;
         Diagnostic d = yaml::diagnostic(context_.file, at, std::move(code), std::move(message));
         d.object = context_.object;
         d.field = path;
         d.cure = std::move(cure);
         d.caret_width = width;
         context_.out.push_back(std::move(d));
-        return context_.out.back();
     }
     void fail_value(const Node& node, const std::string& path, std::string message, std::string cure = "",
                     std::string code = "SLC0103") {

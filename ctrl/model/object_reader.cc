@@ -75,6 +75,8 @@ class DocumentReader {
     }
 
     void fail(std::string_view path, std::string code, std::string message, std::string cure = "") {
+        good_ = false;
+        if (out_.size() >= kFindingsMax) return;
         ObjectBase base;
         base.file = file_;
         base.root = &root_;
@@ -124,15 +126,14 @@ class DocumentReader {
     void read_as(std::vector<Object<Spec>>& objects) {
         Wrapper wrapper;
         ReadContext context{*file_, id(), out_};
-        const size_t before = out_.size();
-        read_message(root_, "", context, wrapper);
+        good_ = read_message(root_, "", context, wrapper);
         check_name("metadata.name", name_, is_dns_name(name_) && lower(name_) == name_);
         check_name("metadata.namespace", namespace_, is_dns_label(namespace_));
         const auto [first, is_new] = mesh_.places.emplace(id(), ObjectBase{{}, {}, {}, {}, file_, &root_}.source());
         if (!is_new)
             fail("metadata.name", "SLC0107", fmt::format("the same object is in {}", first->second),
                  "rename or remove one");
-        if (out_.size() != before) return;
+        if (!good_) return;
 
         Object<Spec> object;
         object.kind = kind_;
@@ -154,6 +155,7 @@ class DocumentReader {
     const Node& root_;
     MeshConfig& mesh_;
     std::vector<Diagnostic>& out_;
+    bool good_ = true;
     std::string kind_;
     std::string api_version_;
     std::string name_;

@@ -174,6 +174,7 @@ class Builder : public YAML::EventHandler {
     bool keep(Frame& top, const Entry& entry) {
         const Entry* first = find_key(top, entry.key);
         if (!first) return true;
+        if (out_.size() >= kFindingsMax) return false;
         Diagnostic d = diagnostic(file_, entry.at, "SLC0121",
                                   fmt::format("`{}` is given twice, first in line {}", entry.key,
                                               first->at.line));

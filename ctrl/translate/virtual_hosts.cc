@@ -7,7 +7,6 @@
 #include <map>
 
 #include <fmt/format.h>
-#include <google/protobuf/util/message_differencer.h>
 
 #include "ctrl/model/names.h"
 #include "ctrl/translate/parts.h"
@@ -22,10 +21,18 @@ using VirtualServiceObject = model::Object<istio::VirtualService>;
 struct Claim {
     const VirtualServiceObject* service;
     std::set<std::string> gateways;
-
-    bool operator==(const Claim&) const = default;
 };
 using Claims = std::vector<Claim>;
+
+// Equal for equal claims.
+std::string text_of(const Claims& claims) {
+    std::string out;
+    for (const Claim& claim : claims) {
+        out += claim.service->key() + ":";
+        for (const std::string& gateway : claim.gateways) out += gateway + ",";
+    }
+    return out;
+}
 
 std::string gateway_key(const std::string& name, const std::string& ns) {
     return name.find('/') == std::string::npos ? ns + "/" + name : name;
@@ -116,15 +123,14 @@ void build_route_configuration(Context& context, const ServerGroup& group) {
     out.set_ignore_port_in_host_matching(true);
 
     // Hosts with the same claims share a virtual host, named after the first of them.
-    std::vector<std::pair<const Claims*, int>> built;
+    std::map<std::string, int> built;
     const std::map<std::string, Claims> hosts = claims_by_host(context, group);
     for (const auto& [host, claims] : hosts) {
-        const auto same = std::find_if(built.begin(), built.end(), [&](const auto& entry) { return *entry.first == claims; });
-        if (same != built.end()) {
+        const auto [same, is_new] = built.emplace(text_of(claims), out.virtual_hosts_size());
+        if (!is_new) {
             out.mutable_virtual_hosts(same->second)->add_domains(host);
             continue;
         }
-        built.emplace_back(&claims, out.virtual_hosts_size());
         *out.add_virtual_hosts() = virtual_host(context, group, host, claims);
     }
     if (hosts.empty()) {

@@ -112,7 +112,7 @@ TEST_P(Routes, AreAsIstiodWritesThem) {
     for (int i = 0; i < routes.size(); ++i) EXPECT_TRUE(is_json(routes[i], GetParam().routes[static_cast<size_t>(i)]));
 }
 
-INSTANTIATE_TEST_SUITE_P(Translate, Routes, testing::ValuesIn(kCases), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Translate, Routes, testing::ValuesIn(kCases), [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace sluice::translate
