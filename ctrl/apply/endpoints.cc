@@ -14,7 +14,7 @@ namespace pb = envoy::config::endpoint::v3;
 using envoy::config::core::v3::HealthStatus;
 
 constexpr uint32_t kPriorityMax = 127;           // Envoy's highest is 128
-constexpr uint64_t kWeightScale = 1'000'000;     // of endpoint weights within weighted localities
+constexpr double kWeightOfLargest = 1'000'000;   // where localities are weighed: keeps their ratios to a millionth
 
 bool usable(HealthStatus status) {
     return status == HealthStatus::UNKNOWN || status == HealthStatus::HEALTHY || status == HealthStatus::DEGRADED;
@@ -35,10 +35,12 @@ class EndpointsReader {
 
  private:
     bool endpoint(const pb::LbEndpoint& in, upstream::Endpoint& out, const At& at);
+    void weigh_localities();
 
     Build& build_;
     const EndpointOptions& options_;
     std::vector<upstream::Endpoint> endpoints_;
+    std::vector<double> shares_;  // of each endpoint in the traffic, where localities are weighed; unscaled
 };
 
 bool EndpointsReader::endpoint(const pb::LbEndpoint& in, upstream::Endpoint& out, const At& at) {
@@ -66,15 +68,22 @@ bool EndpointsReader::locality(const pb::LocalityLbEndpoints& in, const At& at) 
         if (!endpoint(one, out, at.child("lb_endpoints", i))) return false;
         total += out.weight;
     }
-    if (!options_.weigh_localities || total == 0) return true;
-    for (size_t i = first; i < endpoints_.size(); i++) {
-        const auto share = static_cast<unsigned __int128>(in.load_balancing_weight().value()) * kWeightScale * endpoints_[i].weight / total;
-        endpoints_[i].weight = static_cast<uint32_t>(std::clamp<unsigned __int128>(share, 1, UINT32_MAX / 4096));
+    for (size_t i = first; options_.weigh_localities && i < endpoints_.size(); i++) {
+        shares_.push_back(static_cast<double>(in.load_balancing_weight().value()) * endpoints_[i].weight / static_cast<double>(total));
     }
     return true;
 }
 
+void EndpointsReader::weigh_localities() {
+    if (shares_.empty()) return;
+    const double scale = kWeightOfLargest / *std::max_element(shares_.begin(), shares_.end());
+    for (size_t i = 0; i < shares_.size(); i++) {
+        endpoints_[i].weight = static_cast<uint32_t>(std::max(1.0, shares_[i] * scale + 0.5));
+    }
+}
+
 std::shared_ptr<const upstream::EndpointSet> EndpointsReader::finish() {
+    weigh_localities();
     std::stable_sort(endpoints_.begin(), endpoints_.end(),
                      [](const auto& a, const auto& b) { return a.priority < b.priority; });
     auto set = std::make_shared<upstream::EndpointSet>();

@@ -42,8 +42,10 @@ bool read_regex_rewrite(const envoy::type::matcher::v3::RegexMatchAndSubstitute&
     auto compiled = route::compile_regex(in.pattern().regex());
     if (!compiled) return at.child("pattern.regex").refuse(compiled.error());
     regex = *compiled;
-    return read_uri_text(in.substitution(), substitution, at.child("substitution")) &&
-           (route::check_substitution(*regex, substitution) || at.child("substitution").refuse("\"" + substitution + "\" refers to a group that the pattern does not have"));
+    const At here = at.child("substitution");
+    return read_uri_text(in.substitution(), substitution, here) &&
+           (route::check_substitution(*regex, substitution) ||
+            here.refuse("\"" + substitution + "\" refers to a group that the pattern does not have"));
 }
 
 std::shared_ptr<const route::RouteTable> RoutesReader::unchanged(uint64_t hash) const {
