@@ -81,7 +81,6 @@ void Downstream::run(Instant now) {
 
 /// True if the state moved on.
 bool Downstream::read_head() {
-    const StageScope scope(core_.stages, Stage::kHttp);
     SliceQueue& in = transport_->receive_queue();
     if (in.empty()) {
         if (transport_->peer_closed()) on_peer_closed();
@@ -100,7 +99,9 @@ bool Downstream::read_head() {
         head_.start();
     }
     const uint64_t before = in.bytes();
+    const Stage stage = core_.stages.enter(Stage::kHttp);
     const auto status = head_.read_request(in, stream_->request());
+    core_.stages.enter(stage);
     transport_->consumed(before - in.bytes());
     if (status == http::h1::Status::kDone) return accept_head();
     if (status == http::h1::Status::kError) {

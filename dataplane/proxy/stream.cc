@@ -46,7 +46,11 @@ void Stream::begin(bool end_stream) {
                                                                                      : "this upgrade is not enabled here"});
     }
     find_route();
-    if (!build_filters()) return out_of_memory("no memory for the filters");
+    if (!build_filters()) {
+        for (int i = 0; i < filter_count_; i++) filters_[i]->on_destroy();
+        filter_count_ = 0;
+        return out_of_memory("no memory for the filters");
+    }
     if (filter_count_ == 0) {
         return send_local_reply({.status = 503, .details = "filter_chain_not_found", .reason = "the listener has no filters"});
     }

@@ -132,7 +132,9 @@ bool UpstreamConnection::read_head() {
     any_byte_ = true;
     const uint64_t before = in.bytes();
     http::Response& response = request_->response();
+    const Stage stage = core_.stages.enter(Stage::kHttp);
     const auto status = head_.read_response(in, response, request_->method());
+    core_.stages.enter(stage);
     transport_->consumed(before - in.bytes());
     if (status == http::h1::Status::kNeedMore) return false;
     if (status == http::h1::Status::kError) {

@@ -112,6 +112,7 @@ void UpstreamRequest::send_headers(const http::Request& request, bool end_stream
     request_ = &request;
     headers_end_stream_ = request_sent_ = end_stream;
     Core& core = stream_->core();
+    const StageScope scope(core.stages, Stage::kUpstream);
     auto& stats = core.stats.cluster(cluster_->id);
     const int index = core.upstreams.pick(*cluster_, core.rng);
     if (index < 0) {

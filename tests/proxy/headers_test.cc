@@ -31,7 +31,7 @@ class HeadersTest : public ProxyTest {
 TEST_F(HeadersTest, ForwardedForIsAppended) {
     publish();
     EXPECT_HAS(forwarded(""), "\r\nx-forwarded-for: 192.0.2.5\r\n");
-    EXPECT_HAS(forwarded("X-Forwarded-For: 203.0.113.1, 203.0.113.2\r\n"), "x-forwarded-for: 203.0.113.1, 203.0.113.2,192.0.2.5\r\n");
+    EXPECT_HAS(forwarded("X-Forwarded-For: 203.0.113.1, 203.0.113.2\r\n"), "X-Forwarded-For: 203.0.113.1, 203.0.113.2,192.0.2.5\r\n");
     const std::string two = forwarded("x-forwarded-for: 1.1.1.1\r\nx-forwarded-for: 2.2.2.2\r\n");
     EXPECT_HAS(two, "1.1.1.1,2.2.2.2,192.0.2.5\r\n");
     EXPECT_HAS(forwarded("", "/", "2001:db8::7"), "x-forwarded-for: 2001:db8::7\r\n");
