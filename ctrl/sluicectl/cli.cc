@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <optional>
 #include <thread>
@@ -30,6 +32,16 @@ Duration duration(const std::string& text) { return *host::parse_duration(text);
 
 std::string is_duration(const std::string& text) {
     return host::parse_duration(text) ? "" : fmt::format("`{}` is not a duration: 500ms, 5s, 1m30s", text);
+}
+
+/// A whole number between two bounds, said in words (CLI11's own checks print types).
+auto is_number(uint64_t min, uint64_t max) {
+    return [min, max](const std::string& text) -> std::string {
+        uint64_t n = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+        if (error == std::errc{} && end == text.data() + text.size() && n >= min && n <= max) return "";
+        return max == UINT64_MAX ? fmt::format("`{}` is not a number from {} on", text, min) : fmt::format("`{}` is not a number from {} to {}", text, min, max);
+    };
 }
 
 class CommandLine {
@@ -79,7 +91,7 @@ class CommandLine {
                 return show(c, filters);
             });
             if (host) sub->add_option("--host", o_.host, host)->type_name("NAME");
-            sub->add_option("--port", o_.port, host ? "Only this port of it" : "Only this port")->type_name("PORT")->check(CLI::Range(1, 65535));
+            sub->add_option("--port", o_.port, host ? "Only this port of it" : "Only this port")->type_name("PORT")->check(is_number(1, 65535));
         };
         table("listeners", "Where the gateway listens", "sluicectl pc listeners --port 80", listeners, nullptr);
         table("routes", "Routes in the order they are tried, with hits and where they were written", "sluicectl pc routes --host shop.example\n  sluicectl pc routes -o wide", routes,
@@ -107,7 +119,7 @@ class CommandLine {
                         [this](const Context& c) { return wait_ready(c, duration(o_.timeout)); }));
         CLI::App* revision = command(wait, "revision", "Until this revision or a later one is live on all cores; 1 if it is rejected", "sluicectl wait revision 8",
                                      [this](const Context& c) { return wait_revision(c, o_.revision, duration(o_.timeout)); });
-        revision->add_option("N", o_.revision, "The revision")->required()->check(CLI::PositiveNumber);
+        revision->add_option("N", o_.revision, "The revision")->type_name("")->required()->check(is_number(1, UINT64_MAX));
         timeout(revision);
     }
 

@@ -175,7 +175,7 @@ TEST(GatewayHost, TheCaretStandsUnderTheWord) {
               "sluice.yaml:5:33: error SLC0006\n"
               "  accessLog.format: unknown operator %NOPE% (at character 12)\n"
               "  5 | accessLog: {format: '%PROTOCOL% %NOPE%'}\n"
-              "    |                                 ^^^^^^\n");
+              "    |                                 ^~~~~~\n");
 }
 
 TEST(GatewayHost, NoListeningPortIsAWarning) {
