@@ -103,7 +103,7 @@ void look_up(benchmark::State& state, Shape shape, bool spread) {
             if (!found.route) std::abort();
             benchmark::DoNotOptimize(found);
         }
-        best = std::min(best, __rdtsc() - start);
+        best = std::min<uint64_t>(best, __rdtsc() - start);
     }
     state.counters["cycles"] = static_cast<double>(best) / 64;
 }

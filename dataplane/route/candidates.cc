@@ -17,7 +17,7 @@ constexpr size_t kIndexFrom = 8;  // shorter lists are walked: as cheap as one h
 }  // namespace
 
 uint32_t CandidateLists::add(std::vector<Candidate> candidates, uint32_t parent, const ConditionSet& conditions) {
-    uint32_t cut = parent == kNone ? kNone : lists_[parent].cut;
+    uint32_t cut = this->cut(parent);
     size_t kept = 0;
     while (kept < candidates.size() && candidates[kept].order < cut) {
         if (candidates[kept].conditions.count == 0) cut = candidates[kept].order;
@@ -25,12 +25,14 @@ uint32_t CandidateLists::add(std::vector<Candidate> candidates, uint32_t parent,
     }
     candidates.resize(kept);
     if (candidates.empty() && parent != kNone) return parent;
+    if (!candidates.empty() && candidates.front().conditions.count == 0 && candidates.front().order < first_order(parent)) {
+        return candidates.front().order | kDirect;
+    }
 
     List list;
     list.parent = parent;
     list.cut = cut;
-    list.first_order = candidates.empty() ? kNone : candidates.front().order;
-    if (parent != kNone) list.first_order = std::min(list.first_order, lists_[parent].first_order);
+    list.first_order = std::min(candidates.empty() ? kNone : candidates.front().order, first_order(parent));
     if (candidates.size() >= kIndexFrom) add_indexed(list, candidates, conditions);
     list.begin = static_cast<uint32_t>(candidates_.size());
     candidates_.insert(candidates_.end(), candidates.begin(), candidates.end());

@@ -22,6 +22,10 @@ struct Candidate {
 class CandidateLists {
  public:
     static constexpr uint32_t kNone = StringTable::kNone;
+    /// Set in a list's number: the rest of it is the order of the one route that always wins here. The usual case; it spares a
+    /// large table two cache misses a request.
+    static constexpr uint32_t kDirect = uint32_t{1} << 31;
+    static constexpr uint32_t kOrderMax = kDirect - 16;  // kNone and PrefixIndex's marker stay apart from any list
 
     /// Control thread. Candidates are in rising order. Those behind the first unconditional one (here or in `parent`) are cut
     /// away: they can never be first. Gives the list's number: the parent's own, if nothing is left here.
@@ -31,6 +35,10 @@ class CandidateLists {
     void find(uint32_t list, const ConditionSet& conditions, const http::Request& request, Scratch& scratch,
               uint32_t& best) const {
         while (list != kNone) {
+            if (list & kDirect) {
+                if ((list ^ kDirect) < best) best = list ^ kDirect;
+                return;
+            }
             const List& at = lists_[list];
             if (at.first_order >= best) return;  // of this list and all its parents
             walk(at.begin, at.end, conditions, request, scratch, best);
@@ -39,7 +47,10 @@ class CandidateLists {
         }
     }
     /// The first order in a list and its parents.
-    uint32_t first_order(uint32_t list) const { return lists_[list].first_order; }
+    uint32_t first_order(uint32_t list) const {
+        if (list == kNone) return kNone;
+        return list & kDirect ? list ^ kDirect : lists_[list].first_order;
+    }
 
  private:
     struct List {
@@ -56,6 +67,11 @@ class CandidateLists {
     struct Bucket {
         uint32_t begin = 0, end = 0;              // candidates_
     };
+    /// Order of the first unconditional one in a list and its parents.
+    uint32_t cut(uint32_t list) const {
+        if (list == kNone) return kNone;
+        return list & kDirect ? list ^ kDirect : lists_[list].cut;
+    }
     void walk(uint32_t begin, uint32_t end, const ConditionSet& conditions, const http::Request& request, Scratch& scratch,
               uint32_t& best) const {
         for (uint32_t i = begin; i < end && candidates_[i].order < best; i++) {

@@ -74,6 +74,7 @@ Result<void> Builder::add(VirtualHostInput& input) {
     host.owned.reserve(input.matches.size() * 2);
     auto& routes = input.virtual_host.routes;
     if (routes.size() != input.matches.size()) return unexpected("virtual host \"" + name + "\": routes and matches differ in number");
+    if (routes.size() > CandidateLists::kOrderMax) return unexpected("virtual host \"" + name + "\": too many routes");
     for (uint32_t i = 0; i < routes.size(); i++) {
         routes[i].order = i;
         if (auto added = add_route(host, routes[i], input.matches[i]); !added) {
