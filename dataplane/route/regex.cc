@@ -20,6 +20,10 @@
 namespace sluice::route {
 namespace {
 
+constexpr int64_t kRegexMemoryBytes = 800 * 1024;
+// Instructions of RE2's program above which Hyperscan is not even asked: it could take minutes and gigabytes to compile.
+constexpr int kHyperscanProgramMax = 2000;
+
 int on_match(unsigned id, unsigned long long, unsigned long long, unsigned, void* context) {
     *static_cast<uint64_t*>(context) |= uint64_t{1} << id;
     return 0;
@@ -40,7 +44,12 @@ Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view text) {
     if (known.size() > 1 << 16) std::erase_if(known, [](const auto& entry) { return entry.second.expired(); });
     auto& cached = known[std::string(text)];
     if (auto regex = cached.lock()) return regex;
-    auto regex = std::make_shared<const re2::RE2>(re2::StringPiece(text.data(), text.size()), re2::RE2::Quiet);
+    // A peer's varied subjects may fill a regex's automaton: it gets a tenth of RE2's usual memory, all of it if it must.
+    const re2::StringPiece piece(text.data(), text.size());
+    re2::RE2::Options options(re2::RE2::Quiet);
+    options.set_max_mem(kRegexMemoryBytes);
+    auto regex = std::make_shared<const re2::RE2>(piece, options);
+    if (regex->error_code() == re2::RE2::ErrorPatternTooLarge) regex = std::make_shared<const re2::RE2>(piece, re2::RE2::Quiet);
     if (!regex->ok()) return unexpected("bad regex: " + regex->error());
     cached = regex;
     return regex;
@@ -79,7 +88,7 @@ Database::~Database() { hs_free_database(handle); }
 Shard::Shard(std::vector<Pattern> patterns, uint32_t& budget) : patterns_(std::move(patterns)) {
     std::vector<RegexCache::Expression> expressions;
     for (uint32_t i = 0; i < patterns_.size(); i++) {
-        if (!same_in_hyperscan(patterns_[i].text)) {
+        if (!same_in_hyperscan(patterns_[i].text) || patterns_[i].re2->ProgramSize() > kHyperscanProgramMax) {
             on_re2_ |= uint64_t{1} << i;
             continue;
         }

@@ -64,6 +64,14 @@ TEST(RoutePath, RegexIsAFullMatchOfAllBytes) {
     EXPECT_EQ(built.find("h", "/e/\xff"), "*/-");
 }
 
+TEST(RoutePath, HugeRegexesStayOnRe2AndMatch) {
+    const Built built({host({"*"}, {regex("/([a-z]{1,30}[0-9]{1,30}){1,30}"), regex("/a.{0,900}b"), regex("/(x|y)")})});
+    EXPECT_EQ(built.table->pending_shards(), 0u);
+    EXPECT_EQ(built.find("h", "/abc123def456"), "*/r0");
+    EXPECT_EQ(built.find("h", "/a" + std::string(500, '-') + "b"), "*/r1");
+    EXPECT_EQ(built.find("h", "/y"), "*/r2");
+}
+
 TEST(RoutePath, HundredsOfRegexesKeepTheirOrder) {
     std::vector<RouteMatch> matches;
     for (int i = 0; i < 300; i++) matches.push_back(regex(numbered("/svc-", i) + "(/.*)?"));
