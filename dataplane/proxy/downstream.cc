@@ -47,6 +47,7 @@ void Downstream::on_transport_events(uint16_t events, Instant now) {
         close();
         return;
     }
+    if ((events & tcp::kSent) && state_ == State::kLinger && stream_) return close();
     if ((events & tcp::kWritable) && stream_) stream_->on_downstream_writable();
     if (events & (tcp::kReadable | tcp::kPeerClosed | tcp::kWritable)) run(now);
     else set_timer();
@@ -69,7 +70,7 @@ void Downstream::run(Instant now) {
                 break;
             case State::kLinger:
                 discard_input();
-                if (transport_->peer_closed()) close();
+                if (transport_->peer_closed() && !stream_) close();
                 more = false;
                 break;
             case State::kClosed: more = false; break;

@@ -36,6 +36,7 @@ class Downstream final : public TransportHandler, public DownstreamCodec, public
     uint64_t response_room() override;
     void resume_request_body() override;
     void end_stream() override;
+    bool delivery_in_doubt() override;
     void reset_stream() override;
 
     Downstream *next_dead = nullptr, *next_ready = nullptr;   // Core's
@@ -54,6 +55,7 @@ class Downstream final : public TransportHandler, public DownstreamCodec, public
     void drop_body_here();
     void discard_input();
     void start_linger();
+    void await_delivery();
     void linger_timeout();
     void close();
     void set_timer();

@@ -51,7 +51,10 @@ void Downstream::drop_body_here() {
     request_complete_ = status == http::h1::Status::kDone;
 }
 
+bool Downstream::delivery_in_doubt() { return transport_->peer_closed() && transport_->receive_queue().empty(); }
+
 void Downstream::end_stream() {
+    if (delivery_in_doubt()) return await_delivery();
     Stream* stream = std::exchange(stream_, nullptr);
     core_.bury(*stream);
     if (close_after_ || !request_complete_) return start_linger();
@@ -59,6 +62,18 @@ void Downstream::end_stream() {
     idle_since_ = core_.now;
     if (!running_ && (!transport_->receive_queue().empty() || transport_->peer_closed())) core_.schedule(*this);
     else if (drain_idle_until_ != Instant::never()) set_timer();
+}
+
+/// The client sent FIN with its request under way. If it only closed its half, the answer is acknowledged; if it left, a reset
+/// comes back. Until then the stream is kept, for its record alone.
+void Downstream::await_delivery() {
+    state_ = State::kLinger;
+    const Duration delay = info_.listener->http.delayed_close_timeout;
+    if (transport_->unacknowledged() == 0 || delay.us <= 0) return close();
+    transport_->set_want_sent(true);
+    linger_unacknowledged_ = transport_->unacknowledged();
+    linger_until_ = core_.now + delay;
+    set_timer();
 }
 
 void Downstream::reset_stream() {
@@ -105,7 +120,10 @@ void Downstream::close() {
     if (state_ == State::kClosed) return;
     state_ = State::kClosed;
     core_.timers.cancel(timer_);
-    if (stream_) core_.bury(*std::exchange(stream_, nullptr));
+    if (stream_) {
+        if (stream_->ended()) stream_->on_delivered();
+        core_.bury(*std::exchange(stream_, nullptr));
+    }
     Transport* transport = std::exchange(transport_, nullptr);
     transport->set_handler(nullptr);
     transport->release();

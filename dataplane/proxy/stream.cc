@@ -194,8 +194,10 @@ void Stream::on_downstream_writable() {
     if (!ended_) upstream_.on_downstream_writable();
 }
 
+void Stream::on_delivered() { record(); }
+
 void Stream::on_downstream_gone(uint32_t flags, std::string_view details, std::string_view reason) {
-    if (ended_) return;
+    if (recorded_) return;
     flags_ |= flags;
     details_ = details;
     reason_ = reason;
@@ -263,18 +265,23 @@ void Stream::reset(uint32_t flags, std::string_view details, std::string_view re
 /// The whole answer has been handed to the client's side.
 void Stream::finish() {
     if (ended_) return;
-    end();
+    end_exchange();
+    if (!codec_.delivery_in_doubt()) record();
     codec_.end_stream();
 }
 
 void Stream::end() {
+    end_exchange();
+    record();
+}
+
+void Stream::end_exchange() {
+    if (ended_) return;
     ended_ = true;
     upstream_.cancel();
     held_request_.clear();
     held_response_.clear();
     for (int i = 0; i < filter_count_; i++) filters_[i]->on_destroy();
-    if (!begun_) return;
-    record();
 }
 
 }  // namespace sluice::proxy

@@ -29,8 +29,11 @@ class DownstreamCodec {
     virtual uint64_t response_room() = 0;
     /// The stream takes request body again.
     virtual void resume_request_body() = 0;
-    /// The answer is complete: the codec lets go of the stream.
+    /// The answer is complete: the codec lets go of the stream, now or when its delivery is known.
     virtual void end_stream() = 0;
+    /// True if the client may be gone although no reset has come: it closed, and only the fate of the answer's bytes will tell a
+    /// half close from a leave. The codec then calls Stream::on_delivered() or on_downstream_gone() after end_stream().
+    virtual bool delivery_in_doubt() = 0;
     /// The answer cannot be completed: cut the connection (HTTP/1) so that the client sees it.
     virtual void reset_stream() = 0;
 
@@ -60,6 +63,8 @@ class Stream final : public filter::StreamContext {
     /// Body bytes taken now; 0 = not now, DownstreamCodec::resume_request_body() will follow.
     uint64_t request_room();
     void on_downstream_writable();
+    /// What end_stream() left in doubt: the answer arrived.
+    void on_delivered();
     /// The client is gone: nothing more is answered.
     void on_downstream_gone(uint32_t flags, std::string_view details, std::string_view reason);
     /// An answer to what could not be read (400, 408, 414, 431, ...): no route, no filters.
@@ -126,6 +131,7 @@ class Stream final : public filter::StreamContext {
     void reset(uint32_t flags, std::string_view details, std::string_view reason);
     void finish();
     void end();
+    void end_exchange();
     void record();
 
     Core& core_;
@@ -149,7 +155,7 @@ class Stream final : public filter::StreamContext {
     SliceQueue held_request_, held_response_;
 
     bool begun_ = false, request_complete_ = false, response_started_ = false, response_end_ = false, ended_ = false;
-    bool local_reply_ = false;
+    bool local_reply_ = false, recorded_ = false;
     std::string_view request_path_, request_authority_;   // as routed, before rewrites
     Instant start_, last_activity_, request_complete_at_, upstream_headers_at_;
     Instant route_deadline_ = Instant::never();

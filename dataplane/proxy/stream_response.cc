@@ -179,6 +179,8 @@ void Stream::deliver_data(SliceQueue& data, bool end_stream) {
 }
 
 void Stream::record() {
+    if (!begun_ || recorded_) return;
+    recorded_ = true;
     const StageScope scope(core_.stages, Stage::kLog);
     const uint64_t duration_us = static_cast<uint64_t>((core_.now - start_).us);
     auto& stats = core_.stats.listener(info_.listener->id);

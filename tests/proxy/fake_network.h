@@ -56,10 +56,13 @@ class FakeTransport final : public Transport {
             text.append(reinterpret_cast<const char*>(sent_.front().data()), n);
             sent_.consume(n);
         }
+        int events = 0;
+        if (want_sent_ && sent_.empty() && !text.empty()) events |= tcp::kSent;
         if (want_room_ && send_room_raw() > 0) {
             want_room_ = false;
-            tell(tcp::kWritable);
+            events |= tcp::kWritable;
         }
+        if (events) tell(events);
         return text;
     }
     uint64_t unread() const { return sent_.bytes(); }
@@ -84,7 +87,7 @@ class FakeTransport final : public Transport {
         return true;
     }
     uint64_t unacknowledged() const override { return sent_.bytes(); }
-    void set_want_sent(bool) override {}
+    void set_want_sent(bool want) override { want_sent_ = want; }
     void shutdown_write() override { shut = true; }
     void abort() override {
         aborted = true;
@@ -105,7 +108,7 @@ class FakeTransport final : public Transport {
     SliceQueue queue_, sent_;
     Instant* now_;
     uint64_t received_ = 0, consumed_ = 0;
-    bool want_room_ = false;
+    bool want_room_ = false, want_sent_ = false;
     tcp::Error error_ = tcp::Error::kNone;
 };
 

@@ -316,6 +316,29 @@ TEST_F(ForwardTest, HalfClosedClientIsStillAnswered) {
     expect_all_back();
 }
 
+TEST_F(ForwardTest, ClientThatClosedAndLeftIsLoggedSo) {
+    publish();
+    auto& c = client();
+    c.send_and_close(kGet);
+    upstream(0).accept_connection();
+    upstream(0).send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    EXPECT_TRUE(logs().empty()) << "whether anybody is there to read it is not known yet";
+    EXPECT_FALSE(upstream(0).released) << "the upstream's side is done";
+    c.reset();
+    const Logged entry = log();
+    EXPECT_EQ(entry.flags, telemetry::kDownstreamDisconnect);
+    EXPECT_EQ(entry.status, 200);
+    EXPECT_TRUE(c.released);
+    // Nothing comes back at all: the linger's time ends it.
+    auto& d = client();
+    d.send_and_close(kGet);
+    upstream(0).send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    advance(seconds(2));
+    EXPECT_TRUE(d.released);
+    EXPECT_EQ(logs().size(), 1u);
+    expect_all_back();
+}
+
 TEST_F(ForwardTest, FinInsideTheBodyIsNotARequest) {
     publish();
     auto& c = client();
