@@ -57,10 +57,12 @@ void Checker::protocol(std::string_view path, const std::string& protocol) {
                                             "TCP",  "TLS",   "MONGO", "MYSQL",      "REDIS", "UDP"};
     for (const std::string& name : names)
         if (absl::EqualsIgnoreCase(protocol, name))
-            return error("SLC0105", path, fmt::format("protocol {} is not supported in this version", name), "use HTTP");
+            return error("SLC0105", path, fmt::format("protocol {} is not supported in this version", name),
+                         "use HTTP");
     if (protocol.empty())
         return error("SLC0105", path, "protocols are not detected in this version", "add protocol: HTTP");
-    error("SLC0103", path, fmt::format("unknown protocol {}", protocol), did_you_mean(absl::AsciiStrToUpper(protocol), names));
+    error("SLC0103", path, fmt::format("unknown protocol {}", protocol),
+          did_you_mean(absl::AsciiStrToUpper(protocol), names));
 }
 
 namespace {
@@ -80,7 +82,8 @@ void check_gateway(const Object<istio::Gateway>& object, std::vector<Diagnostic>
             const ScopedHost scoped = split_scope(server.hosts(h));
             c.host(host_path, scoped.host, true);
             if (scoped.ns != "*" && scoped.ns != "." && !is_dns_label(scoped.ns))
-                c.error("SLC0114", host_path, fmt::format("`{}` is not a namespace", scoped.ns), "namespace/host, ./host or */host");
+                c.error("SLC0114", host_path, fmt::format("`{}` is not a namespace", scoped.ns),
+                        "namespace/host, ./host or */host");
         }
     }
 }
@@ -112,9 +115,11 @@ void check_destination_rule(const Object<istio::DestinationRule>& object, std::v
         const istio::Subset& subset = object.spec.subsets(i);
         const std::string path = fmt::format("spec.subsets[{}]", i);
         if (!is_dns_label(subset.name()))
-            c.error("SLC0107", path + ".name", fmt::format("`{}` is not a name", subset.name()), "use a-z, 0-9 and `-`");
+            c.error("SLC0107", path + ".name", fmt::format("`{}` is not a name", subset.name()),
+                    "use a-z, 0-9 and `-`");
         if (!names.insert(subset.name()).second)
-            c.error("SLC0107", path + ".name", fmt::format("two subsets are called {}", subset.name()), "rename or remove one");
+            c.error("SLC0107", path + ".name", fmt::format("two subsets are called {}", subset.name()),
+                    "rename or remove one");
         check_policy(c, path + ".trafficPolicy", subset.traffic_policy());
     }
 }
@@ -156,7 +161,8 @@ void check_service_entry(const Object<istio::ServiceEntry>& object, std::vector<
         return;
     }
     if (!entry.endpoints().empty() && entry.has_workload_selector())
-        c.error("SLC0116", "spec.workloadSelector", "`endpoints` and `workloadSelector` exclude each other", "keep one");
+        c.error("SLC0116", "spec.workloadSelector", "`endpoints` and `workloadSelector` exclude each other",
+                "keep one");
     if (entry.endpoints().empty() && !entry.has_workload_selector())
         c.error("SLC0106", "spec", "neither `endpoints` nor `workloadSelector`", "add one");
     if (entry.has_workload_selector() && entry.workload_selector().labels().empty())
@@ -168,8 +174,8 @@ void check_service_entry(const Object<istio::ServiceEntry>& object, std::vector<
             std::vector<std::string> known;
             for (const auto& port : entry.ports()) known.push_back(port.name());
             if (std::find(known.begin(), known.end(), name) == known.end())
-                c.error("SLC0115", path + ".ports" + yaml::path_key(name), fmt::format("the service has no port called {}", name),
-                        did_you_mean(name, known));
+                c.error("SLC0115", path + ".ports" + yaml::path_key(name),
+                        fmt::format("the service has no port called {}", name), did_you_mean(name, known));
         }
     }
 }
@@ -180,7 +186,8 @@ void check_host_owners(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
     for (const auto& object : mesh.service_entries) {
         for (int i = 0; i < object.spec.hosts_size(); ++i) {
             const std::string path = fmt::format("spec.hosts[{}]", i);
-            const auto [owner, is_new] = owners.emplace(lower(object.spec.hosts(i)), object.id() + " at " + object.source(path));
+            const auto [owner, is_new] =
+                owners.emplace(lower(object.spec.hosts(i)), object.id() + " at " + object.source(path));
             if (!is_new)
                 Checker(object, out).error("SLC0116", path, fmt::format("{} also defines this host", owner->second),
                                            "keep all its ports and endpoints in one");
@@ -193,7 +200,8 @@ void check_rule_hosts(const MeshConfig& mesh, const Registry& registry, std::vec
     for (const auto& object : mesh.destination_rules) {
         Checker c(object, out);
         const std::string host = full_host(object.spec.host(), object.ns);
-        const auto [owner, is_new] = owners.emplace(object.ns + "/" + host, object.id() + " at " + object.source("spec.host"));
+        const auto [owner, is_new] =
+            owners.emplace(object.ns + "/" + host, object.id() + " at " + object.source("spec.host"));
         if (!is_new)
             c.error("SLC0116", "spec.host", fmt::format("{} is for the same host", owner->second), "put both in one");
         bool used = false;
@@ -203,7 +211,8 @@ void check_rule_hosts(const MeshConfig& mesh, const Registry& registry, std::vec
         }
         used = used || registry.find(host) != nullptr;
         if (!used)
-            c.warning("SLC0108", "spec.host", fmt::format("no service is called {}", host), did_you_mean(host, registry.hosts()));
+            c.warning("SLC0108", "spec.host", fmt::format("no service is called {}", host),
+                      did_you_mean(host, registry.hosts()));
     }
 }
 

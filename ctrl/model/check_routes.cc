@@ -24,12 +24,13 @@ bool is_token(std::string_view name) {
 }
 
 class RouteChecker {
-  public:
-    RouteChecker(const Object<istio::VirtualService>& object, std::vector<Diagnostic>& out) : object_(object), c_(object, out) {}
+ public:
+    RouteChecker(const Object<istio::VirtualService>& object, std::vector<Diagnostic>& out)
+        : object_(object), c_(object, out) {}
 
     void check();
 
-  private:
+ private:
     void route(const std::string& path, const istio::HTTPRoute& route);
     void actions(const std::string& path, const istio::HTTPRoute& route);
     void match(const std::string& path, const istio::HTTPMatchRequest& match);
@@ -61,7 +62,8 @@ void RouteChecker::check() {
         const std::string path = fmt::format("spec.http[{}]", i);
         route(path, spec.http(i));
         if (i > 0 && spec.http(i - 1).match().empty())
-            c_.warning("SLC0118", path, "never reached: the route before it takes every request", "give that one a `match`, or move it last");
+            c_.warning("SLC0118", path, "never reached: the route before it takes every request",
+                       "give that one a `match`, or move it last");
     }
 }
 
@@ -82,13 +84,16 @@ void RouteChecker::route(const std::string& path, const istio::HTTPRoute& route)
 void RouteChecker::actions(const std::string& path, const istio::HTTPRoute& route) {
     const int count = (route.route_size() > 0) + route.has_redirect() + route.has_direct_response();
     if (count == 0) return c_.error("SLC0106", path, "nothing to do", "add `route`, `redirect` or `directResponse`");
-    if (count > 1) return c_.error("SLC0116", path, "`route`, `redirect` and `directResponse` exclude each other", "keep one");
+    if (count > 1)
+        return c_.error("SLC0116", path, "`route`, `redirect` and `directResponse` exclude each other", "keep one");
     if (route.route_size() > 0) return;
     const char* action = route.has_redirect() ? "redirect" : "directResponse";
     if (route.has_rewrite())
-        c_.error("SLC0116", path + ".rewrite", fmt::format("`rewrite` has no meaning beside `{}`", action), "remove one");
+        c_.error("SLC0116", path + ".rewrite", fmt::format("`rewrite` has no meaning beside `{}`", action),
+                 "remove one");
     if (route.has_timeout())
-        c_.error("SLC0116", path + ".timeout", fmt::format("`timeout` has no meaning beside `{}`", action), "remove one");
+        c_.error("SLC0116", path + ".timeout", fmt::format("`timeout` has no meaning beside `{}`", action),
+                 "remove one");
 }
 
 void RouteChecker::match(const std::string& path, const istio::HTTPMatchRequest& match) {
@@ -106,7 +111,8 @@ void RouteChecker::uri_match(const std::string& path, const istio::StringMatch& 
     const std::string& text = match.has_exact() ? match.exact() : match.prefix();
     const bool anything = match.has_regex() || (!match.has_exact() && text.empty());
     if (!anything && !text.starts_with('/') && text != "*")  // `OPTIONS *`
-        c_.error("SLC0103", path + (match.has_exact() ? ".exact" : ".prefix"), "a path begins with `/`: this matches nothing");
+        c_.error("SLC0103", path + (match.has_exact() ? ".exact" : ".prefix"),
+                 "a path begins with `/`: this matches nothing");
 }
 
 void RouteChecker::string_match(const std::string& path, const istio::StringMatch& match) {
@@ -135,7 +141,8 @@ void RouteChecker::weights(const std::string& path, const istio::HTTPRoute& rout
         total += weight;
     }
     if (route.route_size() > 1 && total == 0)
-        c_.error("SLC0111", path + ".route", "all weights are 0: no destination would be chosen", "give each a `weight`");
+        c_.error("SLC0111", path + ".route", "all weights are 0: no destination would be chosen",
+                 "give each a `weight`");
     if (total > UINT32_MAX) c_.error("SLC0111", path + ".route", "the weights' sum is beyond 4294967295");
 }
 
@@ -159,14 +166,16 @@ void RouteChecker::header_values(const std::string& path, const google::protobuf
         const std::string below = path + yaml::path_key(name);
         if (name == ":authority" || absl::EqualsIgnoreCase(name, "host")) {
             if (!authority_allowed)
-                c_.error("SLC0105", below, "the host cannot be set here in this version", "use the route's `rewrite.authority`");
+                c_.error("SLC0105", below, "the host cannot be set here in this version",
+                         "use the route's `rewrite.authority`");
             else
                 authority(below, value);
             continue;
         }
         if (!is_token(name)) c_.error("SLC0103", below, fmt::format("`{}` is not a header name", name));
         // RFC 9110 (5.5): a field value holds no CR, LF or NUL.
-        if (std::any_of(value.begin(), value.end(), [](char v) { return (static_cast<unsigned char>(v) < 0x20 && v != '\t') || v == 0x7f; }))
+        if (std::any_of(value.begin(), value.end(),
+                        [](char v) { return (static_cast<unsigned char>(v) < 0x20 && v != '\t') || v == 0x7f; }))
             c_.error("SLC0103", below, "a header value cannot hold control characters");
         no_format(below, value);
     }
@@ -175,7 +184,8 @@ void RouteChecker::header_values(const std::string& path, const google::protobuf
 // In xDS a value is a format string; taking `%` for itself would mean something else to Envoy.
 void RouteChecker::no_format(const std::string& path, const std::string& value) {
     if (value.find('%') != std::string::npos)
-        c_.error("SLC0105", path, "`%` begins a command such as %DOWNSTREAM_REMOTE_ADDRESS%: not supported in this version");
+        c_.error("SLC0105", path,
+                 "`%` begins a command such as %DOWNSTREAM_REMOTE_ADDRESS%: not supported in this version");
 }
 
 void RouteChecker::authority(const std::string& path, const std::string& authority) {
@@ -183,7 +193,8 @@ void RouteChecker::authority(const std::string& path, const std::string& authori
     const bool has_port = colon != std::string::npos && colon + 1 < authority.size() &&
                           authority.find_first_not_of("0123456789", colon + 1) == std::string::npos;
     const std::string host = has_port && !is_ip_address(authority) ? authority.substr(0, colon) : authority;
-    const bool bracketed = host.starts_with('[') && host.ends_with(']') && is_ip_address(host.substr(1, host.size() - 2));
+    const bool bracketed =
+        host.starts_with('[') && host.ends_with(']') && is_ip_address(host.substr(1, host.size() - 2));
     if (!bracketed) c_.host(path, host, false);
 }
 
@@ -234,7 +245,8 @@ void RouteChecker::direct_response(const std::string& path, const istio::HTTPDir
         c_.error("SLC0116", path + field, fmt::format("a {} response has no body", response.status()), "remove it");
 }
 
-void check_destination(Checker& c, const std::string& path, const istio::Destination& destination, const Registry& registry) {
+void check_destination(Checker& c, const std::string& path, const istio::Destination& destination,
+                       const Registry& registry) {
     const std::string host = full_host(destination.host(), c.object().ns);
     const Service* service = registry.find(host);
     if (!service) {
@@ -247,12 +259,14 @@ void check_destination(Checker& c, const std::string& path, const istio::Destina
         return c.error("SLC0108", path + ".host", fmt::format("no ServiceEntry has the host {}", host), cure);
     }
     if (!destination.subset().empty() && !registry.has_subset(*service, destination.subset()))
-        c.error("SLC0109", path + ".subset", fmt::format("no DestinationRule of {} has the subset {}", host, destination.subset()),
+        c.error("SLC0109", path + ".subset",
+                fmt::format("no DestinationRule of {} has the subset {}", host, destination.subset()),
                 did_you_mean(destination.subset(), registry.subsets(*service)));
     const auto& ports = service->entry->spec.ports();
     if (destination.has_port()) {
         if (!service->port(destination.port().number()))
-            c.error("SLC0115", path + ".port.number", fmt::format("{} has no port {}", host, destination.port().number()),
+            c.error("SLC0115", path + ".port.number",
+                    fmt::format("{} has no port {}", host, destination.port().number()),
                     ports.empty() ? "" : fmt::format("it has {}", ports[0].number()));
     } else if (ports.size() > 1) {
         c.error("SLC0115", path, fmt::format("{} has {} ports", host, ports.size()), "add `port: {number: ...}`");
@@ -282,10 +296,12 @@ void check_route_references(const Object<istio::VirtualService>& object, const M
     for (int h = 0; h < object.spec.http_size(); ++h) {
         const istio::HTTPRoute& route = object.spec.http(h);
         for (int r = 0; r < route.route_size(); ++r)
-            check_destination(c, fmt::format("spec.http[{}].route[{}].destination", h, r), route.route(r).destination(), registry);
+            check_destination(c, fmt::format("spec.http[{}].route[{}].destination", h, r),
+                              route.route(r).destination(), registry);
         for (int m = 0; m < route.match_size(); ++m)
             for (int g = 0; g < route.match(m).gateways_size(); ++g)
-                check_gateway_name(c, fmt::format("spec.http[{}].match[{}].gateways[{}]", h, m, g), route.match(m).gateways(g), mesh);
+                check_gateway_name(c, fmt::format("spec.http[{}].match[{}].gateways[{}]", h, m, g),
+                                   route.match(m).gateways(g), mesh);
     }
 }
 

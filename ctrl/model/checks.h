@@ -14,7 +14,7 @@
 namespace sluice::model {
 
 class Checker {
-  public:
+ public:
     Checker(const ObjectBase& object, std::vector<Diagnostic>& out) : object_(object), out_(out) {}
 
     void error(std::string code, std::string_view path, std::string message, std::string cure = "") {
@@ -35,7 +35,7 @@ class Checker {
 
     const ObjectBase& object() const { return object_; }
 
-  private:
+ private:
     void add(Severity severity, std::string code, std::string_view path, std::string message, std::string cure) {
         // Warnings leave room, so that a revision with an error always shows one.
         if (out_.size() >= (severity == Severity::kError ? kFindingsMax : kFindingsMax / 2)) return;

@@ -87,8 +87,9 @@ std::span<const Code> codes() { return kCodes; }
 std::string fields_markdown() {
     std::vector<const Descriptor*> messages;
     std::set<const Descriptor*> seen;
-    for (const Descriptor* kind : {istio::Gateway::descriptor(), istio::VirtualService::descriptor(), istio::DestinationRule::descriptor(),
-                                   istio::ServiceEntry::descriptor(), istio::WorkloadEntry::descriptor(), istio::ObjectMeta::descriptor()})
+    for (const Descriptor* kind :
+         {istio::Gateway::descriptor(), istio::VirtualService::descriptor(), istio::DestinationRule::descriptor(),
+          istio::ServiceEntry::descriptor(), istio::WorkloadEntry::descriptor(), istio::ObjectMeta::descriptor()})
         collect(kind, seen, messages);
     std::string out = "| message | read (* required) | refused, SLC0105 | ignored |\n|---|---|---|---|\n";
     for (const Descriptor* message : messages) out += row(message);

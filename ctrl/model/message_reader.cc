@@ -52,13 +52,13 @@ bool reads_as_other_than_text(const Node& node) {
 }
 
 class Reader {
-  public:
+ public:
     explicit Reader(ReadContext& context) : context_(context) {}
 
     void read(const Node& node, const std::string& path, Message& message);
     size_t errors() const { return errors_; }
 
-  private:
+ private:
     // Where a value goes: a singular field, or one more element of a repeated one.
     struct Slot {
         Message& message;

@@ -46,7 +46,7 @@ std::string text_of(const Node* node) {
 }
 
 class DocumentReader {
-  public:
+ public:
     DocumentReader(const std::shared_ptr<const yaml::File>& file, const Node& root, MeshConfig& mesh,
                    std::vector<Diagnostic>& out)
         : file_(file), root_(root), mesh_(mesh), out_(out) {}
@@ -68,7 +68,7 @@ class DocumentReader {
         read_as<istio::WorkloadEntryObject>(mesh_.workload_entries);
     }
 
-  private:
+ private:
     std::string id() const {
         if (kind_.empty()) return "";
         return name_.empty() ? kind_ : fmt::format("{} {}/{}", kind_, namespace_, name_);
@@ -94,8 +94,10 @@ class DocumentReader {
         if (api_version_.empty())
             return fail("", "SLC0102", "no `apiVersion`", "add apiVersion: networking.istio.io/v1"), false;
         if (api_version_.starts_with("gateway.networking.k8s.io/"))
-            return fail("kind", "SLC0102", fmt::format("kind {} of {} is not supported in this version", kind_, api_version_),
-                        "write the Istio API; the Gateway API comes later"), false;
+            return fail("kind", "SLC0102",
+                        fmt::format("kind {} of {} is not supported in this version", kind_, api_version_),
+                        "write the Istio API; the Gateway API comes later"),
+                   false;
         for (const Unsupported& unsupported : kUnsupported)
             if (kind_ == unsupported.kind)
                 return fail("kind", "SLC0102", fmt::format("kind {} is not supported in this version", kind_),
@@ -117,7 +119,8 @@ class DocumentReader {
             const std::string_view version = std::string_view(api_version_).substr(kGroup.size());
             if (std::find(kVersions.begin(), kVersions.end(), version) != kVersions.end()) return true;
         }
-        fail("apiVersion", "SLC0102", fmt::format("apiVersion {} is not one of {}v1, v1beta1, v1alpha3", api_version_, kGroup),
+        fail("apiVersion", "SLC0102",
+             fmt::format("apiVersion {} is not one of {}v1, v1beta1, v1alpha3", api_version_, kGroup),
              "write apiVersion: networking.istio.io/v1");
         return false;
     }

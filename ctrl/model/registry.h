@@ -35,7 +35,7 @@ struct Service {
 };
 
 class Registry {
-  public:
+ public:
     explicit Registry(const MeshConfig& mesh);
 
     const std::vector<Service>& services() const { return services_; }
@@ -52,7 +52,7 @@ class Registry {
 
     std::vector<ServiceEndpoint> endpoints(const Service& service, const istio::ServicePort& port) const;
 
-  private:
+ private:
     const Object<istio::DestinationRule>* rule_in(const Service& service, const std::string& ns,
                                                   const std::string& proxy_ns) const;
 

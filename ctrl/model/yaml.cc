@@ -43,7 +43,7 @@ int depth_of(const Node& node) {
 }
 
 class Builder : public YAML::EventHandler {
-  public:
+ public:
     Builder(File& file, const Limits& limits, std::vector<Diagnostic>& out)
         : file_(file), limits_(limits), out_(out) {}
 
@@ -99,7 +99,7 @@ class Builder : public YAML::EventHandler {
     }
     void OnMapEnd() override { end(); }
 
-  private:
+ private:
     struct Frame {
         Node node;
         YAML::anchor_t anchor = 0;

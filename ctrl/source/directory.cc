@@ -167,7 +167,8 @@ Load load_directory(const std::string& directory, std::string shown_as) {
     }
     model::check(*mesh, /*references=*/load.diagnostics.empty(), load.diagnostics);
     if (load.diagnostics.size() >= kFindingsMax)
-        load.diagnostics.push_back(unreadable(directory, fmt::format("more than {} findings; the rest is not listed", kFindingsMax)));
+        load.diagnostics.push_back(
+            unreadable(directory, fmt::format("more than {} findings; the rest is not listed", kFindingsMax)));
     sort_by_place(load.diagnostics);
     if (has_errors(load.diagnostics)) return load;
     mesh->warnings = load.diagnostics;

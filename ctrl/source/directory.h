@@ -36,7 +36,7 @@ struct WatchTiming {
 
 // Make it before the first load_directory(), so that no change falls between the two.
 class DirectoryWatcher {
-  public:
+ public:
     // Throws std::system_error when the kernel grants no inotify instance.
     explicit DirectoryWatcher(std::string directory, WatchTiming timing = {});
     ~DirectoryWatcher();
@@ -50,7 +50,7 @@ class DirectoryWatcher {
     // Readable when a change waits; then call wait().
     int fd() const { return inotify_fd_; }
 
-  private:
+ private:
     bool drain();   // true: something in the directory changed
     bool rewatch();  // true: the watch is on another directory than before, or on none
     bool settle(const std::stop_token& stop);

@@ -25,7 +25,8 @@ istio::TrafficPolicy effective_policy(const DestinationRuleObject* rule, const i
     istio::TrafficPolicy policy;
     if (rule) policy = rule->spec.traffic_policy();
     if (!subset) return policy;
-    if (subset->traffic_policy().has_load_balancer()) *policy.mutable_load_balancer() = subset->traffic_policy().load_balancer();
+    if (subset->traffic_policy().has_load_balancer())
+        *policy.mutable_load_balancer() = subset->traffic_policy().load_balancer();
     if (subset->traffic_policy().has_connection_pool())
         *policy.mutable_connection_pool() = subset->traffic_policy().connection_pool();
     return policy;
@@ -52,7 +53,8 @@ void set_limits(const istio::ConnectionPoolSettings& pool, cluster::Cluster& out
     auto& common = *options.mutable_common_http_protocol_options();
     if (pool.http().has_idle_timeout()) *common.mutable_idle_timeout() = pool.http().idle_timeout();
     if (pool.http().max_requests_per_connection() > 0)
-        common.mutable_max_requests_per_connection()->set_value(static_cast<uint32_t>(pool.http().max_requests_per_connection()));
+        common.mutable_max_requests_per_connection()->set_value(
+            static_cast<uint32_t>(pool.http().max_requests_per_connection()));
     options.mutable_explicit_http_config()->mutable_http_protocol_options();
     (*out.mutable_typed_extension_protocol_options())[kHttpOptions].PackFrom(options);
 }
@@ -88,9 +90,11 @@ cluster::Cluster build_cluster(const Target& target) {
     core::Metadata& metadata = *out.mutable_metadata();
     if (target.rule) describe(*target.rule, target.subset_path, metadata);
     if (target.subset)
-        (*(*metadata.mutable_filter_metadata())["istio"].mutable_fields())["subset"].set_string_value(target.subset->name());
+        (*(*metadata.mutable_filter_metadata())["istio"].mutable_fields())["subset"].set_string_value(
+            target.subset->name());
     // What a reader of `pc clusters` looks for is who defines the service, or the subset.
-    if (!target.subset) xds::set_provenance(metadata, {target.service.entry->source("spec.hosts"), target.service.entry->id()});
+    if (!target.subset)
+        xds::set_provenance(metadata, {target.service.entry->source("spec.hosts"), target.service.entry->id()});
     return out;
 }
 
@@ -100,7 +104,8 @@ core::Locality locality_of(const std::string& text) {
     const size_t first = text.find('/');
     const size_t second = first == std::string::npos ? first : text.find('/', first + 1);
     out.set_region(text.substr(0, first));
-    if (first != std::string::npos) out.set_zone(text.substr(first + 1, second == std::string::npos ? second : second - first - 1));
+    if (first != std::string::npos)
+        out.set_zone(text.substr(first + 1, second == std::string::npos ? second : second - first - 1));
     if (second != std::string::npos) out.set_sub_zone(text.substr(second + 1));
     return out;
 }
@@ -127,8 +132,9 @@ endpoint::ClusterLoadAssignment build_endpoints(Context& context, const Target& 
         group.mutable_load_balancing_weight()->set_value(weight);
     }
     if (by_locality.empty() && target.subset) {
-        context.warnings.push_back(target.rule->finding("SLC0118", target.subset_path + ".labels",
-                                                        fmt::format("no endpoint of {} has these labels", target.service.host)));
+        context.warnings.push_back(
+            target.rule->finding("SLC0118", target.subset_path + ".labels",
+                                 fmt::format("no endpoint of {} has these labels", target.service.host)));
         context.warnings.back().severity = Severity::kWarning;
     }
     return out;

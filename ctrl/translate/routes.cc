@@ -28,9 +28,9 @@ std::vector<std::pair<std::string, typename Map::mapped_type>> sorted(const Map&
 }
 
 class RouteBuilder {
-  public:
-    RouteBuilder(Context& context, const VirtualServiceObject& service, const std::set<std::string>& gateways, uint32_t port,
-                 route::VirtualHost& out)
+ public:
+    RouteBuilder(Context& context, const VirtualServiceObject& service, const std::set<std::string>& gateways,
+                 uint32_t port, route::VirtualHost& out)
         : context_(context), service_(service), gateways_(gateways), port_(port), out_(out) {}
 
     void append(int index) {
@@ -41,7 +41,7 @@ class RouteBuilder {
             if (applies(match)) append(http, &match);
     }
 
-  private:
+ private:
     // Conditions on where the request arrives are decided here and leave no trace in the route.
     bool applies(const istio::HTTPMatchRequest& match) const {
         if (match.port() != 0 && match.port() != port_) return false;
@@ -60,7 +60,8 @@ class RouteBuilder {
         set_match(match, *out.mutable_match());
         set_headers(http.headers(), out);
         if (http.has_redirect()) set_redirect(http.redirect(), *out.mutable_redirect());
-        else if (http.has_direct_response()) set_direct_response(http.direct_response(), *out.mutable_direct_response());
+        else if (http.has_direct_response())
+            set_direct_response(http.direct_response(), *out.mutable_direct_response());
         else set_action(http, out);
         describe(service_, fmt::format("spec.http[{}]", index_), *out.mutable_metadata());
         *out_.add_routes() = std::move(out);
@@ -218,20 +219,23 @@ std::string RouteBuilder::cluster_of(const istio::Destination& destination) {
     const model::Service* service = context_.registry.find(host);
     const std::string path = fmt::format("spec.http[{}]", index_);
     if (!service || !service->visible_from(context_.node.ns)) {
-        context_.errors.push_back(service_.finding("SLC0108", path, fmt::format("{} is not exported to namespace {}", host, context_.node.ns),
-                                                   "add it to the ServiceEntry's `exportTo`"));
+        context_.errors.push_back(service_.finding(
+            "SLC0108", path, fmt::format("{} is not exported to namespace {}", host, context_.node.ns),
+            "add it to the ServiceEntry's `exportTo`"));
         return "";
     }
     if (!destination.subset().empty()) {
         const auto* rule = context_.registry.rule_for(*service, context_.node.ns);
-        const bool known = rule && std::any_of(rule->spec.subsets().begin(), rule->spec.subsets().end(),
-                                               [&](const auto& subset) { return subset.name() == destination.subset(); });
+        const bool known =
+            rule && std::any_of(rule->spec.subsets().begin(), rule->spec.subsets().end(),
+                                [&](const auto& subset) { return subset.name() == destination.subset(); });
         if (!known)
-            context_.errors.push_back(service_.finding(
-                "SLC0109", path,
-                fmt::format("the DestinationRule that applies to {} here ({}) has no subset {}", host,
-                            rule ? rule->key() : "none", destination.subset()),
-                fmt::format("rules count in namespaces {}, {} and {}", context_.node.ns, service->ns, model::kRootNamespace)));
+            context_.errors.push_back(
+                service_.finding("SLC0109", path,
+                                 fmt::format("the DestinationRule that applies to {} here ({}) has no subset {}",
+                                             host, rule ? rule->key() : "none", destination.subset()),
+                                 fmt::format("rules count in namespaces {}, {} and {}", context_.node.ns, service->ns,
+                                             model::kRootNamespace)));
     }
     const uint32_t port = destination.has_port() ? destination.port().number() : service->entry->spec.ports(0).number();
     return cluster_name(port, destination.subset(), host);

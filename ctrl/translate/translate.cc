@@ -50,9 +50,9 @@ void check_bind(Context& context, const ServerGroup::Member& member) {
     if (std::find(ours.begin(), ours.end(), bind) != ours.end()) return;
     std::string known;
     for (const std::string& address : ours) known += (known.empty() ? "" : ", ") + address;
-    context.errors.push_back(member.gateway->finding("SLC0117", member.path() + ".bind",
-                                                     fmt::format("{} is not an address of a port marked `listen`", bind),
-                                                     "those are " + known));
+    context.errors.push_back(member.gateway->finding(
+        "SLC0117", member.path() + ".bind", fmt::format("{} is not an address of a port marked `listen`", bind),
+        "those are " + known));
 }
 
 // Two listeners on one socket: the wide one would take what the narrow one is for.
@@ -62,10 +62,11 @@ void check_overlap(Context& context, const std::vector<ServerGroup>& groups) {
         for (const ServerGroup& wide : groups) {
             if (!wide.bind.empty() || wide.port != narrow.port) continue;
             const auto& member = narrow.members.front();
-            context.errors.push_back(member.gateway->finding(
-                "SLC0116", member.path() + ".bind",
-                fmt::format("port {} is already open on all addresses by {}", narrow.port, wide.members.front().gateway->id()),
-                "give both a `bind`, or none"));
+            context.errors.push_back(
+                member.gateway->finding("SLC0116", member.path() + ".bind",
+                                        fmt::format("port {} is already open on all addresses by {}", narrow.port,
+                                                    wide.members.front().gateway->id()),
+                                        "give both a `bind`, or none"));
         }
     }
 }
@@ -117,9 +118,10 @@ void warn_unselected(Context& context) {
     for (const auto& gateway : context.mesh.gateways) {
         if (model::has_labels(context.node.labels, gateway.spec.selector())) continue;
         std::string labels;
-        for (const auto& [name, value] : context.node.labels) labels += (labels.empty() ? "" : ", ") + name + ": " + value;
-        context.warnings.push_back(gateway.finding("SLC0118", "spec.selector",
-                                                   fmt::format("this gateway is not selected; its labels are {{{}}}", labels)));
+        for (const auto& [name, value] : context.node.labels)
+            labels += (labels.empty() ? "" : ", ") + name + ": " + value;
+        context.warnings.push_back(gateway.finding(
+            "SLC0118", "spec.selector", fmt::format("this gateway is not selected; its labels are {{{}}}", labels)));
         context.warnings.back().severity = Severity::kWarning;
     }
 }

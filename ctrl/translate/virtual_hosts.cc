@@ -103,7 +103,8 @@ void catch_all_last(route::VirtualHost& host) {
     for (route::Route& r : routes) *host.add_routes() = std::move(r);
 }
 
-route::VirtualHost virtual_host(Context& context, const ServerGroup& group, const std::string& host, const Claims& claims) {
+route::VirtualHost virtual_host(Context& context, const ServerGroup& group, const std::string& host,
+                                const Claims& claims) {
     route::VirtualHost out;
     out.set_name(fmt::format("{}:{}", host, group.port));
     out.add_domains(host);
@@ -143,7 +144,8 @@ void build_route_configuration(Context& context, const ServerGroup& group) {
 }
 
 void warn_unreached(Context& context, const std::vector<ServerGroup>& groups) {
-    const auto warn = [&](const VirtualServiceObject& service, std::string_view path, std::string message, std::string cure) {
+    const auto warn = [&](const VirtualServiceObject& service, std::string_view path, std::string message,
+                          std::string cure) {
         context.warnings.push_back(service.finding("SLC0118", path, std::move(message), std::move(cure)));
         context.warnings.back().severity = Severity::kWarning;
     };
@@ -163,7 +165,8 @@ void warn_unreached(Context& context, const std::vector<ServerGroup>& groups) {
             }
         }
         if (bound && !reached) warn(service, "spec.hosts", "no server of its Gateways takes one of these hosts", "");
-        if (reached && !is_visible(context, service)) warn(service, "spec.exportTo", "not exported to this gateway's namespace", "");
+        if (reached && !is_visible(context, service))
+            warn(service, "spec.exportTo", "not exported to this gateway's namespace", "");
     }
 }
 

@@ -22,7 +22,8 @@ std::string slurp(const std::string& path) {
 }
 
 TEST(Fields, AreDocumentedAsTheyAre) {
-    EXPECT_NE(slurp(std::string(DOCS_DIR) + "/istio.md").find("<!-- fields -->\n" + fields_markdown() + "<!-- end of fields -->"),
+    EXPECT_NE(slurp(std::string(DOCS_DIR) + "/istio.md")
+                  .find("<!-- fields -->\n" + fields_markdown() + "<!-- end of fields -->"),
               std::string::npos)
         << "stale: build/ctrl/model/istio_fields docs/istio.md";
 }
@@ -30,7 +31,8 @@ TEST(Fields, AreDocumentedAsTheyAre) {
 TEST(Fields, SayWhatWeDoWithThem) {
     const std::string table = fields_markdown();
     EXPECT_NE(table.find("| HTTPRouteDestination | `destination`*, `weight`, `headers` |"), std::string::npos) << table;
-    EXPECT_NE(table.find("`mirror`, `mirrors`, `mirrorPercent`, `mirrorPercentage`: mirroring comes"), std::string::npos);
+    EXPECT_NE(table.find("`mirror`, `mirrors`, `mirrorPercent`, `mirrorPercentage`: mirroring comes"),
+              std::string::npos);
 }
 
 TEST(Codes, OfEveryMistakeAreDocumented) {

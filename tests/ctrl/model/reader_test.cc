@@ -27,8 +27,8 @@ TEST(Duration, ReadsWhatGoWrites) {
 }
 
 TEST(Duration, RefusesTheRest) {
-    for (const char* text : {"", "5", "s", "5 s", "-1s", "1s ", "1e3s", "5sec", "1.2.3s", ".s", "1000h", "99999999999999999999h",
-                             "infs", "nans", "0x5s", "1d"})
+    for (const char* text : {"", "5", "s", "5 s", "-1s", "1s ", "1e3s", "5sec", "1.2.3s", ".s", "1000h",
+                             "99999999999999999999h", "infs", "nans", "0x5s", "1d"})
         EXPECT_EQ(parse_duration(text), std::nullopt) << text;
 }
 
@@ -93,7 +93,8 @@ status: {conditions: []}
 }
 
 TEST(Objects, AreInNamespaceDefaultUnlessTheySay) {
-    const MeshConfig mesh = read("apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: a}\nspec: {address: '::1'}\n");
+    const MeshConfig mesh = read(
+        "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: a}\nspec: {address: '::1'}\n");
     EXPECT_EQ(mesh.workload_entries.at(0).key(), "default/a");
 }
 

@@ -19,9 +19,10 @@ MeshConfig read(const std::string& yaml) {
     return mesh;
 }
 
-std::string rule(const std::string& name, const std::string& ns, const std::string& host, const std::string& more = "") {
-    return "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: " + name + ", namespace: " + ns +
-           "}\nspec: {host: '" + host + "'" + more + "}\n";
+std::string rule(const std::string& name, const std::string& ns, const std::string& host,
+                 const std::string& more = "") {
+    return "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: " + name +
+           ", namespace: " + ns + "}\nspec: {host: '" + host + "'" + more + "}\n";
 }
 
 constexpr char kService[] = R"(
@@ -73,7 +74,8 @@ TEST(Registry, NearestNamespaceRules) {
     EXPECT_EQ(rule_name(read(kService + at_root), "edge"), "istio-system/r");
     EXPECT_EQ(rule_name(read(kService + at_root + at_service), "edge"), "shop/s");
     EXPECT_EQ(rule_name(read(kService + at_root + at_service + at_client), "edge"), "edge/c");
-    EXPECT_EQ(rule_name(read(kService + at_root + at_service), "istio-system"), "shop/s") << "a gateway in the root namespace";
+    EXPECT_EQ(rule_name(read(kService + at_root + at_service), "istio-system"), "shop/s")
+        << "a gateway in the root namespace";
 }
 
 TEST(Registry, TheExactHostBeatsAWildcardAndALongOneAShortOne) {

@@ -23,12 +23,12 @@ constexpr auto kLimit = 20s;     // for what must happen
 constexpr auto kNothing = 150ms;  // for what must not
 
 std::string workload(const std::string& name, const std::string& address = "10.0.0.1") {
-    return "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: " + name + ", namespace: shop}\nspec: {address: " +
-           address + "}\n";
+    return "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: " + name +
+           ", namespace: shop}\nspec: {address: " + address + "}\n";
 }
 
 class Directory : public testing::Test {
-  protected:
+ protected:
     void SetUp() override {
         char name[] = "/tmp/sluice-source-XXXXXX";
         ASSERT_NE(mkdtemp(name), nullptr);
@@ -78,7 +78,8 @@ TEST_F(Directory, ErrorsOfAllFilesAreReportedTogether) {
 }
 
 TEST_F(Directory, ABrokenFileDoesNotMakeOthersReferencesWrong) {
-    write(mesh_ / "gateway.yaml", "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge}\nspec: {serves: []}\n");
+    write(mesh_ / "gateway.yaml",
+          "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge}\nspec: {serves: []}\n");
     write(mesh_ / "routes.yaml",
           "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\n"
           "spec: {hosts: [a.example], gateways: [edge, other], http: [{directResponse: {status: 200}}]}\n");

@@ -8,8 +8,10 @@ namespace sluice::translate {
 namespace {
 
 std::string rule(const std::string& policy, const std::string& subsets = "[]") {
-    return "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: ratings, namespace: shop}\n"
-           "spec: {host: ratings, trafficPolicy: " + policy + ", subsets: " + subsets + "}\n";
+    return "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: ratings, namespace: "
+           "shop}\n"
+           "spec: {host: ratings, trafficPolicy: " +
+           policy + ", subsets: " + subsets + "}\n";
 }
 
 constexpr char kRatings[] = "outbound|9080||ratings.shop.svc.cluster.local";
@@ -22,8 +24,9 @@ TEST(Clusters, OneForEachPortAndSubset) {
         EXPECT_EQ(set.endpoints.count(cluster.eds_cluster_config().service_name()), 1u) << name;
         names.push_back(name);
     }
-    EXPECT_THAT(names, testing::ElementsAre("outbound|9080|v1|reviews.shop.svc.cluster.local", "outbound|9080|v2|reviews.shop.svc.cluster.local",
-                                            kRatings, "outbound|9080||reviews.shop.svc.cluster.local",
+    EXPECT_THAT(names, testing::ElementsAre("outbound|9080|v1|reviews.shop.svc.cluster.local",
+                                            "outbound|9080|v2|reviews.shop.svc.cluster.local", kRatings,
+                                            "outbound|9080||reviews.shop.svc.cluster.local",
                                             "outbound|9081||ratings.shop.svc.cluster.local"));
     EXPECT_EQ(set.endpoints.size(), set.clusters.size());
 }
@@ -40,8 +43,10 @@ TEST(Clusters, DefaultsAreIstiods) {
 
 TEST(Clusters, PoliciesAreCarried) {
     const xds::ResourceSet set = translated(
-        kBase + rule("{loadBalancer: {simple: RANDOM}, connectionPool: {tcp: {maxConnections: 100, connectTimeout: 2s}, "
-                     "http: {http1MaxPendingRequests: 10, http2MaxRequests: 50, maxRequestsPerConnection: 5, idleTimeout: 30s}}}"));
+        kBase +
+        rule("{loadBalancer: {simple: RANDOM}, connectionPool: {tcp: {maxConnections: 100, connectTimeout: 2s}, "
+             "http: {http1MaxPendingRequests: 10, http2MaxRequests: 50, maxRequestsPerConnection: 5, idleTimeout: "
+             "30s}}}"));
     EXPECT_TRUE(is_json(set.clusters.at(kRatings), R"({
       "name": "outbound|9080||ratings.shop.svc.cluster.local", "alt_stat_name": "outbound|9080||ratings.shop.svc.cluster.local;",
       "type": "EDS", "lb_policy": "RANDOM", "connect_timeout": "2s", "common_lb_config": {"healthy_panic_threshold": {}},
@@ -58,7 +63,9 @@ TEST(Clusters, ASubsetsPolicyReplacesTheRules) {
     const xds::ResourceSet set = translated(
         kBase + rule("{loadBalancer: {simple: ROUND_ROBIN}, connectionPool: {tcp: {connectTimeout: 2s}}}",
                      "[{name: a, trafficPolicy: {loadBalancer: {simple: RANDOM}}}, {name: b}, {name: c, trafficPolicy: {loadBalancer: {simple: LEAST_CONN}}}]"));
-    const auto cluster = [&](const char* subset) { return set.clusters.at(std::string("outbound|9080|") + subset + "|ratings.shop.svc.cluster.local"); };
+    const auto cluster = [&](const char* subset) {
+        return set.clusters.at(std::string("outbound|9080|") + subset + "|ratings.shop.svc.cluster.local");
+    };
     EXPECT_EQ(set.clusters.at(kRatings).lb_policy(), envoy::config::cluster::v3::Cluster::ROUND_ROBIN);
     EXPECT_EQ(cluster("a").lb_policy(), envoy::config::cluster::v3::Cluster::RANDOM);
     EXPECT_EQ(cluster("a").connect_timeout().seconds(), 2) << "what the subset does not say is the rule's";
@@ -99,7 +106,8 @@ spec:
 
 TEST(Endpoints, OfASubsetThatSelectsNoneAreWarnedAbout) {
     std::vector<Diagnostic> found;
-    const xds::ResourceSet set = translated(kBase + rule("{}", "[{name: v9, labels: {version: v9}}]"), edge_node(), &found);
+    const xds::ResourceSet set =
+        translated(kBase + rule("{}", "[{name: v9, labels: {version: v9}}]"), edge_node(), &found);
     EXPECT_EQ(set.endpoints.at("outbound|9080|v9|ratings.shop.svc.cluster.local").endpoints_size(), 0);
     ASSERT_GE(found.size(), 1u);
     EXPECT_EQ(found[0].message, "no endpoint of ratings.shop.svc.cluster.local has these labels");

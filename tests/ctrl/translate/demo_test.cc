@@ -46,13 +46,17 @@ TEST(Demo, TheToursEditsAreThere) {
     EXPECT_EQ(std::distance(std::sregex_iterator(yaml.begin(), yaml.end(), weight), std::sregex_iterator()), 2);
     model::MeshConfig mesh;
     std::vector<Diagnostic> out;
-    model::read_objects(yaml::parse("mesh/reviews.yaml", std::regex_replace(yaml, weight, "weight: 50"), out), mesh, out);
+    model::read_objects(yaml::parse("mesh/reviews.yaml", std::regex_replace(yaml, weight, "weight: 50"), out), mesh,
+                        out);
     ASSERT_TRUE(out.empty()) << render(out, 1);
-    for (const auto& destination : mesh.virtual_services.at(0).spec.http(1).route()) EXPECT_EQ(destination.weight(), 50);
+    for (const auto& destination : mesh.virtual_services.at(0).spec.http(1).route())
+        EXPECT_EQ(destination.weight(), 50);
 
     // sed 's/weight:/wieght:/'
     model::MeshConfig broken;
-    model::read_objects(yaml::parse("mesh/reviews.yaml", std::regex_replace(yaml, std::regex("weight:"), "wieght:"), out), broken, out);
+    model::read_objects(
+        yaml::parse("mesh/reviews.yaml", std::regex_replace(yaml, std::regex("weight:"), "wieght:"), out), broken,
+        out);
     ASSERT_EQ(out.size(), 2u);
     EXPECT_EQ(out[0].cure, "did you mean `weight`?");
     EXPECT_EQ(out[0].field, "spec.http[1].route[0].wieght");

@@ -9,15 +9,18 @@ namespace {
 
 using testing::ElementsAre;
 
-std::string gateway(const std::string& name, const std::string& ns, const std::string& servers, const std::string& selector = "{}") {
-    return "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: " + name + ", namespace: " + ns + "}\nspec:\n  selector: " +
-           selector + "\n  servers: " + servers + "\n";
+std::string gateway(const std::string& name, const std::string& ns, const std::string& servers,
+                    const std::string& selector = "{}") {
+    return "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: " + name + ", namespace: " + ns +
+           "}\nspec:\n  selector: " + selector + "\n  servers: " + servers + "\n";
 }
 
-std::string service(const std::string& name, const std::string& ns, const std::string& hosts, const std::string& gateways,
-                    const std::string& http = "[{directResponse: {status: 200}}]", const std::string& more = "") {
-    return "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " + name + ", namespace: " + ns + "}\nspec:\n  hosts: " +
-           hosts + "\n  gateways: " + gateways + "\n  http: " + http + "\n" + more;
+std::string service(const std::string& name, const std::string& ns, const std::string& hosts,
+                    const std::string& gateways, const std::string& http = "[{directResponse: {status: 200}}]",
+                    const std::string& more = "") {
+    return "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " + name +
+           ", namespace: " + ns + "}\nspec:\n  hosts: " + hosts + "\n  gateways: " + gateways + "\n  http: " + http +
+           "\n" + more;
 }
 
 // "name: domain domain" of each virtual host.
@@ -79,8 +82,8 @@ TEST(Listener, IsAsIstiodWritesIt) {
 TEST(Listener, WithABindIsNamedAfterIt) {
     ProxyNode node = edge_node();
     node.listen_addresses = {"192.0.2.10", "192.0.2.11"};
-    const xds::ResourceSet set =
-        translated(gateway("a", "shop", "[{port: {number: 80, protocol: HTTP}, bind: 192.0.2.11, hosts: ['*']}]"), node);
+    const xds::ResourceSet set = translated(
+        gateway("a", "shop", "[{port: {number: 80, protocol: HTTP}, bind: 192.0.2.11, hosts: ['*']}]"), node);
     ASSERT_TRUE(set.listeners.contains("192.0.2.11_80"));
     const auto& listener = set.listeners.at("192.0.2.11_80");
     EXPECT_EQ(listener.address().socket_address().address(), "192.0.2.11");
@@ -89,7 +92,8 @@ TEST(Listener, WithABindIsNamedAfterIt) {
 }
 
 TEST(Listener, BindToAllIsNoBind) {
-    const xds::ResourceSet set = translated(gateway("a", "shop", "[{port: {number: 80, protocol: HTTP}, bind: 0.0.0.0, hosts: ['*']}]"));
+    const xds::ResourceSet set =
+        translated(gateway("a", "shop", "[{port: {number: 80, protocol: HTTP}, bind: 0.0.0.0, hosts: ['*']}]"));
     ASSERT_TRUE(set.listeners.contains("0.0.0.0_80"));
     EXPECT_EQ(set.listeners.at("0.0.0.0_80").address().socket_address().address(), "192.0.2.10");
 }
@@ -100,8 +104,10 @@ TEST(Listener, MustBindToAnAddressOfOurs) {
 }
 
 TEST(Listener, ANarrowOneCannotShareItsPortWithAWideOne) {
-    EXPECT_THAT(errors(gateway("a", "shop", kPort80) + gateway("b", "shop", "[{port: {number: 80, protocol: HTTP}, bind: 192.0.2.10, hosts: ['*']}]")),
-                ElementsAre("SLC0116 spec.servers[0].bind: port 80 is already open on all addresses by Gateway shop/a"));
+    EXPECT_THAT(
+        errors(gateway("a", "shop", kPort80) +
+               gateway("b", "shop", "[{port: {number: 80, protocol: HTTP}, bind: 192.0.2.10, hosts: ['*']}]")),
+        ElementsAre("SLC0116 spec.servers[0].bind: port 80 is already open on all addresses by Gateway shop/a"));
 }
 
 TEST(Listener, LogsAsTheNodeSays) {
@@ -109,28 +115,41 @@ TEST(Listener, LogsAsTheNodeSays) {
     node.access_log_json = true;
     node.access_log_path = "/var/log/sluice.log";
     envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager manager;
-    ASSERT_TRUE(translated(kBase, node).listeners.at("0.0.0.0_80").filter_chains(0).filters(0).typed_config().UnpackTo(&manager));
+    ASSERT_TRUE(translated(kBase, node)
+                    .listeners.at("0.0.0.0_80")
+                    .filter_chains(0)
+                    .filters(0)
+                    .typed_config()
+                    .UnpackTo(&manager));
     envoy::extensions::access_loggers::file::v3::FileAccessLog log;
     ASSERT_TRUE(manager.access_log(0).typed_config().UnpackTo(&log));
     EXPECT_EQ(log.path(), "/var/log/sluice.log");
     EXPECT_EQ(log.log_format().json_format().fields().at("response_flags").string_value(), "%RESPONSE_FLAGS%");
     node.access_log_path = "";
-    ASSERT_TRUE(translated(kBase, node).listeners.at("0.0.0.0_80").filter_chains(0).filters(0).typed_config().UnpackTo(&manager));
+    ASSERT_TRUE(translated(kBase, node)
+                    .listeners.at("0.0.0.0_80")
+                    .filter_chains(0)
+                    .filters(0)
+                    .typed_config()
+                    .UnpackTo(&manager));
     EXPECT_EQ(manager.access_log_size(), 0);
 }
 
 TEST(Gateway, OpensOnlyWhereItsSelectorMatches) {
-    const xds::ResourceSet set = translated(gateway("mine", "shop", kPort80, "{istio: ingressgateway}") +
-                                            gateway("other", "shop", "[{port: {number: 81, protocol: HTTP}, hosts: ['*']}]", "{istio: egress}"));
+    const xds::ResourceSet set = translated(
+        gateway("mine", "shop", kPort80, "{istio: ingressgateway}") +
+        gateway("other", "shop", "[{port: {number: 81, protocol: HTTP}, hosts: ['*']}]", "{istio: egress}"));
     EXPECT_EQ(set.listeners.size(), 1u);
     EXPECT_TRUE(set.listeners.contains("0.0.0.0_80"));
 }
 
 TEST(Gateway, ServersOfOnePortShareAListener) {
-    const xds::ResourceSet set = translated(
-        gateway("a", "shop", "[{port: {number: 80, protocol: HTTP}, hosts: [a.example]}, {port: {number: 8080, protocol: HTTP}, hosts: [a.example]}]") +
-        gateway("b", "bank", "[{port: {number: 80, protocol: HTTP}, hosts: [b.example]}]") + service("a", "shop", "[a.example]", "[a]") +
-        service("b", "bank", "[b.example]", "[b]"));
+    const xds::ResourceSet set =
+        translated(gateway("a", "shop",
+                           "[{port: {number: 80, protocol: HTTP}, hosts: [a.example]}, {port: {number: 8080, "
+                           "protocol: HTTP}, hosts: [a.example]}]") +
+                   gateway("b", "bank", "[{port: {number: 80, protocol: HTTP}, hosts: [b.example]}]") +
+                   service("a", "shop", "[a.example]", "[a]") + service("b", "bank", "[b.example]", "[b]"));
     EXPECT_EQ(set.listeners.size(), 2u);
     EXPECT_THAT(hosts(set), ElementsAre("a.example:80: a.example", "b.example:80: b.example"));
     EXPECT_THAT(hosts(set, "http.8080"), ElementsAre("a.example:8080: a.example"));
@@ -144,8 +163,9 @@ TEST(Gateway, WithoutAnyServiceAnswers404ToAll) {
 
 TEST(Hosts, MeetInTheNarrowerOne) {
     const auto met = [](const std::string& server, const std::string& wanted) {
-        return hosts(translated(gateway("a", "shop", "[{port: {number: 80, protocol: HTTP}, hosts: [" + server + "]}]") +
-                                service("v", "shop", "[" + wanted + "]", "[a]")));
+        return hosts(
+            translated(gateway("a", "shop", "[{port: {number: 80, protocol: HTTP}, hosts: [" + server + "]}]") +
+                       service("v", "shop", "[" + wanted + "]", "[a]")));
     };
     EXPECT_THAT(met("'*'", "a.example"), ElementsAre("a.example:80: a.example"));
     EXPECT_THAT(met("'*.example'", "a.example"), ElementsAre("a.example:80: a.example"));
@@ -159,8 +179,9 @@ TEST(Hosts, MeetInTheNarrowerOne) {
 
 TEST(Hosts, NamespacesInServersAreKept) {
     const auto met = [](const std::string& server, const std::string& ns) {
-        return hosts(translated(gateway("a", "shop", "[{port: {number: 80, protocol: HTTP}, hosts: ['" + server + "']}]") +
-                                service("v", ns, "[a.example]", "[shop/a]")));
+        return hosts(
+            translated(gateway("a", "shop", "[{port: {number: 80, protocol: HTTP}, hosts: ['" + server + "']}]") +
+                       service("v", ns, "[a.example]", "[shop/a]")));
     };
     const auto taken = ElementsAre("a.example:80: a.example");
     const auto refused = ElementsAre("blackhole:80: *");
@@ -172,16 +193,20 @@ TEST(Hosts, NamespacesInServersAreKept) {
 }
 
 TEST(Hosts, OfOneServiceShareAVirtualHost) {
-    const xds::ResourceSet set = translated(kBase + virtual_service("[{directResponse: {status: 200}}]", "[b.example, a.example]") +
-                                            virtual_service("[{directResponse: {status: 201}}]", "[c.example]", "other"));
+    const xds::ResourceSet set =
+        translated(kBase + virtual_service("[{directResponse: {status: 200}}]", "[b.example, a.example]") +
+                   virtual_service("[{directResponse: {status: 201}}]", "[c.example]", "other"));
     EXPECT_THAT(hosts(set), ElementsAre("a.example:80: a.example b.example", "c.example:80: c.example"));
 }
 
 TEST(Merge, SeveralServicesOfOneHostInNameOrderCatchAllLast) {
-    const xds::ResourceSet set = translated(
-        kBase + virtual_service("[{name: b-a, match: [{uri: {prefix: /b}}], directResponse: {status: 200}}]", "[shop.example]", "b") +
-        virtual_service("[{name: a-a, match: [{uri: {prefix: /a}}], directResponse: {status: 200}}, {name: a-rest, directResponse: {status: 404}}]",
-                        "[shop.example, only-a.example]", "a"));
+    const xds::ResourceSet set =
+        translated(kBase +
+                   virtual_service("[{name: b-a, match: [{uri: {prefix: /b}}], directResponse: {status: 200}}]",
+                                   "[shop.example]", "b") +
+                   virtual_service("[{name: a-a, match: [{uri: {prefix: /a}}], directResponse: {status: 200}}, "
+                                   "{name: a-rest, directResponse: {status: 404}}]",
+                                   "[shop.example, only-a.example]", "a"));
     EXPECT_THAT(hosts(set), ElementsAre("only-a.example:80: only-a.example", "shop.example:80: shop.example"));
     std::vector<std::string> names;
     for (const auto& route : set.routes.at("http.80").virtual_hosts(1).routes()) names.push_back(route.name());
@@ -196,16 +221,22 @@ TEST(Merge, AServiceReachedThroughTwoGatewaysIsThereOnce) {
 }
 
 TEST(Provenance, SaysWhereEachPartComesFrom) {
-    const std::string yaml = kBase + virtual_service("\n  - match: [{uri: {prefix: /a}}]\n    directResponse: {status: 200}\n  - route: [{destination: {host: reviews}}]");
+    const std::string yaml = kBase + virtual_service(
+                                         "\n  - match: [{uri: {prefix: /a}}]\n    directResponse: {status: 200}\n  - "
+                                         "route: [{destination: {host: reviews}}]");
     const xds::ResourceSet set = translated(yaml);
     const auto line_of = [&](const std::string& text) {
-        return "mesh/a.yaml:" + std::to_string(1 + std::count(yaml.begin(), yaml.begin() + static_cast<long>(yaml.find(text)), '\n'));
+        return "mesh/a.yaml:" +
+               std::to_string(1 + std::count(yaml.begin(), yaml.begin() + static_cast<long>(yaml.find(text)), '\n'));
     };
     const auto& host = set.routes.at("http.80").virtual_hosts(0);
-    EXPECT_EQ(xds::provenance(host.routes(0).metadata()), (xds::Provenance{line_of("- match: [{uri"), "VirtualService shop/routes"}));
-    EXPECT_EQ(xds::provenance(host.routes(1).metadata()), (xds::Provenance{line_of("- route: [{dest"), "VirtualService shop/routes"}));
+    EXPECT_EQ(xds::provenance(host.routes(0).metadata()),
+              (xds::Provenance{line_of("- match: [{uri"), "VirtualService shop/routes"}));
+    EXPECT_EQ(xds::provenance(host.routes(1).metadata()),
+              (xds::Provenance{line_of("- route: [{dest"), "VirtualService shop/routes"}));
     EXPECT_EQ(xds::provenance(host.metadata()).source, line_of("  hosts: [shop.example]"));
-    EXPECT_EQ(xds::provenance(set.listeners.at("0.0.0.0_80").metadata()), (xds::Provenance{line_of("  servers:"), "Gateway shop/edge"}));
+    EXPECT_EQ(xds::provenance(set.listeners.at("0.0.0.0_80").metadata()),
+              (xds::Provenance{line_of("  servers:"), "Gateway shop/edge"}));
     EXPECT_EQ(xds::provenance(set.clusters.at("outbound|9080||ratings.shop.svc.cluster.local").metadata()),
               (xds::Provenance{line_of("  hosts: [ratings"), "ServiceEntry shop/ratings"}));
     EXPECT_EQ(xds::provenance(set.clusters.at("outbound|9080|v2|reviews.shop.svc.cluster.local").metadata()),
@@ -219,10 +250,13 @@ TEST(Warnings, NameWhatReachesNothing) {
                 ElementsAre("VirtualService shop/v spec.hosts: no server of its Gateways takes one of these hosts"));
     EXPECT_THAT(warnings(kBase + service("v", "shop", "[a.example]", "[mesh]")),
                 ElementsAre("VirtualService shop/v spec: bound to no Gateway: it speaks to sidecars only"));
-    EXPECT_THAT(warnings(kBase + service("v", "shop", "[a.example]", "[edge]", "[{directResponse: {status: 200}}]", "  exportTo: ['.']\n")),
+    EXPECT_THAT(warnings(kBase + service("v", "shop", "[a.example]", "[edge]", "[{directResponse: {status: 200}}]",
+                                         "  exportTo: ['.']\n")),
                 ElementsAre("VirtualService shop/v spec.exportTo: not exported to this gateway's namespace"));
-    EXPECT_THAT(warnings(gateway("a", "shop", kPort80, "{istio: egress}")),
-                ElementsAre("Gateway shop/a spec.selector: this gateway is not selected; its labels are {istio: ingressgateway}"));
+    EXPECT_THAT(
+        warnings(gateway("a", "shop", kPort80, "{istio: egress}")),
+        ElementsAre(
+            "Gateway shop/a spec.selector: this gateway is not selected; its labels are {istio: ingressgateway}"));
     EXPECT_THAT(warnings(kBase + service("v", "shop", "[a.example]", "[edge]")), ElementsAre());
 }
 
@@ -230,8 +264,11 @@ TEST(Errors, NameWhatThisProxyCannotSee) {
     const std::string rule =
         "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: far, namespace: far}\n"
         "spec: {host: ratings.shop.svc.cluster.local, subsets: [{name: v9, labels: {version: v9}}]}\n";
-    EXPECT_THAT(errors(kBase + rule + virtual_service("[{route: [{destination: {host: ratings, subset: v9, port: {number: 9080}}}]}]")),
-                ElementsAre("SLC0109 spec.http[0]: the DestinationRule that applies to ratings.shop.svc.cluster.local here (none) has no subset v9"));
+    EXPECT_THAT(
+        errors(kBase + rule +
+               virtual_service("[{route: [{destination: {host: ratings, subset: v9, port: {number: 9080}}}]}]")),
+        ElementsAre("SLC0109 spec.http[0]: the DestinationRule that applies to ratings.shop.svc.cluster.local here "
+                    "(none) has no subset v9"));
     const std::string hidden =
         "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: hidden, namespace: shop}\n"
         "spec: {hosts: [hidden.example], ports: [{number: 80, name: http, protocol: HTTP}], resolution: STATIC, endpoints: [{address: 10.0.0.9}], exportTo: ['.']}\n";
@@ -240,7 +277,10 @@ TEST(Errors, NameWhatThisProxyCannotSee) {
 }
 
 TEST(Translate, IsAFunctionOfItsInputs) {
-    const std::string yaml = kBase + virtual_service("[{match: [{headers: {a: {}, b: {}, c: {}}, queryParams: {x: {}, y: {}}}], headers: {request: {set: {p: q, r: s, t: u}}}, directResponse: {status: 200}}]");
+    const std::string yaml =
+        kBase + virtual_service(
+                    "[{match: [{headers: {a: {}, b: {}, c: {}}, queryParams: {x: {}, y: {}}}], headers: {request: "
+                    "{set: {p: q, r: s, t: u}}}, directResponse: {status: 200}}]");
     const xds::ResourceSet first = translated(yaml);
     for (int i = 0; i < 10; ++i) {
         const xds::ResourceSet again = translated(yaml);

@@ -109,8 +109,8 @@ spec:
 // A VirtualService shop/NAME of `hosts`, bound to shop/edge, with `http` in flow style.
 inline std::string virtual_service(const std::string& http, const std::string& hosts = "[shop.example]",
                                    const std::string& name = "routes") {
-    return "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " + name + ", namespace: shop}\nspec:\n  hosts: " +
-           hosts + "\n  gateways: [edge]\n  http: " + http + "\n";
+    return "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " + name +
+           ", namespace: shop}\nspec:\n  hosts: " + hosts + "\n  gateways: [edge]\n  http: " + http + "\n";
 }
 
 }  // namespace sluice::translate
