@@ -116,16 +116,26 @@ void cluster_metrics(const Sources& s, const Tables& tables, Families& out) {
         if (c) out.add({{"envoy_cluster_name", c->name}}, c->endpoints ? c->endpoints->endpoints.size() : 0);
 }
 
+/// DESIGN.md's bytes_copied{reason}: what the layers copied, added to what the proxy says it copied.
+void copy_metrics(const Sources& s, Families& out) {
+    const auto tcp = s.tcp ? s.tcp() : tcp::Counters{};
+    const auto net = s.net ? s.net() : net::Counters{};
+    out.begin("sluice_bytes_copied_total", "Bytes that were copied, by reason", MetricType::Counter);
+    for (size_t i = 0; i < static_cast<size_t>(telemetry::CopyReason::kCount); i++) {
+        const auto reason = static_cast<telemetry::CopyReason>(i);
+        uint64_t bytes = total(s, [&](const CoreStats& c) -> const auto& { return c.bytes_copied[i]; });
+        if (reason == telemetry::CopyReason::kCopyBreak) bytes += tcp.bytes_copied_tx;      // short payload, into the segment
+        if (reason == telemetry::CopyReason::kLinearized) bytes += net.bytes_linearized;    // for ports without chained frames
+        out.add({{"reason", std::string(telemetry::to_string(reason))}}, bytes);
+    }
+    out.one("sluice_bytes_attached_total", "Payload bytes handed to a port without a copy by TCP", MetricType::Counter,
+            tcp.bytes_attached_tx + total(s, [](const CoreStats& c) -> const auto& { return c.bytes_attached; }));
+}
+
 void request_metrics(const Sources& s, Families& out) {
     out.begin("sluice_response_flags_total", "Finished requests by Envoy's response flag", MetricType::Counter);
     for (uint32_t i = 0; i < telemetry::kResponseFlags; i++)
         out.add({{"flag", telemetry::response_flags(1u << i)}}, total(s, [&](const CoreStats& c) -> const auto& { return c.flags[i]; }));
-    out.begin("sluice_bytes_copied_total", "Bytes that were copied, by reason", MetricType::Counter);
-    for (size_t i = 0; i < static_cast<size_t>(telemetry::CopyReason::kCount); i++)
-        out.add({{"reason", std::string(telemetry::to_string(static_cast<telemetry::CopyReason>(i)))}},
-                total(s, [&](const CoreStats& c) -> const auto& { return c.bytes_copied[i]; }));
-    out.one("sluice_bytes_attached_total", "Body bytes sent without a copy", MetricType::Counter,
-            total(s, [](const CoreStats& c) -> const auto& { return c.bytes_attached; }));
     if (!s.access_log) return;
     out.one("sluice_access_log_lines_total", "Access log lines written", MetricType::Counter, s.access_log->lines());
     out.one("sluice_access_log_dropped_total", "Access log records dropped because a ring was full", MetricType::Counter, s.access_log->dropped());
@@ -158,6 +168,7 @@ std::vector<prometheus::MetricFamily> metrics(const Sources& s) {
     listener_metrics(s, *tables, out);
     cluster_metrics(s, *tables, out);
     request_metrics(s, out);
+    copy_metrics(s, out);
     layer_metrics(s, out);
     return out.take();
 }

@@ -52,11 +52,14 @@ struct FakeGateway {
         s.net = [] {
             net::Counters c{};
             c.rx_frames = 11;
+            c.bytes_linearized = 700;
             return c;
         };
         s.tcp = [] {
             tcp::Counters c{};
             c.retransmits = 3;
+            c.bytes_copied_tx = 50;
+            c.bytes_attached_tx = 6000;
             return c;
         };
         s.waiting = [] { return std::pair<uint32_t, uint32_t>{1, 2}; };

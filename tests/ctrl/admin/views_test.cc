@@ -124,6 +124,9 @@ TEST_F(Views, StatsFilter) {
     EXPECT_EQ(some["sluice_tcp_retransmits_total"], 3);
     EXPECT_EQ(all["sluice_response_flags_total{flag=\"NR\"}"], 1);
     EXPECT_EQ(all["envoy_http_downstream_rq_total{listener=\"0.0.0.0_80\"}"], 38'415);
+    EXPECT_EQ(all["sluice_bytes_copied_total{reason=\"copy_break\"}"], 50);
+    EXPECT_EQ(all["sluice_bytes_copied_total{reason=\"linearized\"}"], 700);
+    EXPECT_EQ(all["sluice_bytes_attached_total"], 6000);
     EXPECT_EQ(all["sluice_worker_stage_cycles_total{core=\"2\",stage=\"tcp\"}"], 3000);
 }
 
