@@ -12,6 +12,11 @@
 namespace sluice::route::test {
 namespace {
 
+const re2::RE2& compiled(const std::string& regex) {
+    static std::map<std::string, re2::RE2> known;
+    return known.try_emplace(regex, regex).first->second;
+}
+
 std::string lower(std::string_view text) {
     std::string out(text);
     std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -57,7 +62,7 @@ bool value_matches(const StringMatch& match, std::optional<std::string> value) {
         case StringMatch::Kind::kPrefix: matched = subject.starts_with(text); break;
         case StringMatch::Kind::kSuffix: matched = subject.ends_with(text); break;
         case StringMatch::Kind::kContains: matched = subject.find(text) != std::string::npos; break;
-        case StringMatch::Kind::kRegex: matched = re2::RE2::FullMatch(*value, re2::RE2(match.text)); break;
+        case StringMatch::Kind::kRegex: matched = re2::RE2::FullMatch(*value, compiled(match.text)); break;
         case StringMatch::Kind::kPresent: break;
     }
     return matched != match.invert;
@@ -100,7 +105,7 @@ bool reference_matches(const RouteMatch& match, const http::Request& request) {
         case RouteMatch::Path::kPrefix: if (!path.starts_with(text)) return false; break;
         case RouteMatch::Path::kExact: if (path != text) return false; break;
         case RouteMatch::Path::kSegmentPrefix: if (path != text && !path.starts_with(text + "/")) return false; break;
-        case RouteMatch::Path::kRegex: if (!re2::RE2::FullMatch(raw, re2::RE2(match.path_text))) return false; break;
+        case RouteMatch::Path::kRegex: if (!re2::RE2::FullMatch(raw, compiled(match.path_text))) return false; break;
     }
     for (const auto& named : match.headers) {
         if (!value_matches(named.match, header(request, named.name))) return false;
