@@ -21,6 +21,7 @@ constexpr uint32_t kEventsPerTurn = 1024;
 constexpr uint32_t kSegmentsPerTurn = 512;
 constexpr uint16_t kControlFrames = 16;      // room kept for ARP, ND and ICMP in a port's queue
 constexpr uint32_t kPrefetchAhead = 4;
+constexpr uint32_t kReservePart = 16;        // of the pool: below it payload is refused, so that ACKs still come in
 constexpr Duration kSampleEvery = milliseconds(100);
 
 net::StackConfig with_sharing(net::StackConfig config, bool several_cores) {
@@ -35,7 +36,8 @@ Worker::Worker(const WorkerConfig& config)
       net_(with_sharing(config.net, config.exchange != nullptr), config.pool),
       tcp_(config.tcp, config.pool, nodes_, *this),
       policy_(config.poll),
-      now_(TscClock::now()) {
+      now_(TscClock::now()),
+      pool_reserve_(config.pool->size / kReservePart) {
     for (const PortInfo& info : *config.ports) ports_.push_back(std::make_unique<Port>(info, config.index, config.pool));
 }
 
@@ -109,7 +111,22 @@ void Worker::handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n) {
         }
     }
     stages_.enter(Stage::kTcp);
-    for (uint16_t i = 0; i < count; i++) handle_datagram(datagrams[i]);
+    pool_low_ = rte_mempool_avail_count(config_.pool) < pool_reserve_;
+    for (uint16_t i = 0; i < count; i++) {
+        if (pool_low_ && refused_under_pressure(datagrams[i])) continue;
+        handle_datagram(datagrams[i]);
+    }
+}
+
+/// When frames run out, what would pin another one is dropped (the peer sends it again), and what frees some is let in:
+/// AF_XDP receives nothing at all once its refill fails, so the last frames must not lie in stream buffers.
+bool Worker::refused_under_pressure(const net::DatagramIn& d) {
+    const bool readable = d.payload_length > 12 && uint32_t{d.payload_offset} + 13 <= d.mbuf->data_len;
+    const uint32_t header = readable ? (*rte_pktmbuf_mtod_offset(d.mbuf, const uint8_t*, d.payload_offset + 12) >> 4) * 4u : 0;
+    if (readable && d.payload_length <= header) return false;
+    ++counters_.pressure_dropped;
+    rte_pktmbuf_free(d.mbuf);
+    return true;
 }
 
 void Worker::handle_datagram(net::DatagramIn& d) {

@@ -41,6 +41,7 @@ struct WorkerCounters {
     RelaxedCounter empty_turn_cost;                     // cycles, calibrated
     RelaxedCounter handed_over, taken_over, handover_dropped, news_dropped;
     RelaxedCounter pool_available;                      // mbufs, sampled now and then
+    RelaxedCounter pressure_dropped;                    // segments with payload refused while the pool was low
 };
 
 class Worker final : private tcp::Environment {
@@ -81,6 +82,7 @@ class Worker final : private tcp::Environment {
     bool receive();
     void handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n);
     void handle_datagram(net::DatagramIn& datagram);
+    bool refused_under_pressure(const net::DatagramIn& datagram);
     void hand_over(const net::DatagramIn& datagram, uint32_t owner);
     bool take_over();
     void share_news();
@@ -102,6 +104,8 @@ class Worker final : private tcp::Environment {
     StageClock stages_;
     WorkerCounters counters_;
     Instant now_, next_sample_;
+    uint32_t pool_reserve_;
+    bool pool_low_ = false;
     EmptyTurnCost empty_cost_;
     net::DatagramOut out_;
 };

@@ -128,24 +128,25 @@ TEST(Port, RefusedFramesAreOfferedAgainThenDropped) {
     EXPECT_EQ(in_use(), before);
 }
 
-/// A SYN from 192.0.2.7:`port` to 192.0.2.10:80 in an Ethernet frame.
-rte_mbuf* syn_frame(uint16_t port) {
-    uint8_t tcp[20] = {};
+/// A SYN from 192.0.2.7:`port` to 192.0.2.10:80 in an Ethernet frame, with `payload` bytes of text.
+rte_mbuf* syn_frame(uint16_t port, uint16_t payload = 0) {
+    uint8_t tcp[120] = {};
+    const auto length = static_cast<uint16_t>(20 + payload);
     store_be16(tcp, port), store_be16(tcp + 2, 80);
     store_be32(tcp + 4, 1000);
     tcp[12] = 0x50, tcp[13] = 2;
     store_be16(tcp + 14, 65535);
     const IpAddress from = *IpAddress::parse("192.0.2.7"), to = *IpAddress::parse("192.0.2.10");
-    store_checksum(tcp + 16, checksum_finish(checksum_add(tcp, 20, pseudo_header_sum(from, to, 6, 20))));
+    store_checksum(tcp + 16, checksum_finish(checksum_add(tcp, length, pseudo_header_sum(from, to, 6, length))));
     net::Ipv4Header ip{};
-    ip.version_ihl = 0x45, ip.total_length = be16_t(40), ip.ttl = 64, ip.protocol = 6;
+    ip.version_ihl = 0x45, ip.total_length = be16_t(static_cast<uint16_t>(20 + length)), ip.ttl = 64, ip.protocol = 6;
     std::memcpy(ip.source, from.bytes.data() + 12, 4);
     std::memcpy(ip.destination, to.bytes.data() + 12, 4);
     ip.checksum = checksum_finish(checksum_add(&ip, 20));
     rte_mbuf* m = rte_pktmbuf_alloc(sluice::test::test_mempool());
-    auto* p = reinterpret_cast<uint8_t*>(rte_pktmbuf_append(m, 54));
+    auto* p = reinterpret_cast<uint8_t*>(rte_pktmbuf_append(m, static_cast<uint16_t>(34 + length)));
     const uint8_t link[14] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 7, 8, 0};
-    std::memcpy(p, link, 14), std::memcpy(p + 14, &ip, 20), std::memcpy(p + 34, tcp, 20);
+    std::memcpy(p, link, 14), std::memcpy(p + 14, &ip, 20), std::memcpy(p + 34, tcp, length);
     return m;
 }
 
@@ -190,6 +191,48 @@ TEST(Worker, ASegmentAtTheWrongCoreIsAnsweredByItsOwner) {
     const auto& c = workers[0]->counters();
     EXPECT_GE(c.cycles.get(), c.busy_cycles.get());
     EXPECT_GT(c.busy_cycles.get(), 0u);
+}
+
+TEST(Worker, PayloadIsRefusedWhileThePoolIsLow) {
+    OwnerTable owners(1, 1);
+    std::vector<PortInfo> infos = {ring_port(true)};
+    rte_mempool* pool = rte_pktmbuf_pool_create("low_pool", 1023, 0, 0, 2048 + RTE_PKTMBUF_HEADROOM, 0);
+    ASSERT_NE(pool, nullptr);
+    {
+        WorkerConfig c;
+        c.net.announce = false;
+        net::PortConfig port;
+        port.mac = infos[0].mac;
+        port.addresses = {*IpPrefix::parse("192.0.2.10/24")};
+        c.net.ports = {port};
+        c.tcp.connections_max = 1000;
+        c.slice_nodes = 4096;
+        c.ports = &infos;
+        c.pool = pool;
+        c.owners = &owners;
+        Worker worker(c);
+        worker.set_application(std::make_unique<test::EchoApplication>(worker));
+        const auto inject = [&](uint16_t from, uint16_t payload) {
+            rte_mbuf* m = syn_frame(from, payload);
+            EXPECT_EQ(rte_eth_tx_burst(infos[0].queues[0][0].ethdev, 0, &m, 1), 1);
+            for (int i = 0; i < 3; i++) worker.turn();
+        };
+        inject(1000, 50);
+        EXPECT_EQ(worker.tcp().half_open(), 1u);
+        EXPECT_EQ(worker.counters().pressure_dropped.get(), 0u);
+        std::vector<rte_mbuf*> taken;
+        while (rte_mempool_avail_count(pool) > 60) taken.push_back(rte_pktmbuf_alloc(pool));
+        inject(1001, 50);
+        EXPECT_EQ(worker.tcp().half_open(), 1u);
+        EXPECT_EQ(worker.counters().pressure_dropped.get(), 1u);
+        inject(1002, 0);   // what brings no payload is let in
+        EXPECT_EQ(worker.tcp().half_open(), 2u);
+        for (rte_mbuf* m : taken) rte_pktmbuf_free(m);
+        inject(1003, 50);
+        EXPECT_EQ(worker.tcp().half_open(), 3u);
+    }
+    EXPECT_EQ(rte_mempool_in_use_count(pool), 0u);
+    rte_mempool_free(pool);
 }
 
 }  // namespace
