@@ -168,11 +168,12 @@ uint64_t Connection::unacknowledged() const { return tcb(this).send_queue.bytes(
 /// A window update is worth a segment when the peer was near the end of what it may send, or half the buffer came free.
 static void offer_window(Tcb& t) {
     if (!t.receives() || !t.read_enabled) return;
-    const uint32_t room = t.receive_limit > t.rcv_unconsumed ? t.receive_limit - t.rcv_unconsumed : 0;
+    const uint32_t free = t.receive_limit > t.rcv_unconsumed ? t.receive_limit - t.rcv_unconsumed : 0;
+    const uint32_t room = std::min(free, 65535u << t.rcv_shift);  // what the window field can say
     const uint32_t offered = t.offered_window();
     if (room < offered + std::min<uint32_t>(t.receive_limit / 2, t.rcv_mss)) return;
     const uint32_t gain = room - offered;
-    if (gain < t.receive_limit / 2 && offered >= 2u * t.rcv_mss) return;  // the next ACK will say it
+    if (gain < std::min(t.receive_limit, 65535u << t.rcv_shift) / 2 && offered >= 2u * t.rcv_mss) return;  // the next ACK will say it
     t.ack_now = true;
     t.stack->want_output(t);
 }

@@ -289,6 +289,7 @@ void Stack::Impl::take_payload(Tcb& t, const Segment& s, net::DatagramIn& in, In
         const bool cut = bytes.split_to(room, fits);
         bytes.clear();
         if (!cut) return void(counters.no_memory++);
+        t.ack_now = true;  // the sender must learn that the window is full
         bytes.append(std::move(fits));
     }
     const auto length = static_cast<uint32_t>(bytes.bytes());
