@@ -32,11 +32,11 @@ def test_status(web):
 
 
 @pytest.mark.parametrize("arguments,words", [
-    (["config", "show"], ["VirtualService", "shop"]),
+    (["config", "show"], ["revision", "live on all cores"]),
     (["pc", "listeners"], ["80"]),
-    (["pc", "routes"], ["web", "shop.example"]),
+    (["pc", "routes"], ["prefix /", "web", "mesh.yaml:", "404 NR"]),
     (["pc", "routes", "--host", "shop.example"], ["web"]),
-    (["pc", "clusters"], ["outbound|9080||web.shop.svc.cluster.local"]),
+    (["pc", "clusters"], ["web.shop.svc.cluster.local", "9080", "LEAST_REQUEST"]),
     (["pc", "endpoints"], [BACKENDS[0], "9080"]),
     (["runtime"], ["CORE", "BUSY", "CYCLES/REQ"]),
     (["stats"], ["envoy_http_downstream"]),
