@@ -62,7 +62,7 @@ struct StackConfig {
     Duration min_rto = milliseconds(200), max_rto = seconds(120), delayed_ack = milliseconds(40);
     Duration time_wait = seconds(60);
     uint32_t syn_backlog = 1024;
-    bool sack = true, timestamps = true, window_scale = true, ecn = false;
+    bool sack = true, timestamps = true, window_scale = true;
     enum class Congestion : uint8_t { kCubic, kNewReno } congestion = Congestion::kCubic;
 };
 
