@@ -106,6 +106,12 @@ void NeighborTable::probe(Neighbor& n, Instant now) {
     arm(n, now + kNeighborRetransmit);
 }
 
+void NeighborTable::contest(Neighbor& n, Instant now) {
+    n.state = Neighbor::State::kProbe;
+    n.solicits = kNeighborSolicits - 1;  // one question, sent by the next handle_timeout()
+    arm(n, now);
+}
+
 bool NeighborTable::expire(Neighbor& n, Instant now, Due& due) {
     n.deadline = Instant::never();
     switch (n.state) {
@@ -146,8 +152,10 @@ Neighbor* NeighborTable::learn(uint8_t port, const IpAddress& ip, const MacAddre
     if (!n) return nullptr;  // RFC 4861 7.2.5: an advertisement makes no entry
     const bool was_usable = n->has_mac();
     if (was_usable && n->mac != mac) {
-        const bool locked = n->state == Neighbor::State::kReachable && now - n->confirmed < kNeighborLock;
-        if (!override_mac || locked) return nullptr;
+        // Never taken at its word (THREATS.md 10): the address that answered so far is asked first, and everybody if it is silent.
+        // A move is followed within a second or two, a forgery moves nothing.
+        if (override_mac && n->state == Neighbor::State::kReachable && now - n->confirmed >= kNeighborLock) contest(*n, now);
+        return nullptr;
     } else if (was_usable && !solicited) {
         return nullptr;  // known already, and no proof that it hears us
     }

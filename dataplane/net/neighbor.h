@@ -16,7 +16,7 @@ namespace sluice::net {
 inline constexpr Duration kNeighborRetransmit = seconds(1);     // RetransTimer
 inline constexpr Duration kNeighborReachable = seconds(30);     // ReachableTime
 inline constexpr Duration kNeighborNegative = seconds(3);       // how long a failure is remembered
-inline constexpr Duration kNeighborLock = seconds(1);           // a fresh answer is not overwritten
+inline constexpr Duration kNeighborLock = seconds(1);           // a fresh answer is not questioned
 inline constexpr Duration kNeighborInUse = seconds(60);         // an entry used within is not evicted
 inline constexpr uint8_t kNeighborSolicits = 3;                 // MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT
 
@@ -85,6 +85,8 @@ class NeighborTable {
     Neighbor* evict(Instant now);
     void probe(Neighbor& n, Instant now);
     void arm(Neighbor& n, Instant deadline);
+    /// Somebody else claims n's address: ask the one that has it.
+    void contest(Neighbor& n, Instant now);
     /// What follows when n's deadline passed. False: nothing to tell.
     bool expire(Neighbor& n, Instant now, Due& due);
 

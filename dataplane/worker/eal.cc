@@ -171,6 +171,11 @@ Result<void> Eal::init(const EalSetup& setup) {
     for (const PortSetup& port : setup.ports) {
         Result<DevicePlan> plan = plan_device(port, cores, vdev_number);
         if (!plan) return unexpected(plan.error());
+        if (!plan->interface.empty()) {
+            Result<InterfaceClaim> claim = InterfaceClaim::take(plan->interface);
+            if (!claim) return unexpected(fmt::format("port {}: {}", port.name, claim.error()));
+            claims_.push_back(std::move(*claim));
+        }
         arguments.insert(arguments.end(), plan->arguments.begin(), plan->arguments.end());
         pci |= plan->pci;
         queues += plan->one_queue_per_ethdev ? static_cast<uint32_t>(plan->ethdev_names.size()) : cores;

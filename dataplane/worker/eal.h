@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "net/ethernet.h"
+#include "worker/interface.h"
 
 namespace sluice::worker {
 
@@ -78,6 +79,7 @@ class Eal {
     std::vector<PortInfo> ports_;
     std::vector<rte_mempool*> pools_;
     std::vector<uint16_t> started_;
+    std::vector<InterfaceClaim> claims_;   // given up after the devices are closed
     bool hugepages_ = false;
 };
 

@@ -6,12 +6,14 @@
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 namespace sluice::worker {
@@ -59,6 +61,26 @@ Result<uint32_t> prepare_interface(const std::string& name) {
                                           std::strerror(errno), name));
     }
     return receive_queues(name);
+}
+
+Result<InterfaceClaim> InterfaceClaim::take(const std::string& name) {
+    const std::string key = "sluice/port/" + name;
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const size_t bytes = std::min(key.size(), sizeof address.sun_path - 1);
+    std::memcpy(address.sun_path + 1, key.data(), bytes);   // the leading NUL makes it abstract, unix(7)
+    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + bytes);
+    if (fd >= 0 && bind(fd, reinterpret_cast<const sockaddr*>(&address), length) == 0) return InterfaceClaim(fd);
+    const int error = errno;
+    if (fd >= 0) close(fd);
+    if (error == EADDRINUSE)
+        return unexpected(fmt::format("another sluiced runs on interface {}: stop it first, or give this one another interface", name));
+    return unexpected(fmt::format("cannot claim interface {}: {}", name, std::strerror(error)));
+}
+
+InterfaceClaim::~InterfaceClaim() {
+    if (fd_ >= 0) close(fd_);
 }
 
 uint16_t interface_mtu(const std::string& name) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "base/result.h"
 
@@ -12,5 +13,20 @@ namespace sluice::worker {
 /// Checks that the interface exists and brings it up. Returns its number of receive queues.
 Result<uint32_t> prepare_interface(const std::string& name);
 uint16_t interface_mtu(const std::string& name);
+
+/// Keeps other gateways of this network namespace off an interface while it lives: two AF_XDP programs on one interface
+/// end with none, since the one that stops takes the program off. Held by a name in the namespace's abstract sockets, so that
+/// nothing is left behind by a process that was killed.
+class InterfaceClaim {
+ public:
+    static Result<InterfaceClaim> take(const std::string& name);
+    InterfaceClaim(InterfaceClaim&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
+    InterfaceClaim& operator=(InterfaceClaim&&) = delete;
+    ~InterfaceClaim();
+
+ private:
+    explicit InterfaceClaim(int fd) : fd_(fd) {}
+    int fd_;
+};
 
 }  // namespace sluice::worker

@@ -152,9 +152,46 @@ TEST_F(ArpTest, AFreshAnswerIsNotOverwritten) {
     auto frames = sent();
     ASSERT_EQ(frames.size(), 1u);
     EXPECT_EQ(frames[0][5], 2);
-    // A second later it is a fail-over: the new MAC is taken.
+}
+
+TEST_F(ArpTest, AClaimIsAskedAboutAndAForgeryMovesNothing) {
+    make();
+    send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"));
+    resolve("192.0.2.7");
+    sent();
+    const MacAddress thief{2, 6, 6, 6, 6, 6};
+    for (int second = 0; second < 20; second++) {
+        now_ = now_ + seconds(2);
+        for (int i = 0; i < 200; i++) resolve("192.0.2.7", thief);
+        stack_->handle_timeout(now_);
+        auto frames = sent();
+        ASSERT_EQ(frames.size(), 1u) << "one question, whatever the number of claims";
+        EXPECT_EQ(get16(frames[0], 12), 0x0806);
+        EXPECT_EQ(frames[0][5], 2) << "asked of the address that answered so far";
+        resolve("192.0.2.7");  // which answers
+        send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"));
+        frames = sent();
+        ASSERT_EQ(frames.size(), 1u);
+        EXPECT_EQ(frames[0][5], 2);
+    }
+}
+
+TEST_F(ArpTest, AMoveIsFollowedWhenTheOldAddressIsSilent) {
+    make();
+    send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"));
+    resolve("192.0.2.7");
+    sent();
+    const MacAddress standby{2, 6, 6, 6, 6, 6};
     now_ = now_ + seconds(2);
-    resolve("192.0.2.7", thief);
+    resolve("192.0.2.7", standby);
+    stack_->handle_timeout(now_);
+    EXPECT_EQ(sent().size(), 1u);
+    now_ = now_ + seconds(2);
+    stack_->handle_timeout(now_);
+    auto frames = sent();
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(static_cast<uint8_t>(frames[0][0]), 0xff) << "everybody is asked";
+    resolve("192.0.2.7", standby);
     send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"));
     frames = sent();
     ASSERT_EQ(frames.size(), 1u);
