@@ -8,7 +8,7 @@ import os
 import time
 
 CONF = """daemon off; user root; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log warn;
-events {{ worker_connections 4096; }}
+events {{ worker_connections 4096; multi_accept on; }}
 http {{
     access_log off; sendfile on; keepalive_requests 1000000000; keepalive_timeout 1h; client_max_body_size 0;
     client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
