@@ -168,6 +168,7 @@ class Gateway {
     std::expected<void, std::vector<Diagnostic>> apply(const xds::ResourceSet& resources, uint64_t revision, const std::string& hash);
     void adopt_compiled();
     bool live_everywhere() const;
+    void reset_counters_of_reused_ids();
     Result<void> open();
     std::unique_ptr<worker::Application> make_proxy(worker::Worker& worker);
     admin::Sources sources();
@@ -184,6 +185,7 @@ class Gateway {
     std::vector<std::unique_ptr<telemetry::AccessLogRing>> rings_;
     std::unique_ptr<telemetry::AccessLogWriter> access_log_;
     std::atomic<bool> draining_{false};
+    std::atomic<bool> stopping_{false};   // told to end: a drain is not taken back any more
     std::vector<std::atomic<const proxy::Proxy*>> proxies_{cores_.size()};
     std::unique_ptr<worker::Crew> crew_;
     admin::TablesHolder tables_;
@@ -233,7 +235,31 @@ std::unique_ptr<worker::Application> Gateway::make_proxy(worker::Worker& worker)
     return proxy;
 }
 
+/// Threads started from here on (log, management) stay off the workers' cores, where there are others.
+void keep_off(const std::vector<unsigned>& cores) {
+    cpu_set_t set;
+    sched_getaffinity(0, sizeof set, &set);
+    for (const unsigned core : cores) CPU_CLR(core, &set);
+    if (CPU_COUNT(&set) > 0) sched_setaffinity(0, sizeof set, &set);
+}
+
+/// A new cluster, endpoint, listener or route does not begin with the counters of a deleted one.
+void Gateway::reset_counters_of_reused_ids() {
+    using Kind = snapshot::Publisher::IdKind;
+    auto reset = [this](Kind kind, void (telemetry::CoreStats::*what)(uint32_t)) {
+        publisher_.on_id_reuse(kind, [this, what](uint32_t id) {
+            for (auto& stats : stats_) (stats.get()->*what)(id);
+        });
+    };
+    reset(Kind::kListener, &telemetry::CoreStats::reset_listener);
+    reset(Kind::kCluster, &telemetry::CoreStats::reset_cluster);
+    reset(Kind::kEndpoint, &telemetry::CoreStats::reset_endpoint);
+    reset(Kind::kRoute, &telemetry::CoreStats::reset_route);
+}
+
 Result<void> Gateway::open() {
+    keep_off(cores_);
+    reset_counters_of_reused_ids();
     for (size_t i = 0; i < cores_.size(); i++) {
         stats_.push_back(std::make_unique<telemetry::CoreStats>());
         rings_.push_back(std::make_unique<telemetry::AccessLogRing>());
@@ -331,6 +357,7 @@ void Gateway::control_loop(control::Signals& signals, source::DirectoryWatcher& 
             }
             spdlog::info("draining: no new connections; at most {} s for what is open (send the signal again to stop at once)",
                          host_.drain_deadline.us / 1'000'000);
+            stopping_.store(true, std::memory_order_release);
             draining_.store(true, std::memory_order_release);
             control::notify_service_manager("STATUS=draining");
             deadline = steady_clock::now() + std::chrono::microseconds(host_.drain_deadline.us);
@@ -419,7 +446,9 @@ admin::Sources Gateway::sources() {
         return std::pair(static_cast<uint32_t>(both >> 32), static_cast<uint32_t>(both));
     };
     sources.draining = [this] { return draining_.load(std::memory_order_acquire); };
-    sources.set_draining = [this](bool drain) { draining_.store(drain, std::memory_order_release); };
+    sources.set_draining = [this](bool drain) {
+        if (!stopping_.load(std::memory_order_acquire)) draining_.store(drain, std::memory_order_release);
+    };
     sources.log_level = [] {
         const auto name = spdlog::level::to_string_view(spdlog::get_level());
         return std::string(name.data(), name.size());

@@ -125,6 +125,7 @@ class CommandLine {
 
     void add_actions() {
         command(&app_, "drain", "Finish open requests, accept no new connections; /ready says so", "sluicectl drain", [](const Context& c) { return drain(c, true); });
+        command(&app_, "undrain", "Accept connections again after drain", "sluicectl undrain", [](const Context& c) { return drain(c, false); });
         CLI::App* log = command(&app_, "log", "The access log, and the gateway's own", "sluicectl log reopen\n  sluicectl log level debug", nullptr);
         command(log, "reopen", "Open the access log's file again, as logrotate wants", "sluicectl log reopen", log_reopen);
         command(log, "level", "Show or set the level of the gateway's own log", "sluicectl log level\n  sluicectl log level debug",

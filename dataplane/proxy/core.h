@@ -110,7 +110,7 @@ class Core {
 
     Instant now;
     const snapshot::Snapshot* root = nullptr;   // of this turn
-    bool draining = false;                      // the whole gateway stops
+    bool draining = false;                      // the whole gateway takes no new work
     TimerWheel timers;
     Rng rng;
     CoreCounters counters;

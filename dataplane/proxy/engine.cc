@@ -25,7 +25,7 @@ void Engine::turn(Instant now) {
     const snapshot::Snapshot* root = core_.reader.load();
     core_.root = root;
     if (root && (root != adopted_ || root->revision != revision())) adopt(*root);
-    if (drain_ && !core_.draining && drain_->load(std::memory_order_relaxed)) start_drain();
+    if (drain_ && core_.draining != drain_->load(std::memory_order_relaxed)) core_.draining ? end_drain() : start_drain();
     core_.settle();
 }
 
@@ -41,6 +41,12 @@ void Engine::adopt(const snapshot::Snapshot& root) {
 void Engine::start_drain() {
     core_.draining = true;
     listeners_.drain_all();
+}
+
+/// Listens again; connections that drain go on draining beside.
+void Engine::end_drain() {
+    core_.draining = false;
+    if (core_.root) listeners_.reconcile(*core_.root);
 }
 
 bool Engine::on_accept(Transport& transport, void* listener_user, Instant now) {

@@ -14,7 +14,7 @@ namespace sluice::proxy {
 
 class Engine final : public AcceptHandler {
  public:
-    /// `drain`: set by another thread when the gateway is to stop; may be nullptr.
+    /// `drain`: set by another thread when no new work is wanted, cleared when it is again; may be nullptr.
     Engine(const CoreConfig& config, Network& network, snapshot::Reader reader, rte_mempool* mbufs, SliceNodePool& nodes,
            telemetry::CoreStats& stats, telemetry::AccessLogRing* access_log, StageClock& stages, const std::atomic<bool>* drain);
     ~Engine();
@@ -41,6 +41,7 @@ class Engine final : public AcceptHandler {
  private:
     void adopt(const snapshot::Snapshot& root);
     void start_drain();
+    void end_drain();
 
     Core core_;
     Listeners listeners_;

@@ -14,6 +14,7 @@ uint32_t IdTable::id_of(std::string_view key) {
     if (!free_.empty()) {
         id = free_.back();
         free_.pop_back();
+        if (on_reuse_) on_reuse_(id);
     } else if (entries_.size() < limit_) {
         id = end();
         entries_.emplace_back();

@@ -5,9 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace sluice::snapshot {
@@ -15,6 +17,8 @@ namespace sluice::snapshot {
 class IdTable {
  public:
     explicit IdTable(uint32_t limit) : limit_(limit) {}
+    /// Called for each id that goes to another key than before: whoever keeps state by id starts it anew.
+    void on_reuse(std::function<void(uint32_t id)> handler) { on_reuse_ = std::move(handler); }
     /// UINT32_MAX if all ids are in use.
     uint32_t id_of(std::string_view key);
     void hold(uint32_t id) { entries_[id].parts++; }
@@ -42,6 +46,7 @@ class IdTable {
     std::vector<uint32_t> free_;
     uint64_t round_ = 1;
     uint32_t limit_;
+    std::function<void(uint32_t)> on_reuse_;
 };
 
 }  // namespace sluice::snapshot

@@ -96,6 +96,9 @@ Reader Publisher::reader(uint32_t core) {
 const Snapshot* Publisher::current() const { return impl_->current.snapshot.get(); }
 
 uint32_t Publisher::id_of(IdKind kind, std::string_view key) { return impl_->ids[static_cast<size_t>(kind)].id_of(key); }
+void Publisher::on_id_reuse(IdKind kind, std::function<void(uint32_t)> handler) {
+    impl_->ids[static_cast<size_t>(kind)].on_reuse(std::move(handler));
+}
 uint32_t Publisher::ids_end(IdKind kind) const { return impl_->ids[static_cast<size_t>(kind)].end(); }
 
 template <typename F>

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -115,6 +116,8 @@ class Publisher {
     uint32_t id_of(IdKind kind, std::string_view key);
     /// One more than the largest id given so far.
     uint32_t ids_end(IdKind kind) const;
+    /// `handler` is called when an id goes to another key than before: no core uses it then; counters kept by it start anew.
+    void on_id_reuse(IdKind kind, std::function<void(uint32_t id)> handler);
 
     struct Impl;
 

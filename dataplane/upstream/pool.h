@@ -108,6 +108,7 @@ class Pools {
             const uint32_t next = state.in_use_next;
             const Cluster* in_force = find(state.cluster_id);
             if (!still_there(in_force, id - 1, state)) drain(state, close);
+            else shrink(state, *in_force, close);
             id = next;
         }
     }
@@ -136,6 +137,24 @@ class Pools {
             c->draining_ = true;
             if (c->use_ == PooledConnection::Use::kIdle) close(*c);
             c = next;
+        }
+    }
+    /// A breaker's limit that was lowered holds for what is open too: idle connections beyond it close now, busy ones after
+    /// their request. Each endpoint keeps one.
+    template <typename Close>
+    void shrink(EndpointState& state, const Cluster& cluster, Close&& close) {
+        const ClusterState& counts = *clusters_.find(cluster.id);
+        for (PooledConnection* c = state.all; c && counts.connections > cluster.max_connections && state.connections > 1;) {
+            PooledConnection* const next = c->next_;
+            if (c->use_ == PooledConnection::Use::kIdle) close(*c);
+            c = next;
+        }
+        uint32_t excess = counts.connections > cluster.max_connections ? counts.connections - cluster.max_connections : 0;
+        uint32_t kept = state.connections;
+        for (PooledConnection* c = state.all; c && excess > 0 && kept > 1; c = c->next_) {
+            if (c->draining_ || c->use_ == PooledConnection::Use::kConnecting) continue;
+            c->draining_ = true;
+            excess--, kept--;
         }
     }
     void link_in_use(uint32_t id, EndpointState& state);

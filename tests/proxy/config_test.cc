@@ -193,6 +193,29 @@ TEST_F(ConfigTest, GatewayDrainsOnItsFlag) {
     expect_all_back();
 }
 
+TEST_F(ConfigTest, ADrainThatIsTakenBackListensAgain) {
+    publish();
+    auto& old = client();
+    drain_ = true;
+    turn();
+    EXPECT_EQ(network_->listening(), 0u);
+    drain_ = false;
+    turn();
+    EXPECT_EQ(network_->listening(), 1u);
+    auto& fresh = client();
+    fresh.send(kGet);
+    upstream(0).accept_connection();
+    upstream(0).send(kOk);
+    const std::string answered = fresh.take();
+    EXPECT_HAS(answered, "HTTP/1.1 200");
+    EXPECT_EQ(answered.find("connection: close"), std::string::npos) << "it is an ordinary connection";
+    fresh.close();
+    advance(seconds(2));
+    EXPECT_TRUE(old.shut) << "what drained before goes on draining";
+    old.close();
+    EXPECT_TRUE(engine_->idle());
+}
+
 TEST_F(ConfigTest, NoConfigurationNoListener) {
     publish();
     config_.listeners.clear();

@@ -44,6 +44,20 @@ TEST(SnapshotIds, AskedForAgainBeforeReuseKeepsItsId) {
     EXPECT_EQ(ids.id_of("a"), a) << "asked for in the round that is being built";
 }
 
+TEST(SnapshotIds, ReuseIsTold) {
+    IdTable ids(100);
+    std::vector<uint32_t> reused;
+    ids.on_reuse([&](uint32_t id) { reused.push_back(id); });
+    const uint32_t a = ids.id_of("a");
+    ids.id_of("a");
+    EXPECT_TRUE(reused.empty()) << "new, and the same again";
+    ids.next_round();
+    ids.next_round();
+    ids.sweep();
+    EXPECT_EQ(ids.id_of("b"), a);
+    EXPECT_EQ(reused, std::vector<uint32_t>{a});
+}
+
 TEST(SnapshotIds, RunOutSaysSo) {
     IdTable ids(2);
     ids.id_of("a");

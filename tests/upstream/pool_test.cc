@@ -126,6 +126,28 @@ TEST(Pools, ReconcileDrainsWhatIsGoneAndNothingElse) {
     EXPECT_EQ(pools.connections(), 0u);
 }
 
+TEST(Pools, ALoweredLimitHoldsForWhatIsOpen) {
+    Pools pools({.clusters = 4, .endpoints = 8});
+    Cluster web = cluster_of(1, {3}, 10);
+    TestConnection idle[3], busy[2];
+    for (auto& c : idle) pools.add(c, web, 3), pools.set_idle(c);
+    for (auto& c : busy) pools.add(c, web, 3), pools.set_busy(c);
+    std::vector<PooledConnection*> closed;
+    const auto close = [&](PooledConnection& c) {
+        closed.push_back(&c);
+        pools.remove(c);
+    };
+    web.max_connections = 4;
+    pools.reconcile([&](uint32_t) { return &web; }, close);
+    EXPECT_EQ(closed.size(), 1u) << "idle ones first, and no more than needed";
+    web.max_connections = 1;
+    pools.reconcile([&](uint32_t) { return &web; }, close);
+    EXPECT_EQ(closed.size(), 3u);
+    EXPECT_NE(busy[0].draining(), busy[1].draining()) << "one of two busy ones ends after its request";
+    for (auto& c : busy) pools.remove(c);
+    EXPECT_EQ(pools.connections(), 0u);
+}
+
 TEST(Pools, RandomOperationsAgainstAModel) {
     const uint64_t seed = 42;
     SCOPED_TRACE("repeat: upstream_test --gtest_filter=Pools.RandomOperationsAgainstAModel, seed " + std::to_string(seed));
