@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <llhttp.h>
 
+#include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cstdlib>
 #include <map>
@@ -172,6 +174,16 @@ Reading read_llhttp(std::string_view bytes, bool request, Method request_method)
     return self.reading;
 }
 
+/// llhttp takes an HTAB beside a connection option for a part of it; it is white space (RFC 9110 5.6.3).
+bool has_tab_in_connection(std::string_view bytes) {
+    std::string lower(bytes);
+    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    for (size_t at = lower.find("connection:"); at != lower.npos; at = lower.find("connection:", at + 1)) {
+        if (std::string_view(lower).substr(at, lower.find('\r', at) - at).find('\t') != std::string_view::npos) return true;
+    }
+    return false;
+}
+
 // RFC 9112 7.1.1 allows ";a=b;c" and quoted pairs in chunk extensions; llhttp 8.1 stops at either. We follow the RFC: the one
 // place where we accept more.
 bool has_extension_llhttp_cannot_read(const std::string& bytes) {
@@ -199,11 +211,13 @@ class Differential : public testing::Test {
         streams++;
         for (size_t i = 0; i < ours.messages.size(); i++) {
             if (i == theirs.messages.size() && theirs.unknown_method) return;
+            if (i == theirs.messages.size() && has_tab_in_connection(bytes)) return;   // llhttp thought the connection closed
             if (i == theirs.messages.size() && theirs.error.find("chunk") != std::string::npos && has_extension_llhttp_cannot_read(bytes)) return;
             ASSERT_LT(i, theirs.messages.size()) << "accepted by us, refused by llhttp (" << theirs.error << "): " << ours.messages[i]
                                                  << "\n" << testing::PrintToString(bytes);
             Message theirs_i = theirs.messages[i];
             if (!ours.messages[i].keep_alive) theirs_i.keep_alive = false;   // we close after more messages, never after fewer
+            if (has_tab_in_connection(bytes)) theirs_i.keep_alive = ours.messages[i].keep_alive;
             ASSERT_EQ(ours.messages[i], theirs_i) << testing::PrintToString(bytes);
             alike++;
         }
