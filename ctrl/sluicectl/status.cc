@@ -103,8 +103,12 @@ int status(const Context& c) {
                              count_of(number_of(p, "queues"), "queue"), grouped(number_of(p, "rx_dropped") + number_of(p, "tx_dropped")),
                              flag_of(p, "link_up") ? "" : "  LINK DOWN");
     }
-    for (const auto& l : child_of(*s, "listeners"))
-        c.out << fmt::format("listen  {} {}  {}  {}\n", text_of(l, "place"), text_of(l, "protocol"), text_of(l, "object"), count_of(number_of(l, "routes"), "route"));
+    std::string last;   // one listener on several addresses of a port is one line
+    for (const auto& l : child_of(*s, "listeners")) {
+        const auto line = fmt::format("listen  {} {}  {}  {}\n", text_of(l, "place"), text_of(l, "protocol"), text_of(l, "object"), count_of(number_of(l, "routes"), "route"));
+        if (line != last) c.out << line;
+        last = line;
+    }
     print_backends(c, child_of(*s, "backends"));
     const Json& log = child_of(*s, "access_log");
     if (const uint64_t lost = number_of(log, "dropped") + number_of(log, "write_failed"))

@@ -186,8 +186,14 @@ def act_race(demo, stage):
             stage.say(f"  wire floor {row['cycles_per_request']:>10,.0f} cycles a request: two frames received and sent, no proxy at all")
         else:
             stage.say(f"  {name:<10} {row['per_busy_second']:>10,.0f} requests per busy core-second   {row['cycles_per_request']:,.0f} cycles a request")
-    for line in demo.gateway.ctl("runtime").stdout.splitlines():
+    load = demo.wrk(3)
+    time.sleep(1)
+    stage.say("  cycles by stage under load (sluicectl runtime):")
+    runtime = demo.gateway.ctl("runtime").stdout
+    for line in runtime.splitlines():
         stage.say("  " + line)
+    finish_wrk(load)
+    expect(re.search(r"^ *\d+ +\d+% +[\d,.]+ +[\d,]+ ", runtime, re.M), f"sluicectl runtime shows no cycles under load:\n{runtime}")
     expect(rows["sluice"]["errors"] == 0, f"{rows['sluice']['errors']} errors through Sluice")
 
 
