@@ -1,4 +1,5 @@
-// How a worker waits when a turn found nothing: busy (never), or adaptive: spin, then pause, then sleep up to a bound.
+// How a worker waits when a turn found nothing: busy (never), or adaptive: spin, giving way to whoever shares the core
+// (a software port's receive thread in the kernel, above all), then sleep up to a bound.
 // In: whether the last turn worked, the time, the next deadline. Out: what to do before the next turn. Pure; no clock.
 // What an empty turn costs is learnt here too, so that utilisation can be told while spinning.
 #pragma once
@@ -12,15 +13,15 @@ namespace sluice::worker {
 
 struct PollConfig {
     bool busy = false;
-    Duration spin = microseconds(100);        // after the last work: latency under load
-    Duration pause = microseconds(300);       // then with pauses, still awake
+    Duration spin = microseconds(400);        // after the last work: latency under load. Each empty turn yields the CPU
+    Duration yield_after = microseconds(30);  // gaps between batches of middling size are spun through: fuller batches cost less
     Duration sleep_min = microseconds(50);    // then asleep, doubling
     Duration sleep_max = microseconds(500);
 };
 
 class PollPolicy {
  public:
-    enum class Action : uint8_t { kNone, kPause, kSleep };
+    enum class Action : uint8_t { kNone, kYield, kSleep };
     struct Decision {
         Action action = Action::kNone;
         Duration duration{};
@@ -35,8 +36,8 @@ class PollPolicy {
             return {};
         }
         const Duration idle = now - last_work_;
-        if (config_.busy || idle < config_.spin) return {};
-        if (idle < config_.spin + config_.pause) return {Action::kPause, {}};
+        if (config_.busy) return {};
+        if (idle < config_.spin) return {gives_way(idle) ? Action::kYield : Action::kNone, {}};
         Duration wait = sleep_;
         sleep_ = std::min(sleep_ * 2, config_.sleep_max);
         if (next_deadline <= now) return {};
@@ -44,8 +45,24 @@ class PollPolicy {
         return {Action::kSleep, wait};
     }
 
+    /// Frames that the turn received.
+    void received(uint32_t frames) {
+        if (resting_) batch_ = 0, resting_ = false;
+        batch_ += frames;
+    }
+
  private:
+    // A lone frame's sender waits for its answer, and a long batch means that the kernel's queue is about to overflow: both want the
+    // receive thread to run now. In between, waiting a little longer makes the next batch fuller.
+    static constexpr uint32_t kSmallBatch = 4, kLargeBatch = 96;
+    bool gives_way(Duration idle) {
+        resting_ = true;
+        return batch_ <= kSmallBatch || batch_ >= kLargeBatch || idle >= config_.yield_after;
+    }
+
     PollConfig config_;
+    uint32_t batch_ = 0;     // frames since the last empty turn
+    bool resting_ = false;
     Instant last_work_;
     Duration sleep_;
 };

@@ -3,6 +3,7 @@
 // and cycles can be told apart with two clock reads a stage.
 #include "worker/worker.h"
 
+#include <sched.h>
 #include <rte_cycles.h>
 #include <rte_mempool.h>
 #include <rte_pause.h>
@@ -55,7 +56,7 @@ void Worker::run(const std::atomic<bool>& stop) {
     while (!stop.load(std::memory_order_relaxed)) {
         const bool worked = turn();
         const PollPolicy::Decision next = policy_.after_turn(worked, now_, next_deadline());
-        if (next.action == PollPolicy::Action::kPause) rte_pause();
+        if (next.action == PollPolicy::Action::kYield) sched_yield();
         else if (next.action == PollPolicy::Action::kSleep) sleep(next.duration);
     }
     application_->offline();
@@ -87,6 +88,7 @@ bool Worker::receive() {
             const uint16_t n = ports_[p]->receive(frames.data(), limits::kBurst);
             if (n == 0) continue;
             any = true;
+            policy_.received(n);
             handle_frames(static_cast<uint8_t>(p), frames.data(), n);
         }
     }

@@ -14,12 +14,11 @@ namespace {
 
 using Action = PollPolicy::Action;
 
-TEST(PollPolicy, SpinsThenPausesThenSleepsLonger) {
+TEST(PollPolicy, SpinsThenSleepsLonger) {
     PollPolicy p({});
     const Instant t0{1'000'000};
     EXPECT_EQ(p.after_turn(true, t0, Instant::never()).action, Action::kNone);
-    EXPECT_EQ(p.after_turn(false, t0 + microseconds(99), Instant::never()).action, Action::kNone);
-    EXPECT_EQ(p.after_turn(false, t0 + microseconds(101), Instant::never()).action, Action::kPause);
+    EXPECT_NE(p.after_turn(false, t0 + microseconds(399), Instant::never()).action, Action::kSleep);
     const auto first = p.after_turn(false, t0 + microseconds(401), Instant::never());
     EXPECT_EQ(first.action, Action::kSleep);
     EXPECT_EQ(first.duration, microseconds(50));
@@ -27,7 +26,23 @@ TEST(PollPolicy, SpinsThenPausesThenSleepsLonger) {
     for (int i = 0; i < 10; i++) EXPECT_LE(p.after_turn(false, t0 + microseconds(900 + i), Instant::never()).duration, microseconds(500));
     // Work wakes it up altogether.
     p.after_turn(true, t0 + seconds(1), Instant::never());
-    EXPECT_EQ(p.after_turn(false, t0 + seconds(1) + microseconds(50), Instant::never()).action, Action::kNone);
+    EXPECT_NE(p.after_turn(false, t0 + seconds(1) + microseconds(50), Instant::never()).action, Action::kSleep);
+}
+
+TEST(PollPolicy, GivesWayAtOnceToALoneFrameAndToAFullQueue) {
+    PollPolicy p({});
+    Instant t{1'000'000};
+    const auto after_batch = [&](uint32_t frames, int64_t idle_us) {
+        t = t + seconds(1);
+        p.received(frames);
+        p.after_turn(true, t, Instant::never());
+        return p.after_turn(false, t + microseconds(idle_us), Instant::never()).action;
+    };
+    EXPECT_EQ(after_batch(1, 1), Action::kYield);
+    EXPECT_EQ(after_batch(32, 1), Action::kNone) << "a fuller batch is on its way";
+    EXPECT_EQ(after_batch(32, 31), Action::kYield);
+    EXPECT_EQ(after_batch(200, 1), Action::kYield);
+    EXPECT_EQ(after_batch(1, 1), Action::kYield) << "a batch counts from the last empty turn";
 }
 
 TEST(PollPolicy, NeverSleepsPastADeadline) {
