@@ -259,6 +259,26 @@ def system_tests(tally, only):
         tally.fail("system tests", f"pytest ended with status {status}")
 
 
+def tour(tally, only):
+    """README's first command, unattended: every act of it is a case."""
+    if only and only not in "scripts/run --smoke":
+        return
+    log = os.path.join(LOGS, "smoke.log")
+    with open(log, "w") as out:
+        status = subprocess.call([os.path.join(ROOT, "scripts", "run"), "--smoke"], stdout=out, stderr=subprocess.STDOUT, cwd=ROOT,
+                                 stdin=subprocess.DEVNULL)
+    with open(log, errors="replace") as file:
+        text = file.read()
+    counted = re.search(r"^smoke: (\d+) acts passed, (\d+) failed$", text, re.M)
+    if not counted or (status != 0 and counted.group(2) == "0"):
+        tally.fail("scripts/run --smoke", f"exit status {status}\n" + tail(log))
+        return
+    tally.ok(int(counted.group(1)))
+    for act, why in re.findall(r"^FAILED ([^:]+): (.*)$", text, re.M):
+        tally.fail(f"scripts/run --smoke: {act}", why)
+    progress(f"tour: {counted.group(1)} acts passed, {counted.group(2)} failed")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/test")
     parser.add_argument("--quick", action="store_true", help="unit and simulation tests, release build only")
@@ -273,6 +293,7 @@ def main():
     if not options.quick:
         stages = {"tools": lambda: tools(tally, options.only)} | stages | {
             "system": lambda: system_tests(tally, options.only),
+            "tour": lambda: tour(tally, options.only),
             "asan": lambda: gtests(tally, "build-asan", options.only),
             "tsan": lambda: gtests(tally, "build-tsan", options.only, {"snapshot_test"}),
             "fuzz": lambda: fuzzers(tally, options.only),
