@@ -46,6 +46,8 @@ class CompareLab:
         for number in range(3):
             self.lab.wire(self.client, f"eth{number}", self.proxy, f"outside{number}")
             self.lab.wire(self.backend, f"eth{number}", self.proxy, f"inside{number}")
+        for host in (self.client, self.proxy, self.backend):
+            host.sysctl("net.ipv4.tcp_no_metrics_save", 1)   # what one turn's losses taught must not slow the next one
         self._addresses()
         self._backend()
 

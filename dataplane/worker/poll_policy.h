@@ -33,7 +33,9 @@ class PollPolicy {
         if (worked) {
             last_work_ = now;
             sleep_ = config_.sleep_min;
-            return {};
+            if (config_.busy || batch_ < kLargeBatch) return {};
+            batch_ = 0;
+            return {Action::kYield, {}};
         }
         const Duration idle = now - last_work_;
         if (config_.busy) return {};
@@ -52,16 +54,16 @@ class PollPolicy {
     }
 
  private:
-    // A lone frame's sender waits for its answer, and a long batch means that the kernel's queue is about to overflow: both want the
-    // receive thread to run now. In between, waiting a little longer makes the next batch fuller.
+    // A lone frame's sender waits for its answer, and a long batch means that the kernel's queue (256 frames on veth) is about to
+    // overflow: both want the receive thread to run now. In between, waiting a little longer makes the next batch fuller.
     static constexpr uint32_t kSmallBatch = 4, kLargeBatch = 96;
     bool gives_way(Duration idle) {
         resting_ = true;
-        return batch_ <= kSmallBatch || batch_ >= kLargeBatch || idle >= config_.yield_after;
+        return batch_ <= kSmallBatch || idle >= config_.yield_after;
     }
 
     PollConfig config_;
-    uint32_t batch_ = 0;     // frames since the last empty turn
+    uint32_t batch_ = 0;     // frames since the last empty turn, or since way was given
     bool resting_ = false;
     Instant last_work_;
     Duration sleep_;

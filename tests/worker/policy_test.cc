@@ -41,8 +41,25 @@ TEST(PollPolicy, GivesWayAtOnceToALoneFrameAndToAFullQueue) {
     EXPECT_EQ(after_batch(1, 1), Action::kYield);
     EXPECT_EQ(after_batch(32, 1), Action::kNone) << "a fuller batch is on its way";
     EXPECT_EQ(after_batch(32, 31), Action::kYield);
-    EXPECT_EQ(after_batch(200, 1), Action::kYield);
+    EXPECT_EQ(after_batch(90, 1), Action::kNone);
     EXPECT_EQ(after_batch(1, 1), Action::kYield) << "a batch counts from the last empty turn";
+}
+
+TEST(PollPolicy, GivesWayInTheMidstOfWorkBeforeTheKernelsQueueOverflows) {
+    PollPolicy p({});
+    Instant t{1'000'000};
+    int yields = 0;
+    for (int turn = 0; turn < 100; turn++) {   // never an empty turn
+        t = t + microseconds(100);
+        p.received(32);
+        yields += p.after_turn(true, t, Instant::never()).action == Action::kYield;
+    }
+    EXPECT_EQ(yields, 33) << "once every 96 frames";
+    PollConfig busy;
+    busy.busy = true;
+    PollPolicy never(busy);
+    never.received(1000);
+    EXPECT_EQ(never.after_turn(true, t, Instant::never()).action, Action::kNone);
 }
 
 TEST(PollPolicy, NeverSleepsPastADeadline) {
