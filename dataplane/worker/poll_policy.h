@@ -30,6 +30,11 @@ class PollPolicy {
     explicit PollPolicy(const PollConfig& config) : config_(config), sleep_(config.sleep_min) {}
 
     Decision after_turn(bool worked, Instant now, Instant next_deadline) {
+        if (now - window_start_ >= kWindow) {
+            frames_last_window_ = now - window_start_ < kWindow * 2 ? frames_ : 0;
+            frames_ = 0;
+            window_start_ = now;
+        }
         if (worked) {
             last_work_ = now;
             sleep_ = config_.sleep_min;
@@ -51,21 +56,27 @@ class PollPolicy {
     void received(uint32_t frames) {
         if (resting_) batch_ = 0, resting_ = false;
         batch_ += frames;
+        frames_ += frames;
     }
 
  private:
     // A lone frame's sender waits for its answer, and a long batch means that the kernel's queue (256 frames on veth) is about to
-    // overflow: both want the receive thread to run now. In between, waiting a little longer makes the next batch fuller.
+    // overflow: both want the receive thread to run now. Else waiting a little longer makes the next batch fuller. Small batches at a
+    // high rate are no lone frames: giving way to each would wake the thread for every frame, and stay so.
     static constexpr uint32_t kSmallBatch = 4, kLargeBatch = 96;
+    static constexpr uint32_t kSlowFrames = 40;   // a window
+    static constexpr Duration kWindow = milliseconds(1);
     bool gives_way(Duration idle) {
         resting_ = true;
-        return batch_ <= kSmallBatch || idle >= config_.yield_after;
+        const bool lone = batch_ <= kSmallBatch && frames_last_window_ <= kSlowFrames && frames_ <= kSlowFrames;
+        return lone || idle >= config_.yield_after;
     }
 
     PollConfig config_;
     uint32_t batch_ = 0;     // frames since the last empty turn, or since way was given
+    uint32_t frames_ = 0, frames_last_window_ = 0;
     bool resting_ = false;
-    Instant last_work_;
+    Instant last_work_, window_start_;
     Duration sleep_;
 };
 

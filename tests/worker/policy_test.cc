@@ -45,6 +45,24 @@ TEST(PollPolicy, GivesWayAtOnceToALoneFrameAndToAFullQueue) {
     EXPECT_EQ(after_batch(1, 1), Action::kYield) << "a batch counts from the last empty turn";
 }
 
+TEST(PollPolicy, SmallBatchesAtAHighRateAreNoLoneFrames) {
+    PollPolicy p({});
+    Instant t{1'000'000};
+    const auto after_frame = [&](int64_t gap_us) {
+        t = t + microseconds(gap_us);
+        p.received(1);
+        p.after_turn(true, t, Instant::never());
+        return p.after_turn(false, t + microseconds(1), Instant::never()).action;
+    };
+    Action last{};
+    for (int i = 0; i < 1000; i++) last = after_frame(10);   // 100 frames a millisecond, one by one
+    EXPECT_EQ(last, Action::kNone) << "the next ones are on their way: waking the receive thread for each costs more";
+    for (int i = 0; i < 100; i++) last = after_frame(100);
+    EXPECT_EQ(last, Action::kYield);
+    for (int i = 0; i < 1000; i++) last = after_frame(10);
+    EXPECT_EQ(after_frame(1'000'000), Action::kYield) << "what was long ago does not count";
+}
+
 TEST(PollPolicy, GivesWayInTheMidstOfWorkBeforeTheKernelsQueueOverflows) {
     PollPolicy p({});
     Instant t{1'000'000};
