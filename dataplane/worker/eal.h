@@ -22,6 +22,7 @@ struct PortSetup {
     std::string name;            // the operator's, for messages
     std::string device;          // af_xdp:IFACE | af_packet:IFACE | pci:ADDRESS | devargs:STRING
     uint16_t mtu = 1500;
+    std::string exception;       // TAP device for what is not the gateway's; empty: none
 };
 
 struct EalSetup {

@@ -22,6 +22,7 @@ constexpr uint32_t kEventsPerTurn = 1024;
 constexpr uint32_t kSegmentsPerTurn = 512;
 constexpr uint16_t kControlFrames = 16;      // room kept for ARP, ND and ICMP in a port's queue
 constexpr uint32_t kPrefetchAhead = 4;
+constexpr uint16_t kKernelFramesPerTurn = 32;   // of an exception path, towards the wire
 constexpr uint32_t kReservePart = 16;        // of the pool: below it payload is refused, so that ACKs still come in
 constexpr Duration kSampleEvery = milliseconds(100);
 
@@ -40,6 +41,9 @@ Worker::Worker(const WorkerConfig& config)
       now_(TscClock::now()),
       pool_reserve_(config.pool->size / kReservePart) {
     for (const PortInfo& info : *config.ports) ports_.push_back(std::make_unique<Port>(info, config.index, config.pool));
+    exceptions_.resize(ports_.size());
+    for (size_t p = 0; p < config.exceptions.size(); p++)
+        if (config.exceptions[p]) exceptions_[p] = std::make_unique<ExceptionEnd>(*config.exceptions[p], config.index);
 }
 
 Worker::~Worker() { application_.reset(); }
@@ -99,15 +103,23 @@ bool Worker::receive() {
 void Worker::handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n) {
     std::array<net::DatagramIn, limits::kBurst> datagrams;
     uint16_t count = 0;
+    ExceptionEnd* const kernel = exceptions_[port].get();
     stages_.enter(Stage::kNet);
     for (uint16_t i = 0; i < n; i++) {
         if (i + kPrefetchAhead < n) rte_prefetch0(rte_pktmbuf_mtod(frames[i + kPrefetchAhead], void*));
         net::DatagramIn& d = datagrams[count];
+        const Audience who = kernel ? audience(frames[i], ports_[port]->info().mac) : Audience::kGateway;
+        if (who != Audience::kGateway) kernel->to_kernel(frames[i]);
+        if (who == Audience::kKernel) {
+            rte_pktmbuf_free(frames[i]);
+            continue;
+        }
         switch (net_.handle_frame(frames[i], port, now_, d)) {
             case net::Verdict::kTransport: count++; break;
             case net::Verdict::kConsumed: break;
-            case net::Verdict::kException:   // no exception port: refused
-                net_.send_port_unreachable(d, now_);
+            case net::Verdict::kException:
+                if (!kernel) net_.send_port_unreachable(d, now_);
+                else if (who != Audience::kBoth) kernel->to_kernel(d.mbuf);
                 rte_pktmbuf_free(d.mbuf);
                 break;
         }
@@ -141,8 +153,14 @@ void Worker::handle_datagram(net::DatagramIn& d) {
             return;
         }
     }
+    deliver(d);
+}
+
+/// A segment of ours goes to TCP. What belongs to no listener and no connection is the kernel's, if the port has a way there.
+void Worker::deliver(net::DatagramIn& d) {
     if (tcp_.handle_segment(d, now_)) return;
-    tcp_.reject(d, now_);
+    if (ExceptionEnd* kernel = exceptions_[d.port].get()) kernel->to_kernel(d.mbuf);
+    else tcp_.reject(d, now_);
     rte_pktmbuf_free(d.mbuf);
 }
 
@@ -165,9 +183,7 @@ bool Worker::take_over() {
         for (uint32_t i = 0; i < 4 * limits::kBurst && ring.pop(d); i++) {
             any = true;
             ++counters_.taken_over;
-            if (tcp_.handle_segment(d, now_)) continue;
-            tcp_.reject(d, now_);
-            rte_pktmbuf_free(d.mbuf);
+            deliver(d);
         }
         auto& news = config_.exchange->news(from, config_.index);
         CoreNews item;
@@ -252,12 +268,25 @@ bool Worker::transmit() {
             if (n == 0) break;
             if (const uint64_t copied = port.transmit(frames.data(), n)) net_.count_linearized(copied);
         }
+        if (exceptions_[p]) any |= send_for_kernel(p);
         if (!port.has_waiting()) continue;
         stages_.enter(Stage::kDriverTx);
         any |= port.flush(now_);
     }
     stages_.enter(Stage::kOther);
     return any;
+}
+
+/// Frames that the kernel sends leave behind our own.
+bool Worker::send_for_kernel(uint8_t p) {
+    const uint16_t room = std::min(kKernelFramesPerTurn, ports_[p]->transmit_room());
+    uint16_t n = 0;
+    for (; n < room; n++) {
+        rte_mbuf* frame = exceptions_[p]->from_kernel(config_.pool);
+        if (!frame) break;
+        ports_[p]->transmit(&frame, 1);
+    }
+    return n > 0;
 }
 
 void Worker::account(uint64_t start, bool worked) {
