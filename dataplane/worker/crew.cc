@@ -11,6 +11,8 @@
 
 #include <cstring>
 
+#include "base/rng.h"
+
 namespace sluice::worker {
 
 namespace {
@@ -19,17 +21,29 @@ uint64_t random_seed() {
     if (getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = rte_rdtsc();
     return seed;
 }
+
+/// From the system's random source, or repeatable from a seed.
+RssKey random_key(uint64_t seed) {
+    RssKey key;
+    if (seed == 0 && getrandom(key.data(), key.size(), 0) == static_cast<ssize_t>(key.size())) return key;
+    Rng rng(seed != 0 ? seed : rte_rdtsc());
+    for (uint8_t& byte : key) byte = static_cast<uint8_t>(rng.next());
+    return key;
+}
 }  // namespace
 
 Result<std::unique_ptr<Crew>> Crew::open(const CrewSetup& setup) {
     if (setup.eal.cores.empty()) return unexpected(std::string("workers: no cores given"));
-    auto eal = Eal::start(setup.eal);
+    const uint64_t seed = setup.seed != 0 ? setup.seed : random_seed();
+    EalSetup eal_setup = setup.eal;
+    eal_setup.rss_key = random_key(setup.seed);
+    auto eal = Eal::start(eal_setup);
     if (!eal) return unexpected(eal.error());
     std::unique_ptr<Crew> crew(new Crew);
     crew->eal_ = std::move(*eal);
     const auto cores = static_cast<uint32_t>(setup.eal.cores.size());
-    const uint64_t seed = setup.seed != 0 ? setup.seed : random_seed();
-    crew->owners_ = std::make_unique<OwnerTable>(cores, seed);
+    const uint32_t rss_entries = crew->eal_->rss_entries();
+    crew->owners_ = rss_entries != 0 ? std::make_unique<OwnerTable>(cores, eal_setup.rss_key, rss_entries) : std::make_unique<OwnerTable>(cores, seed);
     if (cores > 1) crew->exchange_ = std::make_unique<Exchange>(cores);
     if (auto done = crew->open_exceptions(setup.eal); !done) return unexpected(done.error());
     for (uint32_t i = 0; i < cores; i++) {

@@ -5,6 +5,7 @@
 
 #include <sched.h>
 #include <rte_cycles.h>
+#include <rte_ip.h>
 #include <rte_mempool.h>
 #include <rte_pause.h>
 #include <sys/prctl.h>
@@ -24,7 +25,11 @@ constexpr uint16_t kControlFrames = 16;      // room kept for ARP, ND and ICMP i
 constexpr uint32_t kPrefetchAhead = 4;
 constexpr uint16_t kKernelFramesPerTurn = 32;   // of an exception path, towards the wire
 constexpr uint32_t kReservePart = 16;        // of the pool: below it payload is refused, so that ACKs still come in
+constexpr uint32_t kTcpFlagsAt = 13;         // byte of the header (RFC 9293 3.1)
+constexpr uint8_t kTcpSyn = 2;
+constexpr uint32_t kHashCheckEvery = 1024;
 constexpr Duration kSampleEvery = milliseconds(100);
+static_assert(limits::kPortsMax <= 8, "believed_hashes_ has a bit for each port");
 
 net::StackConfig with_sharing(net::StackConfig config, bool several_cores) {
     config.share_neighbors = several_cores;
@@ -40,7 +45,10 @@ Worker::Worker(const WorkerConfig& config)
       policy_(config.poll),
       now_(TscClock::now()),
       pool_reserve_(config.pool->size / kReservePart) {
-    for (const PortInfo& info : *config.ports) ports_.push_back(std::make_unique<Port>(info, config.index, config.pool));
+    for (const PortInfo& info : *config.ports) {
+        if (info.rss) believed_hashes_ = static_cast<uint8_t>(believed_hashes_ | 1u << ports_.size());
+        ports_.push_back(std::make_unique<Port>(info, config.index, config.pool));
+    }
     exceptions_.resize(ports_.size());
     for (size_t p = 0; p < config.exceptions.size(); p++)
         if (config.exceptions[p]) exceptions_[p] = std::make_unique<ExceptionEnd>(*config.exceptions[p], config.index);
@@ -144,16 +152,31 @@ bool Worker::refused_under_pressure(const net::DatagramIn& d) {
 }
 
 void Worker::handle_datagram(net::DatagramIn& d) {
-    if (config_.exchange && d.payload_length >= 4 && uint32_t{d.payload_offset} + 4 <= d.mbuf->data_len) {
-        const auto* ports = rte_pktmbuf_mtod_offset(d.mbuf, const uint8_t*, d.payload_offset);
-        const FourTuple tuple{{d.destination, load_be16(ports + 2)}, {d.source, load_be16(ports)}};
-        const uint32_t owner = config_.owners->owner(tuple);
+    if (config_.exchange && d.payload_length >= kTcpFlagsAt + 1 && uint32_t{d.payload_offset} + kTcpFlagsAt + 1 <= d.mbuf->data_len) {
+        const uint32_t owner = owner_of(d);
         if (owner != config_.index) {
             hand_over(d, owner);
             return;
         }
     }
     deliver(d);
+}
+
+/// By the port's hash where it is believed; a software Toeplitz costs a hundred cycles. It is checked when a connection begins, so
+/// that all of it has one owner whatever the port does later, and now and then. One wrong hash, and this port is believed no more.
+uint32_t Worker::owner_of(const net::DatagramIn& d) {
+    const rte_mbuf* m = d.mbuf;
+    const auto* tcp = rte_pktmbuf_mtod_offset(m, const uint8_t*, d.payload_offset);
+    const FourTuple tuple{{d.destination, load_be16(tcp + 2)}, {d.source, load_be16(tcp)}};
+    const bool plain = m->nb_segs == 1 && m->l3_len == (d.source.is_v4() ? sizeof(rte_ipv4_hdr) : sizeof(rte_ipv6_hdr));
+    if (!plain || (believed_hashes_ >> d.port & 1) == 0 || (m->ol_flags & RTE_MBUF_F_RX_RSS_HASH) == 0) return config_.owners->owner(tuple);
+    const bool syn = (tcp[kTcpFlagsAt] & kTcpSyn) != 0;
+    if ((syn || hashes_++ % kHashCheckEvery == 0) && config_.owners->rss_hash(tuple) != m->hash.rss) {
+        ++counters_.rss_mismatch;
+        believed_hashes_ = static_cast<uint8_t>(believed_hashes_ & ~(1u << d.port));
+        return config_.owners->owner(tuple);
+    }
+    return config_.owners->owner_of_hash(m->hash.rss);
 }
 
 /// A segment of ours goes to TCP. What belongs to no listener and no connection is the kernel's, if the port has a way there.

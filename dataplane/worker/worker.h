@@ -42,6 +42,7 @@ struct WorkerCounters {
     RelaxedCounter cycles, busy_cycles, sleep_cycles;   // busy = all - sleep - empty turns at their calibrated cost
     RelaxedCounter empty_turn_cost;                     // cycles, calibrated
     RelaxedCounter handed_over, taken_over, handover_dropped, news_dropped;
+    RelaxedCounter rss_mismatch;                        // a port's hash that is not ours: it is not believed any more
     RelaxedCounter pool_available;                      // mbufs, sampled now and then
     RelaxedCounter pressure_dropped;                    // segments with payload refused while the pool was low
 };
@@ -85,6 +86,7 @@ class Worker final : private tcp::Environment {
     bool receive();
     void handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n);
     void handle_datagram(net::DatagramIn& datagram);
+    uint32_t owner_of(const net::DatagramIn& datagram);
     void deliver(net::DatagramIn& datagram);
     bool refused_under_pressure(const net::DatagramIn& datagram);
     void hand_over(const net::DatagramIn& datagram, uint32_t owner);
@@ -112,6 +114,8 @@ class Worker final : private tcp::Environment {
     Instant now_, next_sample_;
     uint32_t pool_reserve_;
     bool pool_low_ = false;
+    uint8_t believed_hashes_ = 0;       // bit by port: what its mbufs' hash.rss says is taken for the owner's hash
+    uint32_t hashes_ = 0;               // believed so far: now and then one is checked
     EmptyTurnCost empty_cost_;
     net::DatagramOut out_;
 };
