@@ -58,10 +58,11 @@ Result<PortRange> ephemeral_ports(const GatewayHost& host, std::optional<PortRan
     const PortRange wanted = written.value_or(PortRange{30000, kBesideKernel.last});
     const auto theirs = largest_beside(wanted);
     std::string cure = free ? fmt::format("limits.ephemeralPorts: {}-{}", free->first, free->last) : "";
-    if (theirs) cure += fmt::format("{}sysctl net.ipv4.ip_local_port_range=\"{} {}\"", cure.empty() ? "" : ", or ", theirs->first, theirs->last);
-    return unexpected(fmt::format("limits.ephemeralPorts: {} {}-{} of the kernel, which shares a port with the gateway (ports[].exception): {}",
-                                  written ? fmt::format("{}-{} overlap", written->first, written->last) : "nothing is left beside", kernel->first,
-                                  kernel->last, cure));
+    if (theirs)
+        cure += fmt::format("{}sysctl net.ipv4.ip_local_port_range=\"{} {}\"", cure.empty() ? "" : ", or ", theirs->first, theirs->last);
+    const std::string what = written ? fmt::format("{}-{} overlap", written->first, written->last) : "nothing is left beside";
+    return unexpected(fmt::format("limits.ephemeralPorts: {} {}-{} of the kernel, which shares a port with the gateway "
+                                  "(ports[].exception): {}", what, kernel->first, kernel->last, cure));
 }
 
 }  // namespace sluice::host

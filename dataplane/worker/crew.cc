@@ -43,7 +43,8 @@ Result<std::unique_ptr<Crew>> Crew::open(const CrewSetup& setup) {
     crew->eal_ = std::move(*eal);
     const auto cores = static_cast<uint32_t>(setup.eal.cores.size());
     const uint32_t rss_entries = crew->eal_->rss_entries();
-    crew->owners_ = rss_entries != 0 ? std::make_unique<OwnerTable>(cores, eal_setup.rss_key, rss_entries) : std::make_unique<OwnerTable>(cores, seed);
+    crew->owners_ = rss_entries != 0 ? std::make_unique<OwnerTable>(cores, eal_setup.rss_key, rss_entries)
+                                     : std::make_unique<OwnerTable>(cores, seed);
     if (cores > 1) crew->exchange_ = std::make_unique<Exchange>(cores);
     if (auto done = crew->open_exceptions(setup.eal); !done) return unexpected(done.error());
     for (uint32_t i = 0; i < cores; i++) {

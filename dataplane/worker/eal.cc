@@ -230,8 +230,10 @@ void Eal::steer_by_hash(const RssKey& key) {
                                             [&](const auto& q) { return q.size() == 1 && q[0].ethdev == first.ethdev; });
         return one_device ? rss_table_size(first.ethdev) : 0;
     };
-    for (const PortInfo& p : ports_)
-        if (const uint32_t entries = table(p); entries >= cores()) rss_entries_ = rss_entries_ == 0 ? entries : std::min(rss_entries_, entries);
+    for (const PortInfo& p : ports_) {
+        const uint32_t entries = table(p);
+        if (entries >= cores() && (rss_entries_ == 0 || entries < rss_entries_)) rss_entries_ = entries;
+    }
     bool any = false;
     for (PortInfo& p : ports_) {
         p.rss = rss_entries_ != 0 && table(p) >= rss_entries_ && program_rss(p.queues[0][0].ethdev, key, rss_entries_, cores());

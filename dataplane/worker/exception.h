@@ -18,7 +18,7 @@ namespace sluice::worker {
 
 /// The rings of one port. Made before the cores run; each ring has one core at one end and the exception thread at the other.
 struct ExceptionPort {
-    static constexpr uint32_t kToKernel = 256, kFromKernel = 256;
+    static constexpr uint32_t kToKernel = 512, kFromKernel = 512;
 
     ExceptionPort(std::string device, uint32_t cores, uint32_t sending_core) : name(std::move(device)), sender(sending_core) {
         for (uint32_t i = 0; i < cores; i++) to_kernel.push_back(std::make_unique<FrameRing>(kToKernel));
@@ -43,7 +43,8 @@ Audience audience(const rte_mbuf* frame, const net::MacAddress& own);
 /// One core's end of a port's path. Counters are read by any thread.
 class ExceptionEnd {
  public:
-    ExceptionEnd(ExceptionPort& port, uint32_t core) : port_(port), to_kernel_(*port.to_kernel[core]), sends_(port.sender == core) {}
+    ExceptionEnd(ExceptionPort& port, uint32_t core)
+        : port_(port), to_kernel_(*port.to_kernel[core]), sends_(port.sender == core) {}
 
     /// Copies the frame; it stays the caller's. Dropped and counted if the ring is full or the frame longer than any MTU here.
     void to_kernel(const rte_mbuf* frame);

@@ -21,7 +21,7 @@ Result<ExceptionPort*> ExceptionThread::add(const std::string& device, const net
                                             uint32_t sending_core) {
     auto tap = Tap::open(device, mac, mtu);
     if (!tap) return unexpected(tap.error());
-    paths_.push_back({std::move(*tap), std::make_unique<ExceptionPort>(device, cores, sending_core)});
+    paths_.push_back({std::move(*tap), std::make_unique<ExceptionPort>(device, cores, sending_core), mac, mtu});
     return paths_.back().port.get();
 }
 
@@ -61,7 +61,7 @@ uint32_t ExceptionThread::write(Path& path) {
         for (uint32_t i = 0; i < kBatch; i++, moved++) {
             const auto frame = ring->front();
             if (frame.empty()) break;
-            ++(path.tap.write(frame) ? path.port->written : path.port->refused);
+            ++(path.tap && path.tap->write(frame) ? path.port->written : path.port->refused);
             ring->pop();
         }
     }
@@ -71,13 +71,14 @@ uint32_t ExceptionThread::write(Path& path) {
 uint32_t ExceptionThread::read(Path& path) {
     uint32_t moved = 0;
     path.full = false;
+    if (!path.tap) return 0;
     for (; moved < kBatch; moved++) {
         uint8_t* room = path.port->from_kernel.reserve();
         if (!room) {
             path.full = true;
             break;
         }
-        const uint32_t bytes = path.tap.read(room, FrameRing::kFrameBytesMax);
+        const uint32_t bytes = path.tap->read(room, FrameRing::kFrameBytesMax);
         if (bytes == 0) break;
         path.port->from_kernel.commit(bytes);
     }
@@ -86,10 +87,27 @@ uint32_t ExceptionThread::read(Path& path) {
 
 void ExceptionThread::wait(int64_t at_most_us) {
     std::vector<pollfd> fds;
-    for (const Path& path : paths_)
-        if (!path.full) fds.push_back({.fd = path.tap.fd(), .events = POLLIN, .revents = 0});
+    for (const Path& path : paths_) {   // poll(2) passes negative descriptors by
+        fds.push_back({.fd = path.tap ? path.tap->fd() : -1, .events = static_cast<short>(path.full ? 0 : POLLIN), .revents = 0});
+    }
     const timespec timeout{at_most_us / 1'000'000, at_most_us % 1'000'000 * 1000};
-    ppoll(fds.data(), fds.size(), &timeout, nullptr);
+    if (ppoll(fds.data(), fds.size(), &timeout, nullptr) > 0)
+        for (size_t i = 0; i < fds.size(); i++)
+            if ((fds[i].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) paths_[i].tap.reset();
+    make_again();
+}
+
+/// A device that was deleted under us, once a second. Its addresses are the operator's to set again, as after a start.
+void ExceptionThread::make_again() {
+    if (std::all_of(paths_.begin(), paths_.end(), [](const Path& p) { return p.tap.has_value(); })) return;
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec == tried_again_s_) return;
+    tried_again_s_ = now.tv_sec;
+    for (Path& path : paths_) {
+        if (path.tap) continue;
+        if (auto tap = Tap::open(path.port->name, path.mac, path.mtu)) path.tap.emplace(std::move(*tap));
+    }
 }
 
 }  // namespace sluice::worker

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,22 +21,27 @@ class ExceptionThread {
     ~ExceptionThread() { stop(); }
 
     /// Makes the device. Before start().
-    Result<ExceptionPort*> add(const std::string& device, const net::MacAddress& mac, uint16_t mtu, uint32_t cores, uint32_t sending_core);
+    Result<ExceptionPort*> add(const std::string& device, const net::MacAddress& mac, uint16_t mtu, uint32_t cores,
+                               uint32_t sending_core);
     void start();
     void stop();
 
  private:
     struct Path {
-        Tap tap;
+        std::optional<Tap> tap;   // none: somebody deleted the device, it is made again
         std::unique_ptr<ExceptionPort> port;
-        bool full = false;   // no room for what the kernel sends
+        net::MacAddress mac;
+        uint16_t mtu;
+        bool full = false;        // no room for what the kernel sends
     };
     void run();
+    void make_again();
     uint32_t write(Path& path);
     uint32_t read(Path& path);
     void wait(int64_t at_most_us);
 
     std::vector<Path> paths_;
+    int64_t tried_again_s_ = 0;
     std::thread thread_;
     std::atomic<bool> stop_{false};
 };

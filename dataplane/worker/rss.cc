@@ -27,14 +27,17 @@ Table whole_table(uint32_t entries) {
     return table;
 }
 
-uint8_t key_bytes(const rte_eth_dev_info& device) { return device.hash_key_size != 0 ? device.hash_key_size : uint8_t{kRssKeyBytes}; }
+uint8_t key_bytes(const rte_eth_dev_info& device) {
+    return device.hash_key_size != 0 ? device.hash_key_size : uint8_t{kRssKeyBytes};
+}
 
 bool has_key(uint16_t ethdev, const RssKey& key, uint8_t bytes) {
     RssKey read{};
     rte_eth_rss_conf conf{};
     conf.rss_key = read.data();
     conf.rss_key_len = bytes;
-    return rte_eth_dev_rss_hash_conf_get(ethdev, &conf) == 0 && (conf.rss_hf & kTcp) == kTcp && std::equal(key.begin(), key.begin() + bytes, read.begin());
+    return rte_eth_dev_rss_hash_conf_get(ethdev, &conf) == 0 && (conf.rss_hf & kTcp) == kTcp &&
+           std::equal(key.begin(), key.begin() + bytes, read.begin());
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ using RssKey = std::array<uint8_t, kRssKeyBytesMax>;
 /// Entries of the port's redirection table; 0 if the port cannot hash TCP over both IPv4 and IPv6, or not into a table that
 /// the hash's low bits index.
 uint32_t rss_table_size(uint16_t ethdev);
-/// Sets the key, and the table so that entry i is queue (i mod table_entries) mod queues. True if the port then says that it has both.
+/// Sets the key, and the table so that entry i is queue (i mod table_entries) mod queues. True if the port then says that it
+/// has both.
 bool program_rss(uint16_t ethdev, const RssKey& key, uint32_t table_entries, uint32_t queues);
 
 class Toeplitz {

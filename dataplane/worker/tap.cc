@@ -31,8 +31,8 @@ std::string attach_failure(const std::string& name, int error) {
         case EBUSY: return fmt::format("{} is in use by another process: stop it, or name another device", name);
         case EPERM: return fmt::format("{} cannot be made: run as root or with CAP_NET_ADMIN", name);
         case EINVAL:
-            return fmt::format("{} exists and is no TAP device of one queue: name another, or make it with `ip tuntap add dev {} mode tap`",
-                               name, name);
+            return fmt::format("{} exists and is no TAP device of one queue: name another, or make it with "
+                               "`ip tuntap add dev {} mode tap`", name, name);
         default: return fmt::format("{} cannot be made: {}", name, std::strerror(error));
     }
 }
@@ -63,7 +63,8 @@ Result<void> dress(const std::string& name, const net::MacAddress& mac, uint16_t
 
 Result<Tap> Tap::open(const std::string& name, const net::MacAddress& mac, uint16_t mtu) {
     const int fd = ::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0) return unexpected(fmt::format("/dev/net/tun: {}: `modprobe tun`, or run without `exception`", std::strerror(errno)));
+    if (fd < 0)
+        return unexpected(fmt::format("/dev/net/tun: {}: `modprobe tun`, or run without `exception`", std::strerror(errno)));
     Tap tap(fd);
     ifreq request = request_for(name);
     request.ifr_flags = IFF_TAP | IFF_NO_PI;
@@ -81,6 +82,8 @@ uint32_t Tap::read(uint8_t* frame, uint32_t room) {
     return n > 0 ? static_cast<uint32_t>(n) : 0;
 }
 
-bool Tap::write(std::span<const uint8_t> frame) { return ::write(fd_, frame.data(), frame.size()) == static_cast<ssize_t>(frame.size()); }
+bool Tap::write(std::span<const uint8_t> frame) {
+    return ::write(fd_, frame.data(), frame.size()) == static_cast<ssize_t>(frame.size());
+}
 
 }  // namespace sluice::worker

@@ -152,7 +152,8 @@ bool Worker::refused_under_pressure(const net::DatagramIn& d) {
 }
 
 void Worker::handle_datagram(net::DatagramIn& d) {
-    if (config_.exchange && d.payload_length >= kTcpFlagsAt + 1 && uint32_t{d.payload_offset} + kTcpFlagsAt + 1 <= d.mbuf->data_len) {
+    const bool readable = d.payload_length > kTcpFlagsAt && d.payload_offset + kTcpFlagsAt < d.mbuf->data_len;
+    if (config_.exchange && readable) {
         const uint32_t owner = owner_of(d);
         if (owner != config_.index) {
             hand_over(d, owner);
@@ -162,14 +163,16 @@ void Worker::handle_datagram(net::DatagramIn& d) {
     deliver(d);
 }
 
-/// By the port's hash where it is believed; a software Toeplitz costs a hundred cycles. It is checked when a connection begins, so
-/// that all of it has one owner whatever the port does later, and now and then. One wrong hash, and this port is believed no more.
+/// By the port's hash where it is believed: in software it costs 130 cycles, over IPv6 350. It is checked when a connection
+/// begins, so that all of it has one owner whatever the port does later, and now and then. One wrong hash, and the port is
+/// believed no more.
 uint32_t Worker::owner_of(const net::DatagramIn& d) {
     const rte_mbuf* m = d.mbuf;
     const auto* tcp = rte_pktmbuf_mtod_offset(m, const uint8_t*, d.payload_offset);
     const FourTuple tuple{{d.destination, load_be16(tcp + 2)}, {d.source, load_be16(tcp)}};
     const bool plain = m->nb_segs == 1 && m->l3_len == (d.source.is_v4() ? sizeof(rte_ipv4_hdr) : sizeof(rte_ipv6_hdr));
-    if (!plain || (believed_hashes_ >> d.port & 1) == 0 || (m->ol_flags & RTE_MBUF_F_RX_RSS_HASH) == 0) return config_.owners->owner(tuple);
+    if (!plain || (believed_hashes_ >> d.port & 1) == 0 || (m->ol_flags & RTE_MBUF_F_RX_RSS_HASH) == 0)
+        return config_.owners->owner(tuple);
     const bool syn = (tcp[kTcpFlagsAt] & kTcpSyn) != 0;
     if ((syn || hashes_++ % kHashCheckEvery == 0) && config_.owners->rss_hash(tuple) != m->hash.rss) {
         ++counters_.rss_mismatch;

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 
 import pytest
 import yaml
@@ -109,6 +110,9 @@ class Machine:
         settings = settings or self.settings()
         self.gateway = Gateway(self.host, self.write(settings), settings["admin"]["socket"], os.path.join(self.work, "sluiced.log"))
         self.gateway.start().wait_ready()
+        self.dress()
+
+    def dress(self):
         for address in (f"{SHARED}/24", f"{OWN}/24", f"{SHARED6}/64", f"{OWN6}/64"):
             self.host.run("ip", "addr", "add", address, "dev", "kernel0", *(["nodad"] if ":" in address else []))
 
@@ -223,7 +227,18 @@ def test_closed_ports_are_the_kernels_to_refuse(running):
             with pytest.raises(ConnectionRefusedError):
                 sock.recv(1)
     assert running.metric("sluice_tcp_resets_out_total") == before
-    assert running.metric("sluice_port_exception_dropped_total") == 0
+
+
+def test_a_deleted_device_comes_back(running):
+    index = running.host.run("cat", "/sys/class/net/kernel0/ifindex").stdout
+    running.host.run("ip", "link", "del", "kernel0")
+    deadline = time.monotonic() + 10
+    while running.host.run("cat", "/sys/class/net/kernel0/ifindex", check=False).stdout in ("", index):
+        assert time.monotonic() < deadline, "kernel0 stays away"
+        time.sleep(0.05)
+    assert running.http().body == b"b1", "the gateway's own traffic goes on"
+    running.dress()
+    greet_and_echo(running.client, SHARED, SSH)
 
 
 def test_source_ports_are_kept_apart(running):

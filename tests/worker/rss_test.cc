@@ -183,7 +183,8 @@ TEST(Rss, SoftwareHashesAsTheDefinitionAndThePublishedVectorsDo) {
         const bool v4 = i % 2 == 0;
         for (IpAddress* ip : {&tuple.local.ip, &tuple.remote.ip}) {
             if (v4) *ip = IpAddress::v4(static_cast<uint32_t>(rng.next()));
-            else for (uint8_t& byte : ip->bytes) byte = static_cast<uint8_t>(rng.next());
+            else
+                for (uint8_t& byte : ip->bytes) byte = static_cast<uint8_t>(rng.next());
         }
         tuple.local.port = static_cast<uint16_t>(rng.next()), tuple.remote.port = static_cast<uint16_t>(rng.next());
         const std::string input = bytes_of(tuple.remote.ip) + bytes_of(tuple.local.ip) + be16_text(tuple.remote.port) + be16_text(tuple.local.port);
