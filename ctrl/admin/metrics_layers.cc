@@ -37,6 +37,7 @@ constexpr Field<tcp::Counters> kTcp[] = {
     SLUICE_FIELD(tcp::Counters, duplicates), SLUICE_FIELD(tcp::Counters, paws_dropped), SLUICE_FIELD(tcp::Counters, challenge_acks),
     SLUICE_FIELD(tcp::Counters, keepalive_probes), SLUICE_FIELD(tcp::Counters, time_wait_reused), SLUICE_FIELD(tcp::Counters, no_memory),
     SLUICE_FIELD(tcp::Counters, bytes_copied_tx), SLUICE_FIELD(tcp::Counters, bytes_attached_tx),
+    SLUICE_FIELD(tcp::Counters, ports_exhausted),
 };
 #undef SLUICE_FIELD
 
