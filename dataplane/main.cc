@@ -20,6 +20,7 @@
 #include "ctrl/control/mesh_loader.h"
 #include "ctrl/control/process.h"
 #include "ctrl/control/revisions.h"
+#include "ctrl/control/watchdog.h"
 #include "ctrl/host/ephemeral.h"
 #include "ctrl/host/gateway_host.h"
 #include "ctrl/source/directory.h"
@@ -180,6 +181,8 @@ class Gateway {
     std::vector<admin::PortState> ports() const;
     void control_loop(control::Signals& signals, source::DirectoryWatcher& watcher);
     bool drained() const;
+    control::Watchdog make_watchdog() const;
+    bool cores_turn(control::Watchdog& watchdog) const;
 
     const host::GatewayHost host_;
     const std::vector<unsigned> cores_;
@@ -329,12 +332,33 @@ bool Gateway::drained() const {
     return true;
 }
 
+control::Watchdog Gateway::make_watchdog() const {
+    std::vector<std::string> names;
+    for (uint32_t i = 0; i < crew_->size(); i++) names.push_back(fmt::format("worker {} on CPU {}", i, cores_[i]));
+    return control::Watchdog(std::move(names), [](const std::string& text, bool stalled) {
+        stalled ? spdlog::error("{}", text) : spdlog::info("{}", text);
+    });
+}
+
+bool Gateway::cores_turn(control::Watchdog& watchdog) const {
+    std::vector<uint64_t> turns;
+    for (uint32_t i = 0; i < crew_->size(); i++) turns.push_back(crew_->worker(i).counters().turns.get());
+    return watchdog.look(turns, steady_clock::now());
+}
+
 void Gateway::control_loop(control::Signals& signals, source::DirectoryWatcher& watcher) {
     bool ready = false;
     std::optional<steady_clock::time_point> deadline;   // of the drain
     revisions_.load_and_apply(steady_clock::now());
     const std::stop_source never;
+    control::Watchdog watchdog = make_watchdog();
+    const auto feed_every = control::service_watchdog_interval();
+    auto fed = steady_clock::time_point{};
     while (true) {
+        if (cores_turn(watchdog) && feed_every.count() != 0 && steady_clock::now() - fed >= feed_every) {
+            fed = steady_clock::now();
+            control::notify_service_manager("WATCHDOG=1");
+        }
         const bool pending = revisions_.tick();
         const auto waiting = publisher_.reclaim();
         waiting_.store(uint64_t{waiting.snapshots} << 32 | waiting.parts, std::memory_order_relaxed);
@@ -397,7 +421,7 @@ std::vector<admin::WorkerRuntime> Gateway::runtime() const {
         for (size_t s = 0; s < kStages; s++)
             runtime.stages.emplace_back(kStageNames[s], worker.stages().total(static_cast<Stage>(s)));
         runtime.handed_over = counters.handed_over.get(), runtime.taken_over = counters.taken_over.get();
-        runtime.handover_dropped = counters.handover_dropped.get();
+        runtime.handover_dropped = counters.handover_dropped.get(), runtime.rss_mismatch = counters.rss_mismatch.get();
         runtime.mbufs_free = counters.pool_available.get();
         runtime.mbufs_total = crew_->eal().pool(i)->size;
         all.push_back(std::move(runtime));
