@@ -20,6 +20,8 @@
 #include "ctrl/control/mesh_loader.h"
 #include "ctrl/control/process.h"
 #include "ctrl/control/revisions.h"
+#include "ctrl/control/watchdog.h"
+#include "ctrl/host/ephemeral.h"
 #include "ctrl/host/gateway_host.h"
 #include "ctrl/source/directory.h"
 #include "proxy/proxy.h"
@@ -66,7 +68,7 @@ worker::CrewSetup crew_setup(const host::GatewayHost& host, const std::vector<un
         case host::Memory::Hugepages::kNever: setup.eal.hugepages = worker::Hugepages::kNever; break;
     }
     for (const auto& port : host.ports) {
-        setup.eal.ports.push_back({.name = port.name, .device = port.device, .mtu = port.mtu});
+        setup.eal.ports.push_back({.name = port.name, .device = port.device, .mtu = port.mtu, .exception = port.exception});
         net::PortConfig config;
         config.name = port.name;
         config.addresses = port.addresses;
@@ -127,6 +129,9 @@ int check(const std::string& path) {
         return kFindings;
     }
     if (!loaded->warnings.empty()) fmt::print(stderr, "{}", render(loaded->warnings, loaded->files));
+    // The kernel's range is this machine's, which need not be the gateway's: told, not refused.
+    if (const auto ephemeral = host::ephemeral_ports(*host, host::kernel_ephemeral_ports()); !ephemeral)
+        fmt::print(stderr, "{}: warning SLC0011: {}\n", path, ephemeral.error());
     size_t routes = 0;
     for (const auto& table : (*snapshot)->routes)
         for (const auto& virtual_host : table->virtual_hosts()) routes += virtual_host.routes.size();
@@ -176,6 +181,8 @@ class Gateway {
     std::vector<admin::PortState> ports() const;
     void control_loop(control::Signals& signals, source::DirectoryWatcher& watcher);
     bool drained() const;
+    control::Watchdog make_watchdog() const;
+    bool cores_turn(control::Watchdog& watchdog) const;
 
     const host::GatewayHost host_;
     const std::vector<unsigned> cores_;
@@ -283,7 +290,11 @@ Result<void> Gateway::open() {
         access_log_ = std::move(*writer);
         access_log_->start();
     }
-    auto crew = worker::Crew::open(crew_setup(host_, cores_));
+    auto setup = crew_setup(host_, cores_);
+    const auto ephemeral = host::ephemeral_ports(host_, host::kernel_ephemeral_ports());
+    if (!ephemeral) return std::unexpected(ephemeral.error());
+    setup.tcp.port_first = ephemeral->first, setup.tcp.port_last = ephemeral->last;
+    auto crew = worker::Crew::open(setup);
     if (!crew) return std::unexpected(crew.error());
     crew_ = std::move(*crew);
     return crew_->launch([this](worker::Worker& worker) { return make_proxy(worker); });
@@ -321,12 +332,33 @@ bool Gateway::drained() const {
     return true;
 }
 
+control::Watchdog Gateway::make_watchdog() const {
+    std::vector<std::string> names;
+    for (uint32_t i = 0; i < crew_->size(); i++) names.push_back(fmt::format("worker {} on CPU {}", i, cores_[i]));
+    return control::Watchdog(std::move(names), [](const std::string& text, bool stalled) {
+        stalled ? spdlog::error("{}", text) : spdlog::info("{}", text);
+    });
+}
+
+bool Gateway::cores_turn(control::Watchdog& watchdog) const {
+    std::vector<uint64_t> turns;
+    for (uint32_t i = 0; i < crew_->size(); i++) turns.push_back(crew_->worker(i).counters().turns.get());
+    return watchdog.look(turns, steady_clock::now());
+}
+
 void Gateway::control_loop(control::Signals& signals, source::DirectoryWatcher& watcher) {
     bool ready = false;
     std::optional<steady_clock::time_point> deadline;   // of the drain
     revisions_.load_and_apply(steady_clock::now());
     const std::stop_source never;
+    control::Watchdog watchdog = make_watchdog();
+    const auto feed_every = control::service_watchdog_interval();
+    auto fed = steady_clock::time_point{};
     while (true) {
+        if (cores_turn(watchdog) && feed_every.count() != 0 && steady_clock::now() - fed >= feed_every) {
+            fed = steady_clock::now();
+            control::notify_service_manager("WATCHDOG=1");
+        }
         const bool pending = revisions_.tick();
         const auto waiting = publisher_.reclaim();
         waiting_.store(uint64_t{waiting.snapshots} << 32 | waiting.parts, std::memory_order_relaxed);
@@ -388,6 +420,8 @@ std::vector<admin::WorkerRuntime> Gateway::runtime() const {
         }
         for (size_t s = 0; s < kStages; s++)
             runtime.stages.emplace_back(kStageNames[s], worker.stages().total(static_cast<Stage>(s)));
+        runtime.handed_over = counters.handed_over.get(), runtime.taken_over = counters.taken_over.get();
+        runtime.handover_dropped = counters.handover_dropped.get(), runtime.rss_mismatch = counters.rss_mismatch.get();
         runtime.mbufs_free = counters.pool_available.get();
         runtime.mbufs_total = crew_->eal().pool(i)->size;
         all.push_back(std::move(runtime));
@@ -409,6 +443,14 @@ std::vector<admin::PortState> Gateway::ports() const {
         state.tx_frames = device.tx_frames, state.tx_bytes = device.tx_bytes;
         state.rx_dropped = device.rx_missed + device.rx_no_mbuf, state.rx_errors = device.rx_errors;
         for (uint32_t i = 0; i < crew_->size(); i++) state.tx_dropped += crew_->worker(i).port(p).counters().tx_dropped.get();
+        if (const auto* exception = crew_->exception(p)) {
+            state.exception = exception->name;
+            state.to_kernel = exception->written.get(), state.exception_dropped = exception->refused.get();
+            for (uint32_t i = 0; i < crew_->size(); i++) {
+                const auto& end = *crew_->worker(i).exception(p);
+                state.from_kernel += end.sent(), state.exception_dropped += end.dropped();
+            }
+        }
         all.push_back(std::move(state));
     }
     return all;

@@ -37,6 +37,7 @@ constexpr Field<tcp::Counters> kTcp[] = {
     SLUICE_FIELD(tcp::Counters, duplicates), SLUICE_FIELD(tcp::Counters, paws_dropped), SLUICE_FIELD(tcp::Counters, challenge_acks),
     SLUICE_FIELD(tcp::Counters, keepalive_probes), SLUICE_FIELD(tcp::Counters, time_wait_reused), SLUICE_FIELD(tcp::Counters, no_memory),
     SLUICE_FIELD(tcp::Counters, bytes_copied_tx), SLUICE_FIELD(tcp::Counters, bytes_attached_tx),
+    SLUICE_FIELD(tcp::Counters, ports_exhausted),
 };
 #undef SLUICE_FIELD
 
@@ -63,6 +64,11 @@ constexpr PortField kPort[] = {
     {"sluice_port_tx_dropped_total", "Frames that the port could not send", &PortState::tx_dropped},
     {"sluice_port_rx_errors_total", "Frames received damaged", &PortState::rx_errors},
 };
+constexpr PortField kException[] = {   // of ports that have a way to the kernel
+    {"sluice_port_to_kernel_total", "Frames given to the kernel: not the gateway's, or for both", &PortState::to_kernel},
+    {"sluice_port_from_kernel_total", "Frames sent for the kernel", &PortState::from_kernel},
+    {"sluice_port_exception_dropped_total", "Frames lost between port and kernel", &PortState::exception_dropped},
+};
 
 struct WorkerField {
     const char* name;
@@ -76,6 +82,10 @@ constexpr WorkerField kWorker[] = {
     {"sluice_worker_turns_total", "Turns of the poll loop", MetricType::Counter, &WorkerRuntime::turns},
     {"sluice_worker_sleeps_total", "Sleeps of the poll loop", MetricType::Counter, &WorkerRuntime::sleeps},
     {"sluice_worker_requests_total", "Requests finished", MetricType::Counter, &WorkerRuntime::requests},
+    {"sluice_worker_handed_over_total", "Segments handed to the core that owns their connection", MetricType::Counter, &WorkerRuntime::handed_over},
+    {"sluice_worker_taken_over_total", "Segments taken from other cores", MetricType::Counter, &WorkerRuntime::taken_over},
+    {"sluice_worker_handover_dropped_total", "Segments dropped because the owner's ring was full", MetricType::Counter, &WorkerRuntime::handover_dropped},
+    {"sluice_worker_rss_mismatch_total", "Frames whose hash by the port differs from ours", MetricType::Counter, &WorkerRuntime::rss_mismatch},
     {"sluice_worker_connections", "TCP connections open", MetricType::Gauge, &WorkerRuntime::connections},
     {"sluice_worker_mbufs_free", "Packet buffers free", MetricType::Gauge, &WorkerRuntime::mbufs_free},
 };
@@ -115,6 +125,11 @@ void layer_metrics(const Sources& s, Families& out) {
         for (const auto& field : kPort) {
             out.begin(field.name, field.help, MetricType::Counter);
             for (const auto& p : ports) out.add({{"port", p.name}}, p.*field.field);
+        }
+        for (const auto& field : kException) {
+            out.begin(field.name, field.help, MetricType::Counter);
+            for (const auto& p : ports)
+                if (!p.exception.empty()) out.add({{"port", p.name}}, p.*field.field);
         }
         out.begin("sluice_port_up", "1 while the link is up", MetricType::Gauge);
         for (const auto& p : ports) out.add({{"port", p.name}}, p.link_up ? 1 : 0);

@@ -65,6 +65,8 @@ struct WorkerRuntime {
     uint64_t connections = 0;                // TCP, open now
     std::vector<std::pair<std::string, uint64_t>> stages;   // cycles by stage in the order of the path: {"rx", n}, {"tcp", n}, ...
     uint64_t mbufs_free = 0, mbufs_total = 0;
+    uint64_t handed_over = 0, taken_over = 0, handover_dropped = 0;   // segments of connections that another core owns
+    uint64_t rss_mismatch = 0;               // hashes of a port that are not ours
 };
 
 struct PortState {
@@ -75,6 +77,8 @@ struct PortState {
     uint64_t speed_mbps = 0;                 // 0 = unknown
     uint64_t rx_frames = 0, rx_bytes = 0, tx_frames = 0, tx_bytes = 0;
     uint64_t rx_dropped = 0, tx_dropped = 0, rx_errors = 0;
+    std::string exception;                   // TAP device of the kernel's packets; empty = none
+    uint64_t to_kernel = 0, from_kernel = 0, exception_dropped = 0;
 };
 
 struct Sources {

@@ -23,21 +23,19 @@ inline constexpr std::string_view kTop[] = {"apiVersion", "kind", "node", "worke
                                             "limits", "mesh", "admin", "accessLog", "drain"};
 inline constexpr std::string_view kNode[] = {"id", "namespace", "labels", "locality"};
 inline constexpr std::string_view kWorkers[] = {"cores", "count", "poll"};
-inline constexpr std::string_view kPort[] = {"name", "device", "addresses", "routes", "vlan", "mtu", "listen"};
+inline constexpr std::string_view kPort[] = {"name", "device", "addresses", "routes", "vlan", "mtu", "listen", "exception"};
 inline constexpr std::string_view kRoute[] = {"to", "via"};
 inline constexpr std::string_view kMemory[] = {"limit", "hugepages"};
-inline constexpr std::string_view kLimits[] = {"connections", "requestHeader"};
+inline constexpr std::string_view kLimits[] = {"connections", "requestHeader", "ephemeralPorts"};
 inline constexpr std::string_view kMesh[] = {"directory", "trustDomain"};
 inline constexpr std::string_view kAdmin[] = {"socket", "http"};
 inline constexpr std::string_view kAccessLog[] = {"path", "format"};
 inline constexpr std::string_view kDrain[] = {"deadline"};
 inline constexpr UnsupportedField kTopLater[] = {
     {"identity", "not supported yet: this version terminates and originates no TLS"}};
-inline constexpr UnsupportedField kPortLater[] = {
-    {"exception", "not supported yet: packets that are not the gateway's are dropped, so keep SSH on another NIC"}};
 
 inline constexpr ObjectFields kFile{"", kTop, kTopLater}, kNodeObject{"node", kNode, {}}, kWorkersObject{"workers", kWorkers, {}},
-    kPortObject{"ports[]", kPort, kPortLater}, kRouteObject{"ports[].routes[]", kRoute, {}}, kMemoryObject{"memory", kMemory, {}},
+    kPortObject{"ports[]", kPort, {}}, kRouteObject{"ports[].routes[]", kRoute, {}}, kMemoryObject{"memory", kMemory, {}},
     kLimitsObject{"limits", kLimits, {}}, kMeshObject{"mesh", kMesh, {}}, kAdminObject{"admin", kAdmin, {}},
     kAccessLogObject{"accessLog", kAccessLog, {}}, kDrainObject{"drain", kDrain, {}};
 

@@ -43,6 +43,7 @@ struct Port {
     uint16_t vlan = 0;                            // 0 = untagged
     uint16_t mtu = 1500;
     bool listen = false;                          // Gateways without bind open here, and only here
+    std::string exception;                        // TAP device for what is not the gateway's; empty = refused
 };
 
 struct Memory {
@@ -51,8 +52,13 @@ struct Memory {
     Hugepages hugepages = Hugepages::kAuto;
 };
 
+struct PortRange {
+    uint16_t first = 0, last = 0;                 // both included
+};
+
 struct Limits {
     uint32_t connections = 65536;
+    std::optional<PortRange> ephemeral_ports;     // of connections to backends; absent: see ctrl/host/ephemeral.h
     uint32_t request_header_bytes = limits::kRequestHeaderBytes;
 };
 

@@ -13,6 +13,7 @@
 #include <set>
 #include <sstream>
 
+#include "ctrl/host/ephemeral.h"
 #include "ctrl/host/field_reader.h"
 #include "ctrl/host/gateway_host.h"
 #include "ctrl/host/read_ports.h"
@@ -25,6 +26,7 @@ namespace {
 constexpr std::string_view kApiVersion = "sluice/v1", kKind = "GatewayHost";
 constexpr uint64_t kFileBytesMax = 1 << 20;
 constexpr uint32_t kCpuMax = 1023;
+constexpr uint16_t kEphemeralMin = 1024;   // below are the system ports (RFC 6335 6)
 constexpr size_t kSocketPathMax = 107;   // sockaddr_un
 
 std::string host_name() {
@@ -145,6 +147,13 @@ void read_memory(Context& context, const yaml::Node& yaml, Memory& memory) {
 void read_limits(Context& context, const yaml::Node& yaml, Limits& limits) {
     const Object o(context, yaml, "limits", fields::kLimitsObject);
     o.number("connections", limits.connections, 1, 16'000'000);
+    std::string range;
+    if (o.scalar("ephemeralPorts", range)) {
+        const auto ports = parse_port_range(range);
+        if (!ports || ports->first > ports->last) o.wrong("ephemeralPorts", fmt::format("`{}` is no range of ports", range.substr(0, 80)), "ephemeralPorts: 40000-49999");
+        else if (ports->first < kEphemeralMin) o.wrong("ephemeralPorts", fmt::format("{} is out of range", range), "1024-65535");
+        else limits.ephemeral_ports = *ports;
+    }
     read_size(o, "requestHeader", limits.request_header_bytes, 1 << 10, limits::kRequestHeaderBytes, "1Ki to 60Ki");
 }
 

@@ -51,6 +51,31 @@ void check_device(const Object& o, const std::string& device) {
     }
 }
 
+/// The kernel's interface behind a software port; empty if it has none.
+std::string interface_of(const Port& port) {
+    for (const std::string_view kind : {"af_xdp:", "af_packet:"})
+        if (port.device.starts_with(kind)) return port.device.substr(kind.size());
+    return {};
+}
+
+void read_exception(const Object& o, Port& port, const std::vector<Port>& others) {
+    o.text("exception", port.exception);
+    if (!o.has("exception")) return;
+    const std::string& name = port.exception;
+    if (name.empty() || name.size() > kInterfaceNameMax || name == "." || name == ".." || name.find_first_of("/, \t:%") != name.npos) {
+        o.wrong("exception", fmt::format("`{}` is not an interface name", name.substr(0, 80)), "exception: kernel0");
+    } else if (port.device.starts_with("af_packet:")) {
+        o.wrong("exception", "under af_packet the kernel sees every frame of the interface already",
+                fmt::format("device: af_xdp:{}; or leave exception out and give the kernel other addresses than the port's on that interface",
+                            interface_of(port))).code = "SLC0008";
+    } else if (name == interface_of(port)) {
+        o.wrong("exception", "the port's own device", "a name of its own: exception: kernel0").code = "SLC0008";
+    }
+    for (const Port& other : others)
+        if (name == other.exception || name == interface_of(other))
+            o.wrong("exception", fmt::format("port {} has this device", other.name), "one TAP device for each port").code = "SLC0008";
+}
+
 /// Bits of the address outside of the prefix.
 bool has_host_bits(const IpPrefix& prefix) {
     const unsigned bits = (prefix.address.is_v4() ? 96u : 0u) + prefix.length;
@@ -144,6 +169,7 @@ void read_port(Context& context, const yaml::Node& yaml, const std::string& path
     const bool v6 = std::any_of(port.addresses.begin(), port.addresses.end(), [](const IpPrefix& p) { return !p.address.is_v4(); });
     o.number("mtu", port.mtu, v6 ? kMtuMinV6 : kMtuMin, kMtuMax);
     o.boolean("listen", port.listen);
+    read_exception(o, port, ports);
     ports.push_back(std::move(port));
 }
 

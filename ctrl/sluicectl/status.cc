@@ -99,9 +99,10 @@ int status(const Context& c) {
     print_config(c, child_of(*s, "config"));
     for (const auto& p : child_of(*s, "ports")) {
         const std::string gigabits = speed(number_of(p, "speed_mbps"));
-        c.out << fmt::format("port    {}{}{} {}  drops {}{}\n", text_of(p, "name"), gigabits.empty() ? "" : " ", gigabits,
+        const std::string exception = text_of(p, "exception");
+        c.out << fmt::format("port    {}{}{} {}  drops {}{}{}\n", text_of(p, "name"), gigabits.empty() ? "" : " ", gigabits,
                              count_of(number_of(p, "queues"), "queue"), grouped(number_of(p, "rx_dropped") + number_of(p, "tx_dropped")),
-                             flag_of(p, "link_up") ? "" : "  LINK DOWN");
+                             exception.empty() ? "" : fmt::format("  kernel by {}", exception), flag_of(p, "link_up") ? "" : "  LINK DOWN");
     }
     std::string last;   // one listener on several addresses of a port is one line
     for (const auto& l : child_of(*s, "listeners")) {

@@ -38,6 +38,8 @@ bool Stack::Impl::choose_port(FourTuple& tuple, uint32_t& hash, Seq* iss_floor, 
     const uint64_t seed = keyed(port_key, tuple, false);
     const uint32_t range = uint32_t{config.port_last} - config.port_first + 1;
     uint32_t& counter = port_counters[seed >> 56];
+    NoPorts& none = no_ports[seed % no_ports.size()];
+    if (now < none.until && none.local == tuple.local.ip && none.remote == tuple.remote) return false;
     for (const bool take_time_wait : {false, true}) {
         for (uint32_t i = 0; i < range; i++) {
             const uint32_t offset = static_cast<uint32_t>(seed) + counter++;
@@ -57,6 +59,7 @@ bool Stack::Impl::choose_port(FourTuple& tuple, uint32_t& hash, Seq* iss_floor, 
             return true;
         }
     }
+    none = {tuple.local.ip, tuple.remote, now + kNoPortsFor};
     return false;
 }
 
@@ -77,7 +80,10 @@ Connection* Stack::Impl::connect(const SocketAddress& remote, const IpAddress& s
     uint32_t hash = 0;
     Seq iss_floor;
     bool reuse = false;
-    if (!choose_port(tuple, hash, &iss_floor, reuse, now)) return refuse(Error::kNoPorts);
+    if (!choose_port(tuple, hash, &iss_floor, reuse, now)) {
+        counters.ports_exhausted++;
+        return refuse(Error::kNoPorts);
+    }
     Tcb* t = create(tuple, hash, options, *route, now);
     if (!t) return refuse(Error::kNoMemory);
     t->user = user;

@@ -81,6 +81,7 @@ struct Counters {
     uint64_t retransmits, fast_recoveries, timeouts, tlp_probes, out_of_order, duplicates, paws_dropped, challenge_acks;
     uint64_t keepalive_probes, time_wait_reused, no_memory, bytes_copied_tx, bytes_attached_tx;
     uint64_t spurious;  // recoveries taken back: the original had only been late
+    uint64_t ports_exhausted;  // connections not made: every source port towards the remote is taken
 };
 
 class Stack {

@@ -63,6 +63,14 @@ inline constexpr uint32_t kCutPiecesMax = 32;      // the same in a frame that t
 inline constexpr uint32_t kControlMax = 256;       // answers without a connection waiting to leave
 inline constexpr uint32_t kRejectsPerSecond = 1000;
 
+/// A remote towards which every source port was taken. Finding that out costs a look at the whole range, too much for each request.
+struct NoPorts {
+    IpAddress local;
+    SocketAddress remote;
+    Instant until{};
+};
+inline constexpr Duration kNoPortsFor = milliseconds(100);
+
 struct Stack::Impl {
     Impl(Stack& owner, const StackConfig& config, rte_mempool* pool, SliceNodePool& nodes, Environment& environment);
     ~Impl();
@@ -205,6 +213,7 @@ struct Stack::Impl {
     Instant reject_refill_at{};
     uint32_t reject_tokens = kRejectsPerSecond;
     std::array<uint32_t, 256> port_counters{};                 // RFC 6056 3.3.4, algorithm 4
+    std::array<NoPorts, 16> no_ports{};                        // by hash of the remote: looked through in vain lately
     Instant latest{};                // the last `now` we were given, for calls that bring none
     Counters counters{};
 };

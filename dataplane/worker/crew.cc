@@ -11,6 +11,8 @@
 
 #include <cstring>
 
+#include "base/rng.h"
+
 namespace sluice::worker {
 
 namespace {
@@ -19,18 +21,32 @@ uint64_t random_seed() {
     if (getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = rte_rdtsc();
     return seed;
 }
+
+/// From the system's random source, or repeatable from a seed.
+RssKey random_key(uint64_t seed) {
+    RssKey key;
+    if (seed == 0 && getrandom(key.data(), key.size(), 0) == static_cast<ssize_t>(key.size())) return key;
+    Rng rng(seed != 0 ? seed : rte_rdtsc());
+    for (uint8_t& byte : key) byte = static_cast<uint8_t>(rng.next());
+    return key;
+}
 }  // namespace
 
 Result<std::unique_ptr<Crew>> Crew::open(const CrewSetup& setup) {
     if (setup.eal.cores.empty()) return unexpected(std::string("workers: no cores given"));
-    auto eal = Eal::start(setup.eal);
+    const uint64_t seed = setup.seed != 0 ? setup.seed : random_seed();
+    EalSetup eal_setup = setup.eal;
+    eal_setup.rss_key = random_key(setup.seed);
+    auto eal = Eal::start(eal_setup);
     if (!eal) return unexpected(eal.error());
     std::unique_ptr<Crew> crew(new Crew);
     crew->eal_ = std::move(*eal);
     const auto cores = static_cast<uint32_t>(setup.eal.cores.size());
-    const uint64_t seed = setup.seed != 0 ? setup.seed : random_seed();
-    crew->owners_ = std::make_unique<OwnerTable>(cores, seed);
+    const uint32_t rss_entries = crew->eal_->rss_entries();
+    crew->owners_ = rss_entries != 0 ? std::make_unique<OwnerTable>(cores, eal_setup.rss_key, rss_entries)
+                                     : std::make_unique<OwnerTable>(cores, seed);
     if (cores > 1) crew->exchange_ = std::make_unique<Exchange>(cores);
+    if (auto done = crew->open_exceptions(setup.eal); !done) return unexpected(done.error());
     for (uint32_t i = 0; i < cores; i++) {
         WorkerConfig c;
         c.index = i;
@@ -58,11 +74,26 @@ Result<std::unique_ptr<Crew>> Crew::open(const CrewSetup& setup) {
         c.pool = crew->eal_->pool(i);
         c.owners = crew->owners_.get();
         c.exchange = crew->exchange_.get();
+        c.exceptions = crew->exceptions_;
         crew->configs_.push_back(std::move(c));
     }
     crew->workers_.resize(cores);
     crew->failures_.resize(cores);
     return crew;
+}
+
+/// The ports' TAP devices. The kernel's frames of port p leave by core p: one core each, so that they keep their order.
+Result<void> Crew::open_exceptions(const EalSetup& setup) {
+    const auto cores = static_cast<uint32_t>(setup.cores.size());
+    for (uint32_t p = 0; p < setup.ports.size(); p++) {
+        exceptions_.push_back(nullptr);
+        if (setup.ports[p].exception.empty()) continue;
+        const PortInfo& info = eal_->ports()[p];
+        auto port = exception_thread_.add(setup.ports[p].exception, info.mac, info.mtu, cores, p % cores);
+        if (!port) return unexpected(fmt::format("port {}: exception: {}", info.name, port.error()));
+        exceptions_.back() = *port;
+    }
+    return {};
 }
 
 void Crew::thread_main(uint32_t index, const ApplicationFactory& factory) {
@@ -97,6 +128,7 @@ void Crew::thread_main(uint32_t index, const ApplicationFactory& factory) {
 Result<void> Crew::launch(const ApplicationFactory& factory) {
     stop_ = false;
     ready_ = 0;
+    exception_thread_.start();
     for (uint32_t i = 0; i < size(); i++) threads_.emplace_back([this, i, factory] { thread_main(i, factory); });
     for (uint32_t n = ready_.load(); n < size(); n = ready_.load(std::memory_order_acquire)) ready_.wait(n);
     for (uint32_t i = 0; i < size(); i++) {
@@ -112,6 +144,7 @@ void Crew::stop() {
     for (std::thread& t : threads_)
         if (t.joinable()) t.join();
     threads_.clear();
+    exception_thread_.stop();
 }
 
 Crew::~Crew() {

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "worker/application.h"
 #include "worker/eal.h"
+#include "worker/exception_thread.h"
 #include "worker/worker.h"
 
 namespace sluice::worker {
@@ -45,14 +46,18 @@ class Crew {
     const Worker& worker(uint32_t i) const { return *workers_[i]; }
     const Eal& eal() const { return *eal_; }
     const OwnerTable& owners() const { return *owners_; }
+    const ExceptionPort* exception(uint32_t port) const { return exceptions_[port]; }   // null: none
 
  private:
     Crew() = default;
+    Result<void> open_exceptions(const EalSetup& setup);
     void thread_main(uint32_t index, const ApplicationFactory& factory);
 
     std::unique_ptr<Eal> eal_;
     std::unique_ptr<OwnerTable> owners_;
     std::unique_ptr<Exchange> exchange_;
+    ExceptionThread exception_thread_;
+    std::vector<ExceptionPort*> exceptions_;   // by port
     std::vector<WorkerConfig> configs_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<std::thread> threads_;

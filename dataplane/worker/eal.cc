@@ -205,6 +205,7 @@ Result<void> Eal::init(const EalSetup& setup) {
         if (!pool) return unexpected(pool.error());
         pools_.push_back(*pool);
     }
+    rss_key_ = setup.rss_key;
     ports_.reserve(setup.ports.size());   // Port keeps references
     for (size_t i = 0; i < setup.ports.size(); i++) {
         if (auto done = open_port(setup.ports[i], plans[i].ethdev_names); !done) return done;
@@ -215,7 +216,30 @@ Result<void> Eal::init(const EalSetup& setup) {
             return unexpected(fmt::format("port {}: mtu {} is more than the {} of {}: `ip link set {} mtu {}`, or lower ports[].mtu",
                                           info.name, info.mtu, mtu, plans[i].interface, plans[i].interface, info.mtu));
     }
+    steer_by_hash(setup.rss_key);
     return {};
+}
+
+/// One key and one table for all ports that hash, so that owners are one function: the smallest table, repeated in larger ones.
+/// A port that does not take them is served like one that cannot hash, by the rings between cores.
+void Eal::steer_by_hash(const RssKey& key) {
+    if (cores() < 2) return;
+    const auto table = [this](const PortInfo& p) {
+        const Queue& first = p.queues[0][0];
+        const bool one_device = std::all_of(p.queues.begin(), p.queues.end(),
+                                            [&](const auto& q) { return q.size() == 1 && q[0].ethdev == first.ethdev; });
+        return one_device ? rss_table_size(first.ethdev) : 0;
+    };
+    for (const PortInfo& p : ports_) {
+        const uint32_t entries = table(p);
+        if (entries >= cores() && (rss_entries_ == 0 || entries < rss_entries_)) rss_entries_ = entries;
+    }
+    bool any = false;
+    for (PortInfo& p : ports_) {
+        p.rss = rss_entries_ != 0 && table(p) >= rss_entries_ && program_rss(p.queues[0][0].ethdev, key, rss_entries_, cores());
+        any |= p.rss;
+    }
+    if (!any) rss_entries_ = 0;
 }
 
 Result<void> Eal::open_port(const PortSetup& setup, const std::vector<std::string>& ethdev_names) {
@@ -257,10 +281,16 @@ Result<void> Eal::configure(uint16_t ethdev, PortInfo& info, uint16_t queues, ui
                            (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM);
     conf.txmode.offloads = device.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
                                                      RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
-    const uint64_t hash_types = device.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP);
+    // TCP's 4-tuple and nothing else, so that whatever bears a hash bears the one that owners are chosen by.
+    const uint64_t hash_types = device.flow_type_rss_offloads & (RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP);
     if (queues > 1 && hash_types != 0) {
         conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+        conf.rxmode.offloads |= device.rx_offload_capa & RTE_ETH_RX_OFFLOAD_RSS_HASH;
         conf.rx_adv_conf.rss_conf.rss_hf = hash_types;
+        if (device.hash_key_size >= kRssKeyBytes && device.hash_key_size <= kRssKeyBytesMax) {
+            conf.rx_adv_conf.rss_conf.rss_key = rss_key_.data();
+            conf.rx_adv_conf.rss_conf.rss_key_len = device.hash_key_size;
+        }
     }
     if (int e = rte_eth_dev_configure(ethdev, queues, queues, &conf); e != 0)
         return unexpected(fmt::format("cannot be configured for {} queues, mtu {}: {}", queues, info.mtu, rte_strerror(-e)));

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "net/ethernet.h"
 #include "worker/interface.h"
+#include "worker/rss.h"
 
 namespace sluice::worker {
 
@@ -22,6 +23,7 @@ struct PortSetup {
     std::string name;            // the operator's, for messages
     std::string device;          // af_xdp:IFACE | af_packet:IFACE | pci:ADDRESS | devargs:STRING
     uint16_t mtu = 1500;
+    std::string exception;       // TAP device for what is not the gateway's; empty: none
 };
 
 struct EalSetup {
@@ -31,6 +33,7 @@ struct EalSetup {
     uint32_t mbufs_per_core = 32768;         // raised to what the queues need
     std::string file_prefix;                 // empty: sluice-<pid>
     std::string log_file;                    // DPDK's own log; empty: kept for error messages only
+    RssKey rss_key{};                        // random: who knows it chooses the core
 };
 
 /// One queue pair of one ethdev, served by one core.
@@ -47,6 +50,7 @@ struct PortInfo {
     uint16_t mtu = 1500;
     bool rx_checksum = false, tx_ip_checksum = false, tx_tcp_checksum = false, tso = false;
     bool multi_segment = false;              // takes chained and indirect mbufs
+    bool rss = false;                        // puts TCP into the queue of core Toeplitz mod rss_entries() mod cores
     std::vector<std::vector<Queue>> queues;  // by core
 };
 
@@ -66,6 +70,8 @@ class Eal {
     rte_mempool* pool(uint32_t core) const { return pools_[core]; }
     uint32_t cores() const { return static_cast<uint32_t>(pools_.size()); }
     bool hugepages() const { return hugepages_; }
+    /// Of the table that all ports with rss steer by; 0: there are none.
+    uint32_t rss_entries() const { return rss_entries_; }
     DeviceCounters device_counters(uint32_t port) const;
     /// What DPDK said, last lines, for error messages.
     static std::string log_tail(size_t lines);
@@ -74,12 +80,15 @@ class Eal {
     Eal() = default;
     Result<void> init(const EalSetup& setup);
     Result<void> open_port(const PortSetup& setup, const std::vector<std::string>& ethdev_names);
+    void steer_by_hash(const RssKey& key);
     Result<void> configure(uint16_t ethdev, PortInfo& info, uint16_t queues, uint32_t first_core);
 
     std::vector<PortInfo> ports_;
     std::vector<rte_mempool*> pools_;
     std::vector<uint16_t> started_;
     std::vector<InterfaceClaim> claims_;   // given up after the devices are closed
+    RssKey rss_key_{};
+    uint32_t rss_entries_ = 0;
     bool hugepages_ = false;
 };
 

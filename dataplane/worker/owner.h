@@ -1,12 +1,15 @@
-// Which core owns a connection: bucket_table[keyed hash of the 4-tuple], one function for demultiplexing, upstream source
-// ports and ICMP errors alike (DESIGN.md, A worker core). In: a 4-tuple. Out: a core's index. Immutable once cores run.
+// Which core owns a connection: bucket_table[hash of the 4-tuple], one function for demultiplexing, upstream source ports and
+// ICMP errors alike (DESIGN.md, A worker core). The hash is the ports' own Toeplitz where they steer by it, else a keyed one
+// that costs less. In: a 4-tuple. Out: a core's index. Immutable once cores run.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
 #include "base/ip_address.h"
+#include "worker/rss.h"
 
 namespace sluice::worker {
 
@@ -16,16 +19,28 @@ class OwnerTable {
 
     OwnerTable(uint32_t cores, uint64_t seed)
         : cores_(cores), key_{mix(seed ^ 0x2d358dccaa6c78a5, 0x8bb84b93962eacc9) | 1, mix(seed ^ 0x4b33a62ed433d4a3, 0x4d5a2da51de1aa47) | 1} {
-        for (uint32_t i = 0; i < kBuckets; i++) buckets_[i] = static_cast<uint8_t>(i % cores);
+        fill(kBuckets);
     }
+    /// Ports hash by `key` into a table of `entries` (a power of two), entry i being core i mod cores (program_rss).
+    OwnerTable(uint32_t cores, const RssKey& key, uint32_t entries) : cores_(cores), key_{}, toeplitz_(key) { fill(entries); }
+
     uint32_t cores() const { return cores_; }
+    bool by_rss() const { return toeplitz_.has_value(); }
 
     uint32_t owner(const FourTuple& t) const {
         if (cores_ == 1) return 0;
-        return buckets_[hash(t.local, t.remote) % kBuckets];
+        if (toeplitz_) return owner_of_hash(toeplitz_->hash(t));
+        return buckets_[hash(t.local, t.remote) & mask_];
     }
+    /// With by_rss() only: what the port computed, or is to compute.
+    uint32_t owner_of_hash(uint32_t rss_hash) const { return buckets_[rss_hash & mask_]; }
+    uint32_t rss_hash(const FourTuple& t) const { return toeplitz_->hash(t); }
 
  private:
+    void fill(uint32_t entries) {
+        mask_ = entries - 1;
+        for (uint32_t i = 0; i < entries; i++) buckets_[i] = static_cast<uint8_t>(i % cores_);
+    }
     static uint64_t mix(uint64_t a, uint64_t b) {
         const unsigned __int128 m = static_cast<unsigned __int128>(a) * b;
         return static_cast<uint64_t>(m) ^ static_cast<uint64_t>(m >> 64);
@@ -43,8 +58,11 @@ class OwnerTable {
     }
 
     uint32_t cores_;
+    uint32_t mask_ = 0;
     uint64_t key_[2];
-    std::array<uint8_t, kBuckets> buckets_{};
+    std::optional<Toeplitz> toeplitz_;
+    std::array<uint8_t, kRssTableMax> buckets_{};
+    static_assert(kBuckets <= kRssTableMax);
 };
 
 }  // namespace sluice::worker

@@ -6,27 +6,15 @@
 #include <rte_mbuf.h>
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <vector>
 
 #include "base/limits.h"
 #include "base/time.h"
+#include "worker/counter.h"
 #include "worker/eal.h"
 
 namespace sluice::worker {
-
-/// A counter written by one core and read by any thread.
-class RelaxedCounter {
- public:
-    void add(uint64_t n) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
-    void set(uint64_t n) { value_.store(n, std::memory_order_relaxed); }
-    uint64_t get() const { return value_.load(std::memory_order_relaxed); }
-    RelaxedCounter& operator++() { return add(1), *this; }
-
- private:
-    std::atomic<uint64_t> value_{0};
-};
 
 struct PortCounters {
     RelaxedCounter rx_frames, rx_bytes, tx_frames, tx_bytes, tx_retried, tx_dropped, frames_linearized, bytes_linearized, no_mbuf;

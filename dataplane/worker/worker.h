@@ -14,6 +14,7 @@
 #include "net/stack.h"
 #include "tcp/stack.h"
 #include "worker/application.h"
+#include "worker/exception.h"
 #include "worker/exchange.h"
 #include "worker/owner.h"
 #include "worker/poll_policy.h"
@@ -32,6 +33,7 @@ struct WorkerConfig {
     rte_mempool* pool = nullptr;
     const OwnerTable* owners = nullptr;
     Exchange* exchange = nullptr;       // null with one core
+    std::vector<ExceptionPort*> exceptions;   // by port; null: what is not ours is refused
 };
 
 /// Written by the worker, read by any thread.
@@ -40,6 +42,7 @@ struct WorkerCounters {
     RelaxedCounter cycles, busy_cycles, sleep_cycles;   // busy = all - sleep - empty turns at their calibrated cost
     RelaxedCounter empty_turn_cost;                     // cycles, calibrated
     RelaxedCounter handed_over, taken_over, handover_dropped, news_dropped;
+    RelaxedCounter rss_mismatch;                        // a port's hash that is not ours: it is not believed any more
     RelaxedCounter pool_available;                      // mbufs, sampled now and then
     RelaxedCounter pressure_dropped;                    // segments with payload refused while the pool was low
 };
@@ -71,6 +74,7 @@ class Worker final : private tcp::Environment {
     const StageClock& stages() const { return stages_; }
     const Port& port(uint32_t i) const { return *ports_[i]; }
     uint32_t ports() const { return static_cast<uint32_t>(ports_.size()); }
+    const ExceptionEnd* exception(uint32_t port) const { return exceptions_[port].get(); }   // null: none
     const net::Counters& net_counters() const { return net_.counters(); }
     const tcp::Counters& tcp_counters() const { return tcp_.counters(); }
 
@@ -82,6 +86,8 @@ class Worker final : private tcp::Environment {
     bool receive();
     void handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n);
     void handle_datagram(net::DatagramIn& datagram);
+    uint32_t owner_of(const net::DatagramIn& datagram);
+    void deliver(net::DatagramIn& datagram);
     bool refused_under_pressure(const net::DatagramIn& datagram);
     void hand_over(const net::DatagramIn& datagram, uint32_t owner);
     bool take_over();
@@ -90,12 +96,14 @@ class Worker final : private tcp::Environment {
     bool run_timers();
     bool run_events();
     bool transmit();
+    bool send_for_kernel(uint8_t port);
     void account(uint64_t start, bool worked);
     Instant next_deadline() const;
     void sleep(Duration at_most);
 
     WorkerConfig config_;
     std::vector<std::unique_ptr<Port>> ports_;
+    std::vector<std::unique_ptr<ExceptionEnd>> exceptions_;   // by port
     SliceNodePool nodes_;
     net::Stack net_;
     tcp::Stack tcp_;
@@ -106,6 +114,8 @@ class Worker final : private tcp::Environment {
     Instant now_, next_sample_;
     uint32_t pool_reserve_;
     bool pool_low_ = false;
+    uint8_t believed_hashes_ = 0;       // bit by port: what its mbufs' hash.rss says is taken for the owner's hash
+    uint32_t hashes_ = 0;               // believed so far: now and then one is checked
     EmptyTurnCost empty_cost_;
     net::DatagramOut out_;
 };

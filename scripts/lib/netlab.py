@@ -148,10 +148,10 @@ class Lab:
         self.hosts[name] = Host(self, name)
         return self.hosts[name]
 
-    def wire(self, a, a_dev, b, b_dev, mtu=1500):
-        """A veth pair with one queue each way: a queue nobody reads would leak frames to the kernel."""
-        sh("ip", "link", "add", a_dev, "netns", a.ns, "mtu", str(mtu), "numrxqueues", "1", "numtxqueues", "1", "type", "veth",
-           "peer", "name", b_dev, "netns", b.ns, "mtu", str(mtu), "numrxqueues", "1", "numtxqueues", "1")
+    def wire(self, a, a_dev, b, b_dev, mtu=1500, queues=1):
+        """A veth pair with as many queues each way as are read: one nobody reads would leak frames to the kernel."""
+        each = ("mtu", str(mtu), "numrxqueues", str(queues), "numtxqueues", str(queues))
+        sh("ip", "link", "add", a_dev, "netns", a.ns, *each, "type", "veth", "peer", "name", b_dev, "netns", b.ns, *each)
 
     def bridge(self, host, name, devices):
         host.run("ip", "link", "add", name, "type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")

@@ -95,10 +95,19 @@ TEST_F(Open, NoRouteAndNoPorts) {
     EXPECT_EQ(ports.size(), 4u);
     EXPECT_FALSE(stack_->connect(peer_, {}, {}, nullptr, now_, &error));
     EXPECT_EQ(error, Error::kNoPorts);
+    EXPECT_EQ(stack_->counters().ports_exhausted, 1u);
     SocketAddress other = peer_;
     other.port++;
     all.push_back(stack_->connect(other, {}, {}, nullptr, now_, &error));
     EXPECT_TRUE(all.back()) << "another remote has its own ports";
+    // A port that comes free is found again, if not at once: the range is not looked through for each request.
+    const uint16_t freed = all[2]->tuple().local.port;
+    all[2]->abort();
+    all[2]->release();
+    all.erase(all.begin() + 2);
+    all.push_back(stack_->connect(peer_, {}, {}, nullptr, now_ + milliseconds(100), &error));
+    ASSERT_TRUE(all.back());
+    EXPECT_EQ(all.back()->tuple().local.port, freed);
     for (Connection* c : all) c->release();
 }
 

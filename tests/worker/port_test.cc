@@ -1,89 +1,51 @@
 // A Port over DPDK's ring driver, whose frames come back to it: bursts, linearisation, frames refused and dropped.
 // And two workers over such ports, turned by hand: a segment that reached the wrong core is answered by its owner.
 #include <gtest/gtest.h>
-#include <rte_dev.h>
-#include <rte_ethdev.h>
 
 #include <cstring>
 
-#include "base/checksum.h"
-#include "base/clock.h"
-#include "net/ip_headers.h"
-#include "tests/support/eal.h"
 #include "tests/worker/echo_application.h"
+#include "tests/worker/frames.h"
 #include "worker/port.h"
 #include "worker/worker.h"
 
 namespace sluice::worker {
 namespace {
 
-/// One net_ring ethdev, started: what it sends it receives. Its ring holds 1,023 frames.
-PortInfo ring_port(bool multi_segment, uint32_t cores = 1, uint32_t core = 0) {
-    sluice::test::test_eal();
-    TscClock::calibrate();
-    static int number = 0;
-    const std::string name = "net_ring" + std::to_string(number++);
-    EXPECT_EQ(rte_eal_hotplug_add("vdev", name.c_str(), ""), 0);
-    PortInfo info;
-    info.name = name;
-    info.mac = {2, 0, 0, 0, 0, 1};
-    info.multi_segment = multi_segment;
-    info.queues.resize(cores);
-    uint16_t ethdev = 0;
-    EXPECT_EQ(rte_eth_dev_get_port_by_name(name.c_str(), &ethdev), 0);
-    rte_eth_conf conf{};
-    EXPECT_EQ(rte_eth_dev_configure(ethdev, 1, 1, &conf), 0);
-    EXPECT_EQ(rte_eth_rx_queue_setup(ethdev, 0, 256, 0, nullptr, sluice::test::test_mempool()), 0);
-    EXPECT_EQ(rte_eth_tx_queue_setup(ethdev, 0, 256, 0, nullptr), 0);
-    EXPECT_EQ(rte_eth_dev_start(ethdev), 0);
-    info.queues[core].push_back({ethdev, 0});
-    return info;
-}
-
-rte_mbuf* mbuf(std::string_view text) {
-    rte_mbuf* m = rte_pktmbuf_alloc(sluice::test::test_mempool());
-    std::memcpy(rte_pktmbuf_append(m, static_cast<uint16_t>(text.size())), text.data(), text.size());
-    return m;
-}
-std::string text(const rte_mbuf* m) {
-    std::string out;
-    for (; m; m = m->next) out.append(rte_pktmbuf_mtod(m, const char*), m->data_len);
-    return out;
-}
-unsigned in_use() { return rte_mempool_in_use_count(sluice::test::test_mempool()); }
+using namespace test;
 
 TEST(Port, SendsAndReceives) {
     const PortInfo info = ring_port(true);
     Port port(info, 0, sluice::test::test_mempool());
-    rte_mbuf* frames[2] = {mbuf("first"), mbuf("second")};
+    rte_mbuf* frames[2] = {mbuf_of("first"), mbuf_of("second")};
     port.transmit(frames, 2);
     EXPECT_TRUE(port.flush(Instant{1}));
     rte_mbuf* got[8];
     ASSERT_EQ(port.receive(got, 8), 2);
-    EXPECT_EQ(text(got[0]), "first");
-    EXPECT_EQ(text(got[1]), "second");
+    EXPECT_EQ(text_of(got[0]), "first");
+    EXPECT_EQ(text_of(got[1]), "second");
     EXPECT_EQ(port.counters().tx_frames.get(), 2u);
     EXPECT_EQ(port.counters().rx_bytes.get(), 11u);
     rte_pktmbuf_free_bulk(got, 2);
 }
 
 TEST(Port, ChainsAndClonesAreLinearizedOnlyWhereTheDriverCannotTakeThem) {
-    const unsigned before = in_use();
+    const unsigned before = mbufs_in_use();
     for (const bool multi_segment : {false, true}) {
         const PortInfo info = ring_port(multi_segment);
         Port port(info, 0, sluice::test::test_mempool());
-        rte_mbuf* chain = mbuf("head ");
-        rte_pktmbuf_chain(chain, mbuf("and "));
-        rte_pktmbuf_chain(chain, mbuf("tail"));
-        rte_mbuf* payload = mbuf("shared");
+        rte_mbuf* chain = mbuf_of("head ");
+        rte_pktmbuf_chain(chain, mbuf_of("and "));
+        rte_pktmbuf_chain(chain, mbuf_of("tail"));
+        rte_mbuf* payload = mbuf_of("shared");
         rte_mbuf* clone = rte_pktmbuf_clone(payload, sluice::test::test_mempool());
         rte_mbuf* frames[2] = {chain, clone};
         port.transmit(frames, 2);
         port.flush(Instant{1});
         rte_mbuf* got[4];
         ASSERT_EQ(port.receive(got, 4), 2);
-        EXPECT_EQ(text(got[0]), "head and tail");
-        EXPECT_EQ(text(got[1]), "shared");
+        EXPECT_EQ(text_of(got[0]), "head and tail");
+        EXPECT_EQ(text_of(got[1]), "shared");
         EXPECT_EQ(got[0]->nb_segs, multi_segment ? 3 : 1);
         EXPECT_EQ(RTE_MBUF_DIRECT(got[1]), !multi_segment);
         EXPECT_EQ(port.counters().frames_linearized.get(), multi_segment ? 0u : 2u);
@@ -91,18 +53,18 @@ TEST(Port, ChainsAndClonesAreLinearizedOnlyWhereTheDriverCannotTakeThem) {
         rte_pktmbuf_free_bulk(got, 2);
         rte_pktmbuf_free(payload);
     }
-    EXPECT_EQ(in_use(), before);
+    EXPECT_EQ(mbufs_in_use(), before);
 }
 
 TEST(Port, RefusedFramesAreOfferedAgainThenDropped) {
-    const unsigned before = in_use();
+    const unsigned before = mbufs_in_use();
     const PortInfo info = ring_port(true);
     {
         Port port(info, 0, sluice::test::test_mempool());
         uint32_t offered = 0;
         const auto fill = [&] {
             while (port.transmit_room() > 0) {
-                rte_mbuf* m = mbuf("x");
+                rte_mbuf* m = mbuf_of("x");
                 port.transmit(&m, 1);
                 offered++;
             }
@@ -125,7 +87,7 @@ TEST(Port, RefusedFramesAreOfferedAgainThenDropped) {
         EXPECT_EQ(port.counters().tx_dropped.get(), offered - 1023 - n);
         while (const uint16_t k = port.receive(got, 64)) rte_pktmbuf_free_bulk(got, k);
     }
-    EXPECT_EQ(in_use(), before);
+    EXPECT_EQ(mbufs_in_use(), before);
 }
 
 /// A SYN from 192.0.2.7:`port` to 192.0.2.10:80 in an Ethernet frame, with `payload` bytes of text.

@@ -32,11 +32,12 @@ ports:
   vlan: 120
   mtu: 1400
   listen: true
+  exception: kernel0
 - name: inside
   device: af_packet:eth1
   addresses: [10.0.0.10/16]
 memory: {limit: 2Gi, hugepages: require}
-limits: {connections: 200000, requestHeader: 32Ki}
+limits: {connections: 200000, requestHeader: 32Ki, ephemeralPorts: 40000-49999}
 mesh: {directory: mesh, trustDomain: example.org}
 admin: {socket: /tmp/admin.sock, http: "127.0.0.1:15000"}
 accessLog: {path: /var/log/sluice.log, format: json}
@@ -64,10 +65,14 @@ TEST(GatewayHost, TheOperatorsExample) {
     EXPECT_EQ(h.ports[0].vlan, 120);
     EXPECT_EQ(h.ports[0].mtu, 1400);
     EXPECT_TRUE(h.ports[0].listen);
+    EXPECT_EQ(h.ports[0].exception, "kernel0");
+    EXPECT_EQ(h.ports[1].exception, "");
     EXPECT_FALSE(h.ports[1].listen);
     EXPECT_EQ(h.memory.limit_bytes, uint64_t{2} << 30);
     EXPECT_EQ(h.memory.hugepages, Memory::Hugepages::kRequire);
     EXPECT_EQ(h.limits.connections, 200000u);
+    EXPECT_EQ(h.limits.ephemeral_ports->first, 40000);
+    EXPECT_EQ(h.limits.ephemeral_ports->last, 49999);
     EXPECT_EQ(h.limits.request_header_bytes, 32u * 1024);
     EXPECT_EQ(h.mesh.directory, "/etc/sluice/mesh");   // beside the file
     EXPECT_EQ(h.mesh.trust_domain, "example.org");
@@ -120,7 +125,6 @@ INSTANTIATE_TEST_SUITE_P(Files, Mistakes, testing::Values(
     Mistake{"typo", with("acessLog: {}\n"), "SLC0003", "acessLog", "unknown field", "did you mean `accessLog`?", 5},
     Mistake{"typo_inside", with_port(", vlna: 3"), "SLC0003", "ports[0].vlna", "unknown field", "did you mean `vlan`?", 4},
     Mistake{"identity", with("identity: {certificate: tls.crt}\n"), "SLC0004", "identity", "not supported yet", "remove it", 5},
-    Mistake{"exception", with_port(", exception: kernel0"), "SLC0004", "ports[0].exception", "not supported yet", "remove it", 4},
     Mistake{"wrong_type", with("memory: 2Gi\n"), "SLC0005", "memory", "`2Gi` where a map", "", 5},
     Mistake{"quoted_number", with("limits: {connections: '5'}\n"), "SLC0005", "limits.connections", "whole number", "without quotes", 5},
     Mistake{"yes_is_no_boolean", "apiVersion: sluice/v1\nkind: GatewayHost\nports:\n- {name: a, device: 'af_xdp:a', addresses: [192.0.2.9/24], listen: true}\n- {name: b, device: 'af_xdp:b', addresses: [192.0.3.9/24], listen: yes}\n", "SLC0005", "ports[1].listen", "true or false", "", 5},
@@ -134,6 +138,10 @@ INSTANTIATE_TEST_SUITE_P(Sections, Mistakes, testing::Values(
     Mistake{"size", with("memory: {limit: 2GB}\n"), "SLC0006", "memory.limit", "`2GB` is not a size", "512Mi", 5},
     Mistake{"small_memory", with("memory: {limit: 1Mi}\n"), "SLC0006", "memory.limit", "out of range", "64Mi", 5},
     Mistake{"header", with("limits: {requestHeader: 1Gi}\n"), "SLC0006", "limits.requestHeader", "out of range", "60Ki", 5},
+    Mistake{"port_range", with("limits: {ephemeralPorts: 50000}\n"), "SLC0006", "limits.ephemeralPorts", "no range of ports", "40000-49999", 5},
+    Mistake{"port_range_backwards", with("limits: {ephemeralPorts: 50000-40000}\n"), "SLC0006", "limits.ephemeralPorts", "no range of ports", "40000-49999", 5},
+    Mistake{"port_range_too_far", with("limits: {ephemeralPorts: 40000-70000}\n"), "SLC0006", "limits.ephemeralPorts", "no range of ports", "40000-49999", 5},
+    Mistake{"system_ports", with("limits: {ephemeralPorts: 80-2000}\n"), "SLC0006", "limits.ephemeralPorts", "out of range", "1024-65535", 5},
     Mistake{"trust_domain", with("mesh: {trustDomain: Example.org/x}\n"), "SLC0006", "mesh.trustDomain", "not a trust domain", "cluster.local", 5},
     Mistake{"not_loopback", with("admin: {http: '0.0.0.0:15000'}\n"), "SLC0006", "admin.http", "not a loopback address", "SSH", 5},
     Mistake{"http_port", with("admin: {http: '127.0.0.1:0'}\n"), "SLC0006", "admin.http", "not an address and a port", "127.0.0.1:15000", 5},
@@ -159,6 +167,12 @@ INSTANTIATE_TEST_SUITE_P(Ports, Mistakes, testing::Values(
     Mistake{"route_bits", with_port(", routes: [{to: 10.0.0.1/8, via: 192.0.2.1}]"), "SLC0006", "ports[0].routes[0].to", "bits outside", "", 4},
     Mistake{"route_family", with_port(", routes: [{to: 'fd00::/8', via: 192.0.2.1}]"), "SLC0006", "ports[0].routes[0].via", "other IP family", "", 4},
     Mistake{"route_without_via", with_port(", routes: [{to: default}]"), "SLC0007", "ports[0].routes[0].via", "missing", "router", 4},
+    Mistake{"exception_name", with_port(", exception: a/b"), "SLC0006", "ports[0].exception", "not an interface name", "kernel0", 4},
+    Mistake{"exception_pattern", with_port(", exception: 'tap%d'"), "SLC0006", "ports[0].exception", "not an interface name", "kernel0", 4},
+    Mistake{"exception_own_device", with_port(", exception: a"), "SLC0008", "ports[0].exception", "the port's own device", "kernel0", 4},
+    Mistake{"exception_twice", with_port(", exception: k0", "- {name: b, device: 'af_xdp:b', addresses: [10.0.0.1/8], exception: k0}\n"), "SLC0008", "ports[1].exception", "port a has this device", "one TAP device", 5},
+    Mistake{"exception_others_device", with_port("", "- {name: b, device: 'af_xdp:b', addresses: [10.0.0.1/8], exception: a}\n"), "SLC0008", "ports[1].exception", "port a has this device", "one TAP device", 5},
+    Mistake{"exception_af_packet", with_port("", "- {name: b, device: 'af_packet:b', addresses: [10.0.0.1/8], exception: k0}\n"), "SLC0008", "ports[1].exception", "the kernel sees every frame", "device: af_xdp:b", 5},
     Mistake{"vlan", with_port(", vlan: 4095"), "SLC0006", "ports[0].vlan", "4095 is out of range", "1 to 4094", 4},
     Mistake{"jumbo", with_port(", mtu: 9000"), "SLC0006", "ports[0].mtu", "9000 is out of range", "to 2026", 4}));
 

@@ -1,7 +1,7 @@
 """A backend that records every request it receives and answers as its test says.
 
 In: a test host, an address; rules from path prefix to a function (wire, request) -> None.
-Out: `requests`, `connections`, `malformed` (whatever a strict reader refused). One thread each.
+Out: `requests`, `connections`, `peers`, `malformed` (whatever a strict reader refused). One thread each.
 Default answer: 200 with the backend's name as its body and in x-served-by.
 """
 
@@ -30,7 +30,7 @@ class Backend:
 
     def reset(self):
         self.rules = {}
-        self.requests, self.malformed, self.connections = [], [], 0
+        self.requests, self.malformed, self.connections, self.peers = [], [], 0, []
 
     def start(self):
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
@@ -84,13 +84,14 @@ class Backend:
     def _accept(self, listener):
         while True:
             try:
-                sock, _ = listener.accept()
+                sock, peer = listener.accept()
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wire = Wire(sock, timeout_s=60)
             with self.lock:
                 self.connections += 1
+                self.peers.append(peer)
                 self.live.append(wire)
             threading.Thread(target=self._serve, args=(wire,), daemon=True).start()
 
