@@ -21,6 +21,11 @@ struct Congestion {
 
     bool slow_start() const { return cwnd < ssthresh; }
     void start(uint32_t initial_cwnd, bool use_cubic) { cwnd = initial_cwnd, cubic = use_cubic; }
+    /// Growth and reductions follow the other rules from here on; the windows stay.
+    void use(bool use_cubic) {
+        if (cubic != use_cubic) w_max = w_est = cwnd_prior = 0, in_epoch = false;
+        cubic = use_cubic;
+    }
     /// `acked` new bytes were acknowledged while the window was the limit, outside of recovery.
     void on_ack(uint32_t acked, uint32_t mss, Instant now, Duration srtt);
     /// A loss episode begins: sets ssthresh; cwnd is left to recovery (RFC 6937), which ends by settle().

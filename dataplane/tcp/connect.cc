@@ -42,22 +42,27 @@ bool Stack::Impl::choose_port(FourTuple& tuple, uint32_t& hash, Seq* iss_floor, 
         for (uint32_t i = 0; i < range; i++) {
             const uint32_t offset = static_cast<uint32_t>(seed) + counter++;
             tuple.local.port = static_cast<uint16_t>(config.port_first + offset % range);
-            if (!environment.owns(tuple)) continue;
-            hash = hash_tuple(demux_key, tuple);
-            if (find(tuple, hash)) continue;
-            TimeWait* w = find_time_wait(tuple, hash);
-            if (!w) return true;
-            // With timestamps the peer tells new from old; a second has passed, so the clock has moved (RFC 6191 2).
-            const bool old_enough = w->expires_at < now + config.time_wait - seconds(1);
-            if (!take_time_wait || !w->timestamps || !old_enough) continue;
-            *iss_floor = w->snd_nxt;
-            reuse = true;
-            forget(*w);
-            counters.time_wait_reused++;
-            return true;
+            if (port_free(tuple, hash, take_time_wait, iss_floor, reuse, now)) return true;
         }
     }
     return false;
+}
+
+/// True if nothing holds the tuple, or (`take_time_wait`) nothing but an entry that may be reused, which is then gone.
+bool Stack::Impl::port_free(const FourTuple& tuple, uint32_t& hash, bool take_time_wait, Seq* iss_floor, bool& reuse, Instant now) {
+    if (!environment.owns(tuple)) return false;
+    hash = hash_tuple(demux_key, tuple);
+    if (find(tuple, hash)) return false;
+    TimeWait* w = find_time_wait(tuple, hash);
+    if (!w) return true;
+    // With timestamps the peer tells new from old; a second has passed, so the clock has moved (RFC 6191 2).
+    const bool old_enough = w->expires_at < now + config.time_wait - seconds(1);
+    if (!take_time_wait || !w->timestamps || !old_enough) return false;
+    *iss_floor = w->snd_nxt;
+    reuse = true;
+    forget(*w);
+    counters.time_wait_reused++;
+    return true;
 }
 
 Connection* Stack::Impl::connect(const SocketAddress& remote, const IpAddress& source_ip, const Options& options, void* user,
@@ -73,11 +78,13 @@ Connection* Stack::Impl::connect(const SocketAddress& remote, const IpAddress& s
         counters.no_memory++;
         return refuse(Error::kNoMemory);
     }
-    FourTuple tuple{{source_ip.is_unspecified() ? route->source : source_ip, 0}, remote};
+    FourTuple tuple{{source_ip.is_unspecified() ? route->source : source_ip, options.local_port}, remote};
     uint32_t hash = 0;
     Seq iss_floor;
     bool reuse = false;
-    if (!choose_port(tuple, hash, &iss_floor, reuse, now)) return refuse(Error::kNoPorts);
+    const bool found = options.local_port != 0 ? port_free(tuple, hash, true, &iss_floor, reuse, now)
+                                               : choose_port(tuple, hash, &iss_floor, reuse, now);
+    if (!found) return refuse(Error::kNoPorts);
     Tcb* t = create(tuple, hash, options, *route, now);
     if (!t) return refuse(Error::kNoMemory);
     t->user = user;

@@ -67,6 +67,7 @@ struct alignas(64) Tcb final : Connection {
     bool persist_override : 1 = false;  // the persist timer says: send what fits (RFC 9293 3.8.6.2.1)
     bool reordering_seen : 1 = false, has_duplicate : 1 = false, retrans_stamped : 1 = false, interactive : 1 = false;
     bool tso : 1 = false, tx_checksum : 1 = false, multi_segment : 1 = false;
+    bool corked : 1 = false, quick_ack : 1 = false, window_scale : 1 = false;
     uint8_t rcv_shift = 0, snd_shift = 0;
     uint16_t pending_events = 0;
     uint16_t snd_mss = 536;             // payload bytes of a full segment, timestamps deducted
@@ -99,7 +100,11 @@ struct alignas(64) Tcb final : Connection {
     Congestion congestion;
     Seq recovery_point;                 // recovery ends when snd_una reaches it
     Seq cwnd_limit_end, sack_high, rack_end, tail_probe_end, rcv_fin_seq;
-    uint32_t prr_delivered = 0, prr_out = 0, prr_flight = 0;  // RFC 6937
+    uint32_t prr_delivered = 0, prr_out = 0;  // RFC 6937
+    union {
+        uint32_t prr_flight = 0;        // in recovery
+        uint32_t max_segment;           // while opening: the limit of the layer above, 0 = none
+    };
     uint32_t rack_sent_us = 0;          // low 32 bits: what is in flight is minutes old at most
     // Times in milliseconds, low 32 bits.
     uint32_t last_progress_ms = 0;      // since when nothing was acknowledged: user timeout (RFC 9293 3.9.1)
@@ -118,7 +123,9 @@ struct alignas(64) Tcb final : Connection {
     uint8_t extra_acks = 0;             // duplicate ACKs owed to a peer that counts them (no SACK)
     TimerNode timer;
     ListLink<Tcb> output_link, ready_link;
-    SliceQueue receive_queue, send_queue;
+    [[no_unique_address]] SliceQueue receive_queue;  // what follows lies in its padding
+    uint32_t retransmits = 0;
+    SliceQueue send_queue;
     Reassembly reassembly;
     Stack::Impl* stack = nullptr;
     void* user = nullptr;

@@ -251,6 +251,10 @@ bool Stack::Impl::handshake_ack(Tcb& t, const Segment& s, Instant now) {
         if (now > cookies_until) reset_for(t.tuple, s);
         return false;
     }
+    if (t.passive && !t.listener->accepting) {  // silence: our SYN-ACK goes out again, the peer answers again
+        counters.listen_overflow++;
+        return false;
+    }
     if (t.backoff == 0) t.rtt.sample(now - (t.xmit_at - t.rtt.backed_off(0, config.max_rto)), config.min_rto, config.max_rto);
     t.snd_una = s.ack;
     t.snd_wnd = s.window << t.snd_shift;
@@ -334,6 +338,8 @@ void Stack::Impl::schedule_ack(Tcb& t, const Segment& s, uint32_t accepted_bytes
         t.ack_now = true;
     } else if (t.quick_acks > 0 && !t.interactive && accepted_bytes >= t.rcv_mss && t.rcv_mss > 536) {
         t.quick_acks--;  // the peer's slow start lives on ACKs; small requests wait for their answer to carry one
+        t.ack_now = true;
+    } else if (t.quick_ack && !t.interactive) {
         t.ack_now = true;
     } else if (t.ack_at == Instant::never()) {
         t.ack_at = now + config.delayed_ack;

@@ -25,6 +25,7 @@ struct Listener {
     Options options;
     void* user = nullptr;
     uint32_t half_open = 0;     // connections in the handshake that point here
+    bool accepting = true;
     bool closed = false;        // no longer in the table; dies with its last half-open connection
     Listener* next = nullptr;   // in its bucket
 };
@@ -136,6 +137,7 @@ struct Stack::Impl {
     Connection* connect(const SocketAddress& remote, const IpAddress& source_ip, const Options& options, void* user,
                         Instant now, Error* error);
     bool choose_port(FourTuple& tuple, uint32_t& hash, Seq* iss_floor, bool& reuse, Instant now);
+    bool port_free(const FourTuple& tuple, uint32_t& hash, bool take_time_wait, Seq* iss_floor, bool& reuse, Instant now);
     bool time_wait_arrives(TimeWait& w, const Segment& s, Instant now, Seq& iss_floor);
     void enter_time_wait(Tcb& t, Instant now);
     void forget(TimeWait& w);
@@ -152,6 +154,11 @@ struct Stack::Impl {
     void close(Tcb& t);
     void free_if_done(Tcb& t);
     void purge_send(Tcb& t);
+    void offer_window(Tcb& t);
+
+    // options.cc: what the layer above sets and asks.
+    void apply_options(Tcb& t, const Options& options);
+    static uint16_t offered_mss(const IpAddress& remote, uint32_t mtu, uint32_t max_segment);
 
     // timers.cc
     void handle_timeout(Instant now);

@@ -126,15 +126,18 @@ bool Stack::Impl::emit_handshake(Tcb& t, net::DatagramOut& out, Instant now) {
     const bool answer = t.state == State::kSynReceived;
     HeaderFields f = header_for(t, t.snd_una, static_cast<uint8_t>(answer ? kSyn | kAck : kSyn), now);
     if (!answer) f.ack = Seq{0};
-    f.mss = static_cast<uint16_t>(t.path_mtu - (t.tuple.remote.ip.is_v4() ? 40 : 60));
+    f.mss = offered_mss(t.tuple.remote.ip, t.path_mtu, t.max_segment);
     f.window = static_cast<uint16_t>(std::min<uint32_t>(t.receive_limit, 65535));
     f.sack_permitted = t.sack;
-    if (t.rcv_shift > 0 || (!answer && config.window_scale)) f.window_shift = t.rcv_shift;
+    if (answer ? t.window_scale : config.window_scale) f.window_shift = t.rcv_shift;
     if (!build(t, f, nullptr, out)) return false;
     t.syn_pending = false;
     t.ack_now = false;
     t.last_ack_sent = t.rcv_nxt;
-    if (t.backoff > 0) counters.retransmits++;
+    if (t.backoff > 0) {
+        counters.retransmits++;
+        t.retransmits++;
+    }
     set_transmit_timer(t, XmitTimer::kHandshake, now + t.rtt.backed_off(t.backoff, config.max_rto));
     return true;
 }
@@ -190,6 +193,7 @@ bool Stack::Impl::emit_record(Tcb& t, TxRecord& record, net::DatagramOut& out, I
     }
     t.prr_out += record.length();
     counters.retransmits++;
+    t.retransmits++;
     arm_transmit_timer(t, now, false);
     return true;
 }
@@ -218,6 +222,7 @@ uint32_t Stack::Impl::sendable(const Tcb& t, uint32_t mss) const {
     const uint32_t length = std::min({t.unsent_bytes, usable, mss});
     if (length == 0 || length == mss) return length;
     if (length == t.unsent_bytes) {  // the last piece: Nagle (RFC 9293 3.7.4) waits until nothing is in flight
+        if (t.corked && !t.fin_queued && !t.persist_override) return 0;
         return t.no_delay || t.fin_queued || !t.in_flight() ? length : 0;
     }
     return usable >= t.snd_wnd_max / 2 || t.persist_override ? length : 0;
