@@ -36,13 +36,14 @@ class Usage(ctypes.Structure):
 
 
 class TcpInfo(ctypes.Structure):
-    """The beginning of Linux's struct tcp_info, to bytes_received."""
+    """The beginning of Linux's struct tcp_info, to min_rtt."""
     _fields_ = [(name, ctypes.c_uint8) for name in ("state", "ca_state", "retransmits", "probes", "backoff", "options", "wscale", "flags")] + \
         [(name, ctypes.c_uint32) for name in (
             "rto", "ato", "snd_mss", "rcv_mss", "unacked", "sacked", "lost", "retrans", "fackets", "last_data_sent", "last_ack_sent",
             "last_data_recv", "last_ack_recv", "pmtu", "rcv_ssthresh", "rtt", "rttvar", "snd_ssthresh", "snd_cwnd", "advmss",
             "reordering", "rcv_rtt", "rcv_space", "total_retrans")] + \
-        [(name, ctypes.c_uint64) for name in ("pacing_rate", "max_pacing_rate", "bytes_acked", "bytes_received")]
+        [(name, ctypes.c_uint64) for name in ("pacing_rate", "max_pacing_rate", "bytes_acked", "bytes_received")] + \
+        [(name, ctypes.c_uint32) for name in ("segs_out", "segs_in", "notsent_bytes", "min_rtt")]
 
 
 def load(path=LIBRARY):
