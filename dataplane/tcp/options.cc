@@ -35,9 +35,10 @@ uint16_t Stack::Impl::offered_mss(const IpAddress& remote, uint32_t mtu, uint32_
 void Connection::configure(const Options& options) {
     Tcb& t = *static_cast<Tcb*>(this);
     Stack::Impl& stack = *t.stack;
+    const uint32_t receive_limit = t.receive_limit;
     stack.apply_options(t, options);
     if (!t.in_demux) return;
-    stack.offer_window(t);
+    if (t.receive_limit > receive_limit) stack.offer_window(t);
     stack.want_output(t);  // what Nagle or a cork held back
     stack.schedule(t, stack.latest);
 }

@@ -172,7 +172,7 @@ void Stack::Impl::split_record(Tcb& t, TxRecord& record, uint32_t payload_bytes)
 /// Sends a record that was sent before.
 bool Stack::Impl::emit_record(Tcb& t, TxRecord& record, net::DatagramOut& out, Instant now) {
     const bool last = record.end() == t.snd_nxt && t.unsent_bytes == 0;
-    const uint8_t flags = static_cast<uint8_t>(kAck | (last ? kPsh : 0) | (record.has(TxRecord::kFinal) ? kFin : 0));
+    const uint8_t flags = static_cast<uint8_t>(kAck | (last && record.payload_bytes > 0 ? kPsh : 0) | (record.has(TxRecord::kFinal) ? kFin : 0));
     HeaderFields f = header_for(t, record.seq, flags, now);
     std::array<SackBlock, 4> blocks;
     // Blocks only where they leave room: a repeat never grows beyond the path's MTU.

@@ -150,14 +150,11 @@ TEST_F(Library, OneSeedAndTheSameCallsGiveTheSameBytes) {
 
 TEST_F(Library, EverythingComesBackToZero) {
     expect_all_gone(a_);
-    listener_ = listen();
+    listener_ = listen(80, 200);
     std::vector<int> clients, servers;
     for (int i = 0; i < 200; i++) clients.push_back(connect());
-    for (int i = 0; i < 40; i++) {
-        shuttle();
-        for (int fd; (fd = th_accept(b_, listener_, nullptr, nullptr)) >= 0;) servers.push_back(fd);
-        pass(kSecond);
-    }
+    shuttle();
+    for (int fd; (fd = th_accept(b_, listener_, nullptr, nullptr)) >= 0;) servers.push_back(fd);
     ASSERT_EQ(servers.size(), 200u);
     for (const int fd : clients) write(a_, fd, std::string(3000, 'x'));
     pass(kSecond);

@@ -200,7 +200,8 @@ class Socket:
 
     def recv(self, size=65536):
         raw = ctypes.create_string_buffer(size)
-        return raw.raw[:self._call("th_read", raw, size)]
+        length = self._call("th_read", raw, size)
+        return raw.raw[:length]
 
     def send(self, data):
         return self._call("th_write", bytes(data), len(data))

@@ -62,7 +62,7 @@ class Ends:
 
     def connect(self, we_open, v6=False, kernel=None, ours=None, port=80):
         """(our socket, the kernel's), established. `ours` is told of our socket before it connects or listens."""
-        family = th_.AF_INET6 if v6 else th_.AF_INET
+        family = socket.AF_INET6 if v6 else socket.AF_INET
         mine = self.th.socket(family)
         if ours:
             ours(mine)
@@ -246,7 +246,8 @@ def test_half_close_by_us(ends):
     mine.shutdown(socket.SHUT_WR)
     got = bytearray()
     ends.wire.until(lambda: drain(theirs.recv, got), "our FIN")
-    assert got == b"question" and mine.info().state == th_.FIN_WAIT2
+    assert got == b"question"
+    ends.wire.until(lambda: mine.info().state == th_.FIN_WAIT2, "our FIN's ACK")
     exchange_one_way(ends, theirs, mine)
 
 
@@ -370,8 +371,8 @@ def test_keep_alive_by_us(ends):
     mine.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
     ends.wire.run(0.1)
     ends.wire.seen.clear()
-    ends.wire.until(lambda: len(ends.wire.flags(True)) >= 1 and len(ends.wire.flags(False)) >= 1, "a probe and its answer")
-    assert ends.wire.flags(True) == [ACK] and ends.wire.flags(False) == [ACK]
+    ends.wire.until(lambda: len(ends.wire.flags(True, mine)) >= 1 and len(ends.wire.flags(False, mine)) >= 1, "a probe and its answer")
+    assert ends.wire.flags(True, mine) == [ACK] and ends.wire.flags(False, mine) == [ACK]
     assert mine.info().probes == 0, "answered"
     exchange(ends, mine, theirs, 1000, 1000)
 
@@ -382,8 +383,8 @@ def test_keep_alive_by_the_kernel(ends):
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     ends.wire.run(0.1)
     ends.wire.seen.clear()
-    ends.wire.until(lambda: len(ends.wire.flags(True)) >= 1, "our answer to a probe")
-    assert ends.wire.flags(False) == [ACK]
+    ends.wire.until(lambda: len(ends.wire.flags(True, mine)) >= 1, "our answer to a probe")
+    assert ends.wire.flags(False, mine) == [ACK]
     exchange(ends, mine, theirs, 1000, 1000)
 
 
@@ -396,7 +397,7 @@ def test_simultaneous_open(ends):
     theirs.connect_ex((US4, 7000))
     ends.wire.held = False
     ends.wire.until(lambda: mine.info().state == th_.ESTABLISHED, "the handshake")
-    assert ends.wire.flags(True)[0] == SYN and ends.wire.flags(False)[0] & 0x3F == SYN
+    assert ends.wire.flags(True, mine)[0] == SYN and ends.wire.flags(False, mine)[0] & 0x3F == SYN
     exchange(ends, mine, theirs, 20_000, 20_000)
 
 

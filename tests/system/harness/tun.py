@@ -103,12 +103,13 @@ class Wire:
         while time.monotonic() < end:
             self.turn(0.005)
 
-    def flags(self, ours):
-        """TCP flags of the packets seen from one end, in order."""
+    def flags(self, ours, sock):
+        """TCP flags of the IPv4 packets of our socket's connection seen from one end, in order."""
+        mine, theirs = sock.getsockname()[1], sock.getpeername()[1]
+        ports = struct.pack("!HH", *((mine, theirs) if ours else (theirs, mine)))
         found = []
         for from_us, packet in self.seen:
-            v6 = packet[0] >> 4 == 6
-            at = 40 if v6 else (packet[0] & 15) * 4
-            if from_us == ours and packet[6 if v6 else 9] == 6:
+            at = (packet[0] & 15) * 4
+            if from_us == ours and packet[0] >> 4 == 4 and packet[9] == 6 and packet[at:at + 4] == ports:
                 found.append(packet[at + 13])
         return found
