@@ -67,7 +67,6 @@ struct alignas(64) Tcb final : Connection {
     bool persist_override : 1 = false;  // the persist timer says: send what fits (RFC 9293 3.8.6.2.1)
     bool reordering_seen : 1 = false, has_duplicate : 1 = false, retrans_stamped : 1 = false, interactive : 1 = false;
     bool tso : 1 = false, tx_checksum : 1 = false, multi_segment : 1 = false;
-    bool corked : 1 = false, quick_ack : 1 = false, window_scale : 1 = false;
     uint8_t rcv_shift = 0, snd_shift = 0;
     uint16_t pending_events = 0;
     uint16_t snd_mss = 536;             // payload bytes of a full segment, timestamps deducted
@@ -123,9 +122,12 @@ struct alignas(64) Tcb final : Connection {
     uint8_t extra_acks = 0;             // duplicate ACKs owed to a peer that counts them (no SACK)
     TimerNode timer;
     ListLink<Tcb> output_link, ready_link;
-    [[no_unique_address]] SliceQueue receive_queue;  // what follows lies in its padding
+    // What follows each of them lies in its padding.
+    [[no_unique_address]] SliceQueue receive_queue;
+    bool window_scale : 1 = false, corked : 1 = false;
+    bool quick_ack : 1 = false;         // no ACK waits, until an answer carries one
+    [[no_unique_address]] SliceQueue send_queue;
     uint32_t retransmits = 0;
-    SliceQueue send_queue;
     Reassembly reassembly;
     Stack::Impl* stack = nullptr;
     void* user = nullptr;
