@@ -8,10 +8,14 @@
 
 #include "tests/harness/pair.h"
 
+extern "C" int plain_c_makes_a_stack(void);
+
 namespace sluice::harness {
 namespace {
 
 using Library = Pair;
+
+TEST_F(Library, PlainCCanUseIt) { EXPECT_EQ(plain_c_makes_a_stack(), 3); }
 
 std::string refused(th_config c) {
     const char* error = nullptr;
