@@ -121,6 +121,7 @@ void Stack::Impl::close(Tcb& t) {
     t.peer_fin_early = false;
     purge_send(t);
     t.reassembly.clear(runs);
+    closed.push_back(&t);
 }
 
 /// Ends by the peer's or the network's doing.
@@ -145,6 +146,7 @@ void Stack::Impl::abort(Tcb& t, Error error) {
 void Stack::Impl::free_if_done(Tcb& t) {
     if (!t.released || t.in_demux) return;
     ready.remove(&t);
+    closed.remove(&t);
     if (last_emitted == &t) last_emitted = nullptr;
     tcbs.give(&t);
 }

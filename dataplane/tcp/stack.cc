@@ -34,6 +34,7 @@ Stack::Impl::~Impl() {
         rte_pktmbuf_free(control[control_head].mbuf);
     }
     // Connections still lent out: those not released are dead handles from here on.
+    while (Tcb* t = closed.pop_front()) t->receive_queue.clear();
     demux.for_each([&](Demux::Ref ref) {
         if (ref.time_wait) return;
         Tcb* t = tcbs.at(ref.index);

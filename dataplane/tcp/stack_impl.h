@@ -192,6 +192,7 @@ struct Stack::Impl {
     TimerWheel wheel;
     std::vector<Listener*> listener_buckets;
     IntrusiveList<Tcb, &Tcb::output_link> output;
+    IntrusiveList<Tcb, &Tcb::output_link> closed;              // off all tables, the handle not yet released
     IntrusiveList<Tcb, &Tcb::ready_link> ready;
     IntrusiveList<TimeWait, &TimeWait::link> time_wait_queue;  // all wait equally long: the first expires first
     std::vector<net::DatagramOut> control;                     // ring of kControlMax

@@ -243,6 +243,17 @@ TEST_F(Close, IcmpErrorsOnlyEndWhatIsOpening) {  // RFC 5927
     c->release();
 }
 
+/// Found by tcp_segment_fuzz: closed, its handle still held, and bytes nobody has read when the stack ends.
+TEST_F(Close, TheStackEndsWithUnreadTextOfAClosedConnection) {
+    accept();
+    connection_->shutdown_write();
+    expect();
+    our_seq_ = our_seq_ + 1;
+    deliver(next(kAck | kFin), "unread");
+    EXPECT_EQ(connection_->state(), State::kTimeWait);
+    expect();  // TearDown counts mbufs and list nodes
+}
+
 TEST_F(Close, UnwantedSegmentsGetAReset) {
     HeaderFields f = next(kAck);
     f.ack = Seq{4711};
