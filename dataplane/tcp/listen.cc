@@ -166,8 +166,7 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
 
 /// SYN-RECEIVED to ESTABLISHED on a listener.
 void Stack::Impl::accepted(Tcb& t, Instant now) {
-    const bool closed = t.listener->closed;
-    if (closed) return abort(t, Error::kAborted);
+    if (t.listener->closed) return abort(t, Error::kAborted);
     drop_half_open(t);
     t.released = false;
     established(t, now);

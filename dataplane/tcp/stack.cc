@@ -85,17 +85,14 @@ void Stack::handle_icmp_error(const net::IcmpError& e, Instant now) {
     if (!t || Seq{e.sequence}.before(t->snd_una) || !Seq{e.sequence}.before(t->snd_nxt)) return;
     using Kind = net::IcmpError::Kind;
     if (e.kind == Kind::kFragmentationNeeded) {
-        const bool v4 = e.tuple.remote.ip.is_v4();
-        const uint16_t floor = v4 ? 576 : 1280;  // below, the claim is not believed: fragments are the IP layer's affair
         if (e.path_mtu == 0 || e.path_mtu >= t->path_mtu) return;
-        net::RouteInfo route;
-        route.mtu = std::max(e.path_mtu, floor);
-        route.tx_checksum = t->tx_checksum, route.multi_segment = t->multi_segment, route.tso = t->tso;
-        s.apply_route(*t, route);
+        s.path_mtu_told(*t, std::max(e.path_mtu, e.tuple.remote.ip.is_v4() ? kPathMtuMin4 : kPathMtuMin6), now);
         for (TxRecord* r = t->tx_head; r; r = r->next) {  // too large for the path: gone (RFC 1191 6.4), not congestion
-            if (r->payload_bytes > t->snd_mss && !r->has(TxRecord::kSacked)) s.mark_lost(*t, *r);
+            if (r->payload_bytes > t->snd_mss && !r->has(TxRecord::kSacked)) s.mark_lost(*t, *r, now);
         }
-        if (t->synchronized() && t->lost_bytes > 0) s.want_output(*t);
+        if (!t->synchronized() || t->lost_bytes == 0) return;
+        if (t->recovery == Recovery::kOpen) s.enter_recovery(*t, false);
+        s.want_output(*t);
         return;
     }
     const bool opening = t->state == State::kSynSent || t->state == State::kSynReceived;
