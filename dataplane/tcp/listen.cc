@@ -108,6 +108,8 @@ void Stack::Impl::send_cookie(Listener& l, const FourTuple& tuple, const Segment
     if (config.timestamps && s.has_timestamp) {
         CookieOptions options;
         options.sack = config.sack && s.sack_permitted;
+        options.ecn = config.ecn != StackConfig::Ecn::kOff && (s.flags & (kEce | kCwr)) == (kEce | kCwr);
+        if (options.ecn) f.flags |= kEce;
         if (config.window_scale && s.has_window_scale) options.window_shift = s.window_shift;
         f.timestamp = true;
         f.ts_value = SynCookies::stamp(ms(now) + timestamp_offset(tuple), options);
@@ -128,11 +130,12 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
     const auto mss = cookies.check(tuple, s.seq - 1, s.ack - 1, now);
     if (!mss) return false;
     const auto route = environment.route(tuple.remote.ip, tuple.local.ip);
-    Tcb* t = route ? create(tuple, hash, l.options, *route, now) : nullptr;
-    if (!t) {
+    if (!route || tcbs.available() == 0) {
         counters.listen_overflow++;
         return true;  // no room: silence, the peer repeats its text
     }
+    if (!cookies.redeem(tuple, s.ack - 1)) return true;  // opened, and closed since: an old ACK that was doubled or late
+    Tcb* t = create(tuple, hash, l.options, *route, now);
     counters.syn_cookies_good++;
     Segment syn;  // what the SYN must have said
     syn.has_mss = true;
@@ -142,6 +145,7 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
         syn.has_timestamp = true;
         syn.ts_value = s.ts_value;
         syn.sack_permitted = options.sack;
+        if (options.ecn) syn.flags = kEce | kCwr;
         syn.has_window_scale = options.window_shift.has_value();
         syn.window_shift = options.window_shift.value_or(0);
     }

@@ -218,6 +218,16 @@ void Stack::Impl::report_duplicate(Tcb& t, SackBlock block) {
 void Stack::Impl::challenge(Tcb& t, Instant now) {
     const auto tick = static_cast<uint16_t>(ms(now) / 8);
     if (static_cast<uint16_t>(tick - t.last_challenge) < kChallengeGapMs / 8) return;
+    // And of the core together, so that a flood over many connections is not answered one for one (RFC 5961 7). How many
+    // a second is drawn anew each time: what is left of it tells nothing of others' connections (CVE-2016-5696).
+    if (const auto second = static_cast<uint64_t>(now.us) / 1'000'000; second != challenge_second) {
+        challenge_second = second;
+        SipHash24 h(sequence_key);
+        h.word(second);
+        challenges_left = kChallengesPerSecond / 2 + static_cast<uint32_t>(h.finish() % kChallengesPerSecond);
+    }
+    if (challenges_left == 0) return;
+    challenges_left--;
     t.last_challenge = tick;
     counters.challenge_acks++;
     t.ack_now = true;

@@ -84,11 +84,11 @@ void Stack::Impl::enter_recovery(Tcb& t, bool congestion) {
 }
 
 /// RFC 3168 6.1.2: a mark is congestion like a loss, once a window; nothing is sent again. RFC 8511 asks for less of it.
-void Stack::Impl::reduce_for_mark(Tcb& t) {
+void Stack::Impl::reduce_for_mark(Tcb& t, uint32_t acked) {
     if (t.recovery != Recovery::kOpen || t.snd_una.before(t.recovery_point)) return;
     counters.ecn_reductions++;
     t.recovery_point = t.snd_nxt;
-    t.congestion.on_mark(t.snd_nxt - t.snd_una, t.snd_mss);
+    t.congestion.on_mark(t.snd_nxt - t.snd_una + acked, t.snd_mss);  // what was in flight when the mark was made
     t.cwr_now = true;
 }
 
@@ -194,7 +194,7 @@ void Stack::Impl::recover(Tcb& t, const Segment& s, const AckSample& sample, boo
     if (!t.sack) t.sacked_bytes = std::min(t.sacked_bytes, (t.snd_nxt - t.snd_una) - t.lost_bytes);
     if (t.recovery == Recovery::kOpen && t.lost_bytes > 0) enter_recovery(t, true);
     const bool echoed = t.ecn && s.has(kEce);
-    if (echoed) reduce_for_mark(t);
+    if (echoed) reduce_for_mark(t, acked);
     const uint32_t delivered = sample.delivered + (!t.sack && dup_ack ? t.snd_mss : 0);
     if (t.recovery == Recovery::kRecovery) {
         proportional_reduction(t, delivered, acked > 0 && t.lost_bytes <= lost_before);

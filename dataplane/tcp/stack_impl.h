@@ -57,7 +57,8 @@ inline constexpr uint16_t kPathMtuMin4 = 576, kPathMtuMin6 = 1280;  // less is n
 inline constexpr uint16_t kMssDefault4 = 536, kMssDefault6 = 1220;  // RFC 9293 MUST-15
 inline constexpr uint8_t kHandshakeTries = 6, kSynAckTries = 5, kRetransmitTries = 15;
 inline constexpr uint32_t kLingerMs = 60'000;      // FIN-WAIT-2 and orphans without progress
-inline constexpr uint32_t kChallengeGapMs = 500;   // RFC 5961 10, per connection: nothing global to measure (CVE-2016-5696)
+inline constexpr uint32_t kChallengeGapMs = 500;   // RFC 5961 10, per connection
+inline constexpr uint32_t kChallengesPerSecond = 4000;  // of a core, on average: each second's number is drawn
 inline constexpr uint32_t kCopyBreakBytes = 512;   // payload below is copied behind its header: cheaper than another mbuf
 inline constexpr uint32_t kPiecesMax = 8;          // mbufs of payload in a segment; more are copied together
 inline constexpr uint32_t kCutPiecesMax = 32;      // the same in a frame that the port cuts
@@ -96,7 +97,7 @@ struct Stack::Impl {
     void rack_detect(Tcb& t, Instant now);
     void recover(Tcb& t, const Segment& s, const AckSample& sample, bool dup_ack, uint32_t acked, Instant now);
     void enter_recovery(Tcb& t, bool congestion);
-    void reduce_for_mark(Tcb& t);
+    void reduce_for_mark(Tcb& t, uint32_t acked);
     void undo_if_spurious(Tcb& t, const Segment& s);
     void take_back(Tcb& t);
     void frto_step(Tcb& t, const AckSample& sample, bool dup_ack, uint32_t acked);
@@ -222,6 +223,8 @@ struct Stack::Impl {
     bool starved = false;            // no mbuf or record was to be had
     Instant output_retry_at = Instant::never();                // ... try again then
     uint32_t half_open = 0;
+    uint64_t challenge_second = UINT64_MAX;
+    uint32_t challenges_left = 0;
     Instant cookies_until{};         // SYN cookies are believed until then
     Instant reject_refill_at{};
     uint32_t reject_tokens = kRejectsPerSecond;
