@@ -265,7 +265,8 @@ void Stack::Impl::arm_transmit_timer(Tcb& t, Instant now, bool restart) {
     if (t.sack && t.recovery == Recovery::kOpen && !t.tail_probe_out && t.rtt.srtt_us != 0 && t.sacked_bytes == 0 &&
         t.backoff == 0) {  // RFC 8985 7.2
         Duration probe{2 * int64_t{t.rtt.srtt_us}};
-        if (t.tx_head && t.tx_head == t.tx_tail) probe = probe + kWorstDelayedAck;
+        const bool one_segment = t.tx_head && t.tx_head == t.tx_tail && t.tx_head->payload_bytes <= t.snd_mss;
+        if (one_segment) probe = probe + kWorstDelayedAck;
         if (probe < rto) return set_transmit_timer(t, XmitTimer::kTailProbe, now + probe);
     }
     set_transmit_timer(t, XmitTimer::kRetransmit, now + rto);
