@@ -128,6 +128,12 @@ uint32_t Congestion::reduced(uint32_t flight, uint32_t mss, float beta) {
     return std::max(static_cast<uint32_t>(static_cast<float>(base) * beta), floor);
 }
 
+void Congestion::hold(uint32_t mss) {
+    end_hystart();
+    ssthresh = cwnd;
+    cwnd_prior = static_cast<float>(cwnd) / static_cast<float>(mss);
+}
+
 void Congestion::on_mark(uint32_t flight, uint32_t mss) {
     ssthresh = reduced(flight, mss, cubic ? kCubicBetaMark : kRenoBetaMark);
     cwnd = std::min(cwnd, ssthresh);

@@ -40,6 +40,8 @@ struct Congestion {
     void on_ack(uint32_t acked, uint32_t mss, Instant now, Duration srtt);
     /// A loss episode begins: sets ssthresh; cwnd is left to recovery (RFC 6937), which ends by settle().
     void on_loss(uint32_t flight, uint32_t mss);
+    /// Something is repeated, but not for congestion: the window stays, and growth goes on as congestion avoidance.
+    void hold(uint32_t mss);
     /// The network marked instead of dropping (RFC 3168, 8511): cwnd falls at once, and by less.
     void on_mark(uint32_t flight, uint32_t mss);
     /// Retransmission timeout: one segment, slow start again.

@@ -134,8 +134,14 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
         counters.listen_overflow++;
         return true;  // no room: silence, the peer repeats its text
     }
-    if (!cookies.redeem(tuple, s.ack - 1)) return true;  // opened, and closed since: an old ACK that was doubled or late
     Tcb* t = create(tuple, hash, l.options, *route, now);
+    if (!t) return true;
+    t->passive = t->released = true;
+    if (!cookies.redeem(tuple, s.ack - 1)) {  // opened, and closed since: an old ACK that was doubled or late
+        close(*t);
+        free_if_done(*t);
+        return true;
+    }
     counters.syn_cookies_good++;
     Segment syn;  // what the SYN must have said
     syn.has_mss = true;
@@ -149,8 +155,6 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
         syn.has_window_scale = options.window_shift.has_value();
         syn.window_shift = options.window_shift.value_or(0);
     }
-    t->passive = true;
-    t->released = true;
     t->listener = &l;
     l.half_open++;
     half_open++;

@@ -51,7 +51,8 @@ bool Stack::Impl::handle_segment(net::DatagramIn& in, Instant now) {
         parsed = parse_segment({rte_pktmbuf_mtod_offset(m, const uint8_t*, in.payload_offset), contiguous}, in.payload_length);
     }
     const bool whole = uint32_t{in.payload_offset} + in.payload_length <= m->pkt_len;
-    if (!parsed || !whole || in.source.is_multicast() || in.source.is_unspecified()) {
+    // MUST-57, MUST-63: addressed to or from many is no connection.
+    if (!parsed || !whole || in.source.is_multicast() || in.source.is_unspecified() || in.destination.is_multicast()) {
         counters.bad_header++;
         rte_pktmbuf_free(m);
         return true;

@@ -75,9 +75,9 @@ void Stack::Impl::enter_recovery(Tcb& t, bool congestion) {
     t.recovery_point = t.snd_nxt;
     t.prr_flight = std::max<uint32_t>(t.snd_nxt - t.snd_una, 1);
     t.prr_delivered = t.prr_out = 0;
-    if (!congestion || only_probe_lost(t)) {
-        t.congestion.ssthresh = t.congestion.cwnd;
-    } else if (!reduced) {
+    if (!congestion || only_probe_lost(t) || reduced) {
+        t.congestion.hold(t.snd_mss);
+    } else {
         t.congestion.on_loss(t.snd_nxt - t.snd_una, t.snd_mss);
         t.cwr_now = t.ecn;
     }
@@ -226,7 +226,7 @@ void Stack::Impl::retransmit_timeout(Tcb& t, Instant now) {
     if (!t.sack) t.sacked_bytes = 0;
     // RFC 5681 (4): ssthresh falls once an episode, not with each repeat of one segment.
     t.frto = Frto::kOff;
-    if (t.backoff == 0 && t.recovery != Recovery::kLoss) {
+    if (t.recovery != Recovery::kLoss) {
         // Timestamps will tell if it was for nothing; without them F-RTO asks (RFC 5682).
         if (!t.timestamps && t.recovery == Recovery::kOpen && !reneged) t.frto = Frto::kRepeated;
         t.congestion.on_timeout(t.snd_nxt - t.snd_una, t.snd_mss);

@@ -125,6 +125,10 @@ bool Stack::poll_event(ConnectionEvent& out) {
     return true;
 }
 
+Stack::Usage Stack::usage() const {
+    const Impl& s = *impl_;
+    return {s.tcbs.in_use(), s.time_waits.in_use(), s.runs.in_use(), s.records.in_use(), s.control_count, s.wheel.armed()};
+}
 uint32_t Stack::connections() const { return impl_->tcbs.in_use(); }
 uint32_t Stack::half_open() const { return impl_->half_open; }
 uint32_t Stack::time_wait() const { return impl_->time_waits.in_use(); }

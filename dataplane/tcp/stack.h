@@ -115,6 +115,11 @@ class Stack {
     /// The next connection with news. An event is reported once; its connection stays valid until release().
     bool poll_event(ConnectionEvent& out);
 
+    /// What is lent from each pool; all zero when nothing is left.
+    struct Usage {
+        uint32_t connections, time_waits, runs, records, control, timers;
+    };
+    Usage usage() const;
     uint32_t connections() const;
     uint32_t half_open() const;
     uint32_t time_wait() const;

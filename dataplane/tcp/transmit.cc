@@ -264,19 +264,23 @@ bool Stack::Impl::emit_new(Tcb& t, net::DatagramOut& out, Instant now) {
                                         t.congestion.cwnd > pipe ? t.congestion.cwnd - pipe : 0, 65000u});
         length = std::max(length, std::min(room, attachable(t, room)) / mss * mss);
     }
-    return transmit_new(t, length, out, now);
+    if (transmit_new(t, length, out, now)) return true;
+    if (length <= mss || !starved) return false;
+    starved = false;  // a long frame takes many mbufs: one segment may still find its own
+    return transmit_new(t, mss, out, now);
 }
 
 /// Sends `length` bytes of new text, and FIN if they are the last.
 bool Stack::Impl::transmit_new(Tcb& t, uint32_t length, net::DatagramOut& out, Instant now, uint8_t record_flags) {
     const bool fin = t.fin_queued && length == t.unsent_bytes && t.usable_window() > length;
     if (t.records_out == UINT16_MAX) return false;
-    if (records.available() == 0) {
+    TxRecord* const kept = records.take();
+    if (!kept) {
         counters.no_memory++;
         starved = true;
         return false;
     }
-    TxRecord record;
+    TxRecord& record = *kept;
     record.seq = t.snd_nxt;
     record.payload_bytes = length;
     record.flags = static_cast<uint8_t>(record_flags | (fin ? TxRecord::kFinal : 0));
@@ -293,12 +297,14 @@ bool Stack::Impl::transmit_new(Tcb& t, uint32_t length, net::DatagramOut& out, I
         f.ecn_capable = true;
         if (t.cwr_now) f.flags |= kCwr;
     }
-    if (!build(t, f, &record, out)) return false;
+    if (!build(t, f, &record, out)) {
+        records.give(kept);
+        return false;
+    }
     if (length > 0) t.cwr_now = false;
     if (t.ack_at != Instant::never()) t.interactive = true;  // an answer carries the ACK: no need to hurry with it next time
     sent_ack(t);
 
-    TxRecord* kept = records.take(record);
     t.records_out++;
     if (record_flags != 0) mtu_probe_sent(t);
     (t.tx_tail ? t.tx_tail->next : t.tx_head) = kept;

@@ -159,6 +159,17 @@ TEST(HyStart, AFlatRoundTripDoesNot) {
     EXPECT_GE(slow_start(true, [](uint32_t) -> uint32_t { return 50; }, 5'000), 5'000u);
 }
 
+TEST(HyStart, ARepairThatIsNoCongestionCanBeTakenBack) {
+    Congestion c;
+    c.start(10'000, true);
+    c.on_round(Seq{1}, Seq{10'001}, milliseconds(20));
+    c.hold(1000);
+    EXPECT_EQ(c.cwnd, 10'000u);
+    c.undo(1000);
+    EXPECT_EQ(c.cwnd, 10'000u) << "not what the rounds' memory reads like as a window";
+    EXPECT_EQ(c.ssthresh, 10'000u);
+}
+
 TEST(HyStart, CubicStartsFromWhereItEnded) {
     Congestion c;
     c.start(10'000, true);
