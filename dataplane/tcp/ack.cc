@@ -69,6 +69,7 @@ bool Stack::Impl::handle_ack(Tcb& t, const Segment& s, Instant now) {
 /// Takes records off the front up to `ack`, and their payload off the send queue.
 void Stack::Impl::pop_acked(Tcb& t, Seq ack, AckSample& sample, Instant now) {
     const uint32_t total = ack - t.snd_una;
+    bool repaired = false;
     while (TxRecord* record = t.tx_head) {
         if (record->end().after(ack)) {
             if (record->seq.before(ack)) {  // part of it: the record now starts at the ACK
@@ -92,8 +93,9 @@ void Stack::Impl::pop_acked(Tcb& t, Seq ack, AckSample& sample, Instant now) {
                 sample.rtt = now - record->sent_at;
                 // Below something that was SACKed, yet it arrived by itself: the network reorders (RFC 8985 6.2 step 3).
                 if (t.sack_high.after(record->end())) t.reordering_seen = true;
-            } else if (record->sent_at > sample.resent_at) {
-                sample.resent_at = record->sent_at;
+            } else {
+                repaired = true;
+                sample.resent_at = std::max(sample.resent_at, record->sent_at);
             }
             rack_update(t, *record, now);
         }
@@ -107,6 +109,8 @@ void Stack::Impl::pop_acked(Tcb& t, Seq ack, AckSample& sample, Instant now) {
         records.give(record);
         t.records_out--;
     }
+    // What lay behind a hole arrived long ago: the ACK waited for the repeat, and measures nothing (Karn).
+    if (repaired) sample.rtt = {-1};
     if (!t.sack) t.sacked_bytes -= std::min(t.sacked_bytes, total > t.snd_mss ? total - t.snd_mss : 0);
     t.snd_una = ack;
     if (t.sack_high.before(ack)) t.sack_high = ack;

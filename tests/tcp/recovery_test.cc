@@ -69,6 +69,18 @@ TEST_F(Recover, ARealTimeoutIsNot) {
     EXPECT_EQ(stack_->counters().spurious, 0u);
 }
 
+/// Seed 3035: the second of two segments waited for the first one's repeats, and was measured as a round trip of 21 s.
+TEST_F(Recover, WhatWaitedBehindAHoleMeasuresNoRoundTrip) {
+    accept();
+    write(connection_, std::string(1460 * 2, 'x'));
+    flight();
+    advance(seconds(5));  // repeats of the first are lost as well
+    const uint32_t before = tcb().rtt.rto_us;
+    ack(our_seq_ + 1460 * 2);
+    EXPECT_EQ(tcb().rtt.rto_us, before);
+    EXPECT_FALSE(tcb().in_flight());
+}
+
 TEST_F(Recover, TheReorderingWindowWidensOnceARoundTrip) {  // RFC 8985 6.2 step 4
     HeaderFields syn;
     syn.sack_permitted = true;
