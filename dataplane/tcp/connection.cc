@@ -42,21 +42,27 @@ Tcb* Stack::Impl::create(const FourTuple& tuple, uint32_t hash, const Options& o
 }
 
 void Stack::Impl::apply_route(Tcb& t, const net::RouteInfo& route) {
-    const bool v4 = t.tuple.remote.ip.is_v4();
-    t.path_mtu = std::max<uint16_t>(route.mtu, v4 ? 576 : 1280);
+    t.mtu_max = std::max<uint16_t>(route.mtu, t.tuple.remote.ip.is_v4() ? kPathMtuMin4 : kPathMtuMin6);
     t.tx_checksum = route.tx_checksum;
     t.multi_segment = route.multi_segment;
     t.tso = route.tso && route.multi_segment && route.tx_checksum;  // the port completes each part
-    uint32_t mss = std::min<uint32_t>(t.path_mtu - (v4 ? 40u : 60u), t.peer_mss);
-    // A segment must fit into one mbuf: where payload cannot be attached, or lies in too many pieces, it is copied.
-    mss = std::min(mss, rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM - kHeaderBytesMax);
-    t.snd_mss = static_cast<uint16_t>(mss - (t.timestamps ? kTimestampBytes : 0));
+    set_path_mtu(t, t.mtu_max);
+}
+
+/// RFC 3168 6.1.1: a SYN asks by ECE and CWR, a SYN-ACK agrees by ECE alone (both bits together are an echo of ours by
+/// something that knows neither). After a SYN of ours without them nothing we send is ECT (6.1.1.1).
+bool Stack::Impl::agrees_to_ecn(const Tcb& t, const Segment& syn) const {
+    if (config.ecn == StackConfig::Ecn::kOff) return false;
+    if (!t.passive && (config.ecn != StackConfig::Ecn::kOn || t.backoff > 0)) return false;
+    const uint8_t bits = syn.flags & (kEce | kCwr);
+    return bits == (syn.has(kAck) ? kEce : kEce | kCwr);
 }
 
 /// What the peer's SYN agrees to. Options it did not offer are off from here on.
 void Stack::Impl::take_options(Tcb& t, const Segment& syn) {
     t.sack = config.sack && syn.sack_permitted;
     t.timestamps = config.timestamps && syn.has_timestamp;
+    t.ecn = agrees_to_ecn(t, syn);
     if (t.timestamps) t.ts_recent = syn.ts_value;
     t.window_scale = config.window_scale && syn.has_window_scale;
     if (t.window_scale) {
@@ -68,7 +74,7 @@ void Stack::Impl::take_options(Tcb& t, const Segment& syn) {
     t.peer_mss = static_cast<uint16_t>(std::max<uint32_t>(kMssMin, t.max_segment != 0 ? std::min(asked, t.max_segment) : asked));
     const std::optional<net::RouteInfo> route = environment.route(t.tuple.remote.ip, t.tuple.local.ip);
     net::RouteInfo same;
-    same.mtu = t.path_mtu, same.tso = t.tso, same.tx_checksum = t.tx_checksum, same.multi_segment = t.multi_segment;
+    same.mtu = t.mtu_max, same.tso = t.tso, same.tx_checksum = t.tx_checksum, same.multi_segment = t.multi_segment;
     apply_route(t, route.value_or(same));
 }
 
@@ -80,6 +86,7 @@ void Stack::Impl::established(Tcb& t, Instant now) {
     const uint32_t segments = t.backoff > 1 ? 1 : config.initial_cwnd_segments;
     t.congestion.start(segments * t.snd_mss, t.congestion.cubic);
     t.backoff = 0;
+    if (t.ecn) counters.ecn_connections++;
     t.cwnd_limit_end = t.sack_high = t.recovery_point = t.snd_una;
     t.last_progress_ms = ms(now);
     set_transmit_timer(t, XmitTimer::kNone, Instant::never());
@@ -91,6 +98,7 @@ void Stack::Impl::purge_send(Tcb& t) {
         t.tx_head = record->next;
         records.give(record);
     }
+    t.records_out = 0;
     t.tx_tail = nullptr;
     t.cursor = nullptr;
     t.cursor_offset = t.una_skip = t.unsent_bytes = 0;

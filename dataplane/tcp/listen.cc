@@ -116,6 +116,8 @@ void Stack::Impl::send_cookie(Listener& l, const FourTuple& tuple, const Segment
     if (config.timestamps && s.has_timestamp) {
         CookieOptions options;
         options.sack = config.sack && s.sack_permitted;
+        options.ecn = config.ecn != StackConfig::Ecn::kOff && (s.flags & (kEce | kCwr)) == (kEce | kCwr);
+        if (options.ecn) f.flags |= kEce;
         if (config.window_scale && s.has_window_scale) options.window_shift = s.window_shift;
         f.timestamp = true;
         f.ts_value = SynCookies::stamp(ms(now) + timestamp_offset(tuple), options);
@@ -140,10 +142,17 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
         return true;
     }
     const auto route = environment.route(tuple.remote.ip, tuple.local.ip);
-    Tcb* t = route ? create(tuple, hash, l.options, *route, now) : nullptr;
-    if (!t) {
+    if (!route || tcbs.available() == 0) {
         counters.listen_overflow++;
         return true;  // no room: silence, the peer repeats its text
+    }
+    Tcb* t = create(tuple, hash, l.options, *route, now);
+    if (!t) return true;
+    t->passive = t->released = true;
+    if (!cookies.redeem(tuple, s.ack - 1)) {  // opened, and closed since: an old ACK that was doubled or late
+        close(*t);
+        free_if_done(*t);
+        return true;
     }
     counters.syn_cookies_good++;
     Segment syn;  // what the SYN must have said
@@ -154,11 +163,10 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
         syn.has_timestamp = true;
         syn.ts_value = s.ts_value;
         syn.sack_permitted = options.sack;
+        if (options.ecn) syn.flags = kEce | kCwr;
         syn.has_window_scale = options.window_shift.has_value();
         syn.window_shift = options.window_shift.value_or(0);
     }
-    t->passive = true;
-    t->released = true;
     t->listener = &l;
     l.half_open++;
     half_open++;
@@ -178,8 +186,7 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
 
 /// SYN-RECEIVED to ESTABLISHED on a listener.
 void Stack::Impl::accepted(Tcb& t, Instant now) {
-    const bool closed = t.listener->closed;
-    if (closed) return abort(t, Error::kAborted);
+    if (t.listener->closed) return abort(t, Error::kAborted);
     drop_half_open(t);
     t.released = false;
     established(t, now);

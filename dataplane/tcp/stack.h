@@ -83,6 +83,7 @@ struct StackConfig {
     uint32_t syn_backlog = 1024;
     bool sack = true, timestamps = true, window_scale = true;
     enum class Congestion : uint8_t { kCubic, kNewReno } congestion = Congestion::kCubic;
+    enum class Ecn : uint8_t { kOff, kOnRequest /* only if the peer asks */, kOn } ecn = Ecn::kOnRequest;  // RFC 3168
 };
 
 /// What the stack needs of the layers below and of the core: routes, and who owns a 4-tuple. Supplied by the worker or a test.
@@ -100,6 +101,7 @@ struct Counters {
     uint64_t retransmits, fast_recoveries, timeouts, tlp_probes, out_of_order, duplicates, paws_dropped, challenge_acks;
     uint64_t keepalive_probes, time_wait_reused, no_memory, bytes_copied_tx, bytes_attached_tx;
     uint64_t spurious;  // recoveries taken back: the original had only been late
+    uint64_t ecn_connections, ecn_marks_in, ecn_reductions, mtu_black_holes, mtu_probes, mtu_raised;
 };
 
 class Stack {
@@ -138,6 +140,11 @@ class Stack {
     /// The next connection with news. An event is reported once; its connection stays valid until release().
     bool poll_event(ConnectionEvent& out);
 
+    /// What is lent from each pool; all zero when nothing is left.
+    struct Usage {
+        uint32_t connections, time_waits, runs, records, control, timers;
+    };
+    Usage usage() const;
     uint32_t connections() const;
     uint32_t half_open() const;
     uint32_t time_wait() const;

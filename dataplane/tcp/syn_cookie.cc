@@ -3,6 +3,7 @@
 #include "tcp/syn_cookie.h"
 
 #include <cstring>
+#include <utility>
 
 namespace sluice::tcp {
 
@@ -42,8 +43,19 @@ std::optional<uint16_t> SynCookies::check(const FourTuple& tuple, Seq peer_isn, 
     return kMssTable[index];
 }
 
+bool SynCookies::redeem(const FourTuple& tuple, Seq cookie) {
+    SipHash24 h(key_);
+    uint64_t words[2];
+    std::memcpy(words, tuple.remote.ip.bytes.data(), 16);
+    h.word(words[0]);
+    h.word(words[1]);
+    const uint64_t mark = h.finish(static_cast<uint64_t>(cookie.v) << 16 | tuple.remote.port, 6);
+    uint32_t& slot = redeemed_[mark >> 32 & (redeemed_.size() - 1)];
+    return std::exchange(slot, static_cast<uint32_t>(mark) | 1) != (static_cast<uint32_t>(mark) | 1);
+}
+
 uint32_t SynCookies::stamp(uint32_t timestamp, const CookieOptions& options) {
-    const uint32_t bits = (options.sack ? 0x10u : 0) | (options.window_shift ? *options.window_shift : kNoShift);
+    const uint32_t bits = (options.ecn ? 0x20u : 0) | (options.sack ? 0x10u : 0) | (options.window_shift ? *options.window_shift : kNoShift);
     const uint32_t stamped = (timestamp & ~kTimestampMask) | bits;
     // Never ahead of the clock, or what is sent next would seem old (RFC 7323 5.3).
     return static_cast<int32_t>(stamped - timestamp) > 0 ? stamped - (kTimestampMask + 1) : stamped;
@@ -51,6 +63,7 @@ uint32_t SynCookies::stamp(uint32_t timestamp, const CookieOptions& options) {
 
 CookieOptions SynCookies::unstamp(uint32_t timestamp) {
     CookieOptions options;
+    options.ecn = (timestamp & 0x20) != 0;
     options.sack = (timestamp & 0x10) != 0;
     if ((timestamp & 0xf) != kNoShift) options.window_shift = static_cast<uint8_t>(timestamp & 0xf);
     return options;

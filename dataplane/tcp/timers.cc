@@ -62,14 +62,15 @@ void Stack::Impl::timer_fired(Tcb& t, Instant now) {
 }
 
 void Stack::Impl::transmit_timer_fired(Tcb& t, Instant now) {
-    const XmitTimer kind = std::exchange(t.xmit_timer, XmitTimer::kNone);
+    const XmitTimer kind = t.xmit_timer;
+    t.xmit_timer = XmitTimer::kNone;
     t.xmit_at = Instant::never();
     switch (kind) {
         case XmitTimer::kHandshake: return handshake_timeout(t, now);
         case XmitTimer::kRetransmit: return retransmit_timeout(t, now);
         case XmitTimer::kReorder:
             rack_detect(t, now);
-            if (t.recovery == Recovery::kOpen && t.lost_bytes > 0) enter_recovery(t);
+            if (t.recovery == Recovery::kOpen && t.lost_bytes > 0) enter_recovery(t, true);
             if (t.recovery == Recovery::kRecovery) proportional_reduction(t, 0, false);
             arm_transmit_timer(t, now, true);
             return want_output(t);
