@@ -57,7 +57,7 @@ Info Connection::info() const {
     const Stack::Impl& stack = *t.stack;
     Info info;
     info.state = t.state;
-    info.timestamps = t.timestamps, info.sack = t.sack, info.window_scale = t.window_scale;
+    info.timestamps = t.timestamps, info.sack = t.sack, info.window_scale = t.window_scale, info.ecn = t.ecn;
     info.quick_ack = !t.interactive;
     info.snd_shift = t.snd_shift, info.rcv_shift = t.rcv_shift;
     info.backoff = t.backoff, info.probes = t.keepalive_sent;

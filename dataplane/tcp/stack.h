@@ -62,7 +62,7 @@ struct Options {           // per connection, defaults from the listener or conn
 /// What a connection would tell an operator: segments are counted, sizes are bytes.
 struct Info {
     State state = State::kClosed;
-    bool timestamps = false, sack = false, window_scale = false, quick_ack = false;
+    bool timestamps = false, sack = false, window_scale = false, ecn = false, quick_ack = false;
     uint8_t snd_shift = 0, rcv_shift = 0, backoff = 0, probes = 0;
     uint32_t snd_mss = 0, rcv_mss = 0, path_mtu = 0;
     uint32_t unacked = 0, sacked = 0, lost = 0, retransmitting = 0;  // segments; without SACK `sacked` is by duplicate ACKs

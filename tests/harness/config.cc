@@ -63,7 +63,7 @@ const char* read_tcp(const th_config& c, tcp::StackConfig& tcp) {
     tcp.sack = !c.no_sack;
     tcp.timestamps = !c.no_timestamps;
     tcp.window_scale = !c.no_window_scale;
-    if (c.ecn) return "ecn: this stack has no ECN yet";
+    tcp.ecn = c.ecn ? tcp::StackConfig::Ecn::kOn : tcp::StackConfig::Ecn::kOff;
     if (c.delayed_ack_us > 500'000) return "delayed_ack_us: more than half a second (RFC 9293 3.8.6.3)";
     if (c.delayed_ack_us != 0) tcp.delayed_ack = microseconds(c.delayed_ack_us);
     if (microseconds(c.min_rto_us) > tcp.max_rto) return "min_rto_us: above the largest RTO, 120 s";

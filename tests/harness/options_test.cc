@@ -275,6 +275,22 @@ TEST_F(OptionsTest, InfoTellsWhatHappened) {
     EXPECT_EQ(info(b_, listener_).tcpi_state, 10);
 }
 
+TEST_F(OptionsTest, EcnWhereBothEndsHaveIt) {
+    for (int mask = 0; mask < 4; mask++) {
+        th_config a = config_of("10.0.0.1/24", 1), b = config_of("10.0.0.2/24", 2);
+        a.ecn = mask & 1, b.ecn = mask >> 1 & 1;
+        start(a, b);
+        listener_ = -1;
+        establish();
+        EXPECT_EQ(info(a_, client_).tcpi_options & TCPI_OPT_ECN, mask == 3 ? TCPI_OPT_ECN : 0);
+        EXPECT_EQ(info(b_, server_).tcpi_options & TCPI_OPT_ECN, mask == 3 ? TCPI_OPT_ECN : 0);
+        wire_.clear();
+        write(a_, client_, "text");
+        shuttle();
+        EXPECT_EQ(wire_.at(0)[1] & 3, mask == 3 ? 2 : 0) << "ECT(0) on new text";
+    }
+}
+
 TEST_F(OptionsTest, PeersWithoutOptionsAreMet) {
     for (int mask = 0; mask < 8; mask++) {
         th_config b = config_of("10.0.0.2/24", 2);

@@ -43,7 +43,7 @@ tcp_info read_tcp_info(const Socket& socket) {
     const uint32_t mss = std::max<uint32_t>(in.snd_mss, 1);
     out.tcpi_state = linux_state(in.state);
     out.tcpi_options = static_cast<uint8_t>((in.timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (in.sack ? TCPI_OPT_SACK : 0) |
-                                            (in.window_scale ? TCPI_OPT_WSCALE : 0));
+                                            (in.window_scale ? TCPI_OPT_WSCALE : 0) | (in.ecn ? TCPI_OPT_ECN : 0));
     out.tcpi_snd_wscale = in.snd_shift & 0xf;
     out.tcpi_rcv_wscale = in.rcv_shift & 0xf;
     out.tcpi_retransmits = out.tcpi_backoff = in.backoff;

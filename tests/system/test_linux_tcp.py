@@ -18,7 +18,7 @@ import sluice_tcp as th_  # noqa: E402
 from harness.tun import Wire  # noqa: E402
 
 US4, LINUX4, US6, LINUX6 = "10.77.0.2", "10.77.0.1", "fd77::2", "fd77::1"
-SYN, RST, ACK = 2, 4, 16
+SYN, RST, ACK, ECE, CWR = 2, 4, 16, 64, 128
 OPTIONS = ["tcp_timestamps", "tcp_sack", "tcp_window_scaling"]  # in the order of TCPI_OPT's bits
 
 
@@ -199,6 +199,28 @@ def test_every_tenth_packet_lost(host, wire, all_options, mask, we_open):
     ends.wire.lose = lambda ours, number: number % 10 == (3 if ours else 7)
     exchange(ends, mine, theirs, 60_000, 60_000)
     assert min(ends.wire.counts) > 20, "losses happened both ways"
+
+
+@pytest.mark.parametrize("we_open", [True, False], ids=["we-open", "they-open"])
+@pytest.mark.parametrize("kernel", [0, 1])
+@pytest.mark.parametrize("ours", [0, 1])
+def test_ecn(host, wire, all_options, ours, kernel, we_open):
+    """Agreed only if both have it on; a mark on our text halves our window once, a mark on theirs is told to the kernel."""
+    host.sysctl("net.ipv4.tcp_ecn", kernel)
+    try:
+        ends = Ends(host, wire, ecn=ours)
+        mine, theirs = ends.connect(we_open)
+    finally:
+        host.sysctl("net.ipv4.tcp_ecn", 2)
+    agreed = bool(ours and kernel)
+    assert bool(mine.info().options & 8) == agreed
+    if agreed:
+        ends.wire.mark = lambda from_us, number: number in (30, 31, 32)
+    exchange(ends, mine, theirs)
+    seen = [p[33] for from_us, p in ends.wire.seen if from_us and p[0] >> 4 == 4]
+    told = any(f & ECE and not f & SYN for f in seen)
+    reduced = any(f & CWR and not f & SYN for f in seen)
+    assert (told, reduced) == (agreed, agreed)
 
 
 @pytest.mark.parametrize("we_open", [True, False], ids=["we-open", "they-open"])

@@ -15,6 +15,15 @@ IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
 PATIENCE_S = 30  # until something is wrong: no test waits so long for what works
 
 
+def mark(packet):
+    """An IPv4 packet with ECT as a router in trouble would send it on: CE, the header's checksum following (RFC 1624)."""
+    old = struct.unpack_from("!H", packet)[0]
+    new = old | 3
+    total = (~struct.unpack_from("!H", packet, 10)[0] & 0xFFFF) + (~old & 0xFFFF) + new
+    total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack("!H", new) + packet[2:10] + struct.pack("!H", ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF) + packet[12:]
+
+
 class Wire:
     """Joins `stack` (sluice_tcp.Stack) with the kernel of `host` over the device `dev`."""
 
@@ -26,6 +35,7 @@ class Wire:
         self.stack = None
         self.seen = []       # (from us, packet)
         self.lose = None     # called with (from us, number of the packet): True loses it
+        self.mark = None     # the same for IPv4 packets that the path marks as in a queue (RFC 3168)
         self.held = False    # packets of ours wait
         self.counts = [0, 0]
 
@@ -49,7 +59,7 @@ class Wire:
         while self._read() is not None:  # what the last stack left behind
             pass
         self.stack, self.epoch, self.seen, self.counts = stack, time.monotonic_ns(), [], [0, 0]
-        self.lose, self.held = None, False
+        self.lose, self.mark, self.held = None, None, False
         return stack
 
     def close(self):
@@ -61,9 +71,15 @@ class Wire:
         except BlockingIOError:
             return None
 
-    def _lost(self, ours):
+    def _pass(self, ours, packet):
+        """What comes out at the other end, None if nothing does."""
         self.counts[ours] += 1
-        return self.lose is not None and self.lose(ours, self.counts[ours])
+        number = self.counts[ours]
+        if self.lose is not None and self.lose(ours, number):
+            return None
+        if self.mark is not None and self.mark(ours, number) and packet[1] & 3 in (1, 2):
+            return mark(packet)
+        return packet
 
     def turn(self, wait_s=0.0):
         """One round: packets from the kernel, time, packets to it. Waits for a packet or a timer if nothing happened."""
@@ -74,8 +90,9 @@ class Wire:
                 break
             busy = True
             self.seen.append((False, packet))
-            if not self._lost(False):
-                self.stack.packet_in(packet)
+            arrived = self._pass(False, packet)
+            if arrived is not None:
+                self.stack.packet_in(arrived)
         now = (time.monotonic_ns() - self.epoch) // 1000
         self.stack.advance(now)
         while not self.held:
@@ -84,8 +101,9 @@ class Wire:
                 break
             busy = True
             self.seen.append((True, packet))
-            if not self._lost(True):
-                os.write(self.fd, packet)
+            arrived = self._pass(True, packet)
+            if arrived is not None:
+                os.write(self.fd, arrived)
         if not busy and wait_s > 0:
             due_s = max(0.0, (self.stack.deadline() - now) / 1e6)
             select.select([self.fd], [], [], min(wait_s, due_s))
