@@ -149,7 +149,8 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
     Tcb* t = create(tuple, hash, l.options, *route, now);
     if (!t) return true;
     t->passive = t->released = true;
-    if (!cookies.redeem(tuple, s.ack - 1)) {  // opened, and closed since: an old ACK that was doubled or late
+    if (!cookies.redeem(tuple, s.ack - 1)) {  // opened, and closed since: who still sends must learn it
+        reset_for(tuple, s);
         close(*t);
         free_if_done(*t);
         return true;

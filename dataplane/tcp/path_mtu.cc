@@ -49,12 +49,11 @@ void Stack::Impl::path_mtu_told(Tcb& t, uint16_t mtu, Instant now) { lower_path_
 
 /// Full-sized segments time out again and again, and nobody says why: smaller ones may pass (RFC 4821 7.7).
 void Stack::Impl::suspect_black_hole(Tcb& t, Instant now) {
-    const bool v4 = t.tuple.remote.ip.is_v4();
-    const uint16_t floor = v4 ? kPathMtuMin4 : kPathMtuMin6;
-    const uint16_t smaller = t.path_mtu > kBaseMtu ? kBaseMtu : floor;
-    // The base gets as many timeouts of its own before the floor is tried.
-    const bool due = t.backoff == 2 || (t.backoff == 4 && smaller == floor);
-    if (!due || t.path_mtu <= smaller || !t.tx_head || t.tx_head->payload_bytes <= mss_for(t, smaller)) return;
+    const uint16_t floor = t.tuple.remote.ip.is_v4() ? kPathMtuMin4 : kPathMtuMin6;
+    if (!t.tx_head || (t.backoff != 2 && t.backoff != 4)) return;  // the base gets as many timeouts of its own before the floor
+    const uint32_t bytes = t.tx_head->payload_bytes;
+    const uint16_t smaller = t.path_mtu > kBaseMtu && bytes > mss_for(t, kBaseMtu) ? kBaseMtu : floor;
+    if (t.path_mtu <= smaller || bytes <= mss_for(t, smaller)) return;
     counters.mtu_black_holes++;
     lower_path_mtu(t, smaller, kAfterBlackHole, now);
 }

@@ -2,8 +2,8 @@
 // In and out: see syn_cookie.h. No memory of its own. RFC 4987 3.6 and appendix A.
 #include "tcp/syn_cookie.h"
 
+#include <algorithm>
 #include <cstring>
-#include <utility>
 
 namespace sluice::tcp {
 
@@ -50,8 +50,12 @@ bool SynCookies::redeem(const FourTuple& tuple, Seq cookie) {
     h.word(words[0]);
     h.word(words[1]);
     const uint64_t mark = h.finish(static_cast<uint64_t>(cookie.v) << 16 | tuple.remote.port, 6);
-    uint32_t& slot = redeemed_[mark >> 32 & (redeemed_.size() - 1)];
-    return std::exchange(slot, static_cast<uint32_t>(mark) | 1) != (static_cast<uint32_t>(mark) | 1);
+    auto& set = redeemed_[mark >> 32 & (redeemed_.size() - 1)];
+    const uint32_t name = static_cast<uint32_t>(mark) | 1;  // 0: empty
+    if (std::find(set.begin(), set.end(), name) != set.end()) return false;
+    std::copy_backward(set.begin(), set.end() - 1, set.end());
+    set[0] = name;
+    return true;
 }
 
 uint32_t SynCookies::stamp(uint32_t timestamp, const CookieOptions& options) {

@@ -41,7 +41,8 @@ class SynCookies {
  private:
     uint32_t hash(const FourTuple& tuple, Seq peer_isn, uint32_t count, uint32_t mss_index) const;
     SipKey key_;
-    std::array<uint32_t, 4096> redeemed_{};
+    static constexpr uint32_t kWays = 4;
+    std::array<std::array<uint32_t, kWays>, 1024> redeemed_{};  // in each set the latest first
 };
 
 }  // namespace sluice::tcp

@@ -59,10 +59,10 @@ void add_trouble(Scenario& s, Rng& rng) {
         s.server.tcp.syn_backlog = static_cast<uint32_t>(rng.below(64));
     }
     const bool v6 = !s.server.address.is_v4();
-    for (int i = 0; i < 3 && rng.chance(0.3); i++) {
+    for (int i = 0; i < 2 && rng.chance(0.3); i++) {
         Change change;
         change.at = Duration{up_to(rng, 3'000'000)};
-        change.until = change.at + Duration{up_to(rng, 20'000'000)};
+        change.until = change.at + Duration{up_to(rng, 12'000'000)};
         change.mtu = static_cast<uint16_t>(v6 ? rng.between(1280, 1500) : rng.between(600, 1500));
         change.icmp = rng.chance(0.5);
         if (rng.chance(0.2)) change.outage = true, change.until = change.at + Duration{up_to(rng, 5'000'000)};

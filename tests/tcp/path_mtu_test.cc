@@ -109,6 +109,18 @@ TEST_F(PathMtu, NarrowerThanTheBaseGoesToTheFloor) {
     EXPECT_GT(delivered_, 100'000u);
 }
 
+/// Seed 20223: one segment of 1,000 bytes on a path of 700 went on as it was until the connection gave up.
+TEST_F(PathMtu, ASegmentBelowTheBaseGoesToTheFloorAtOnce) {
+    open();
+    path_ = 700;
+    write(connection_, std::string(1000, 'x'));
+    advance(seconds(3));
+    uint32_t small = 0;
+    for (const Answer& a : sent_) small += !a.payload.empty() && a.payload.size() <= 536 ? 1 : 0;
+    EXPECT_GE(small, 1u);
+    EXPECT_EQ(tcb().path_mtu, 576);
+}
+
 TEST_F(PathMtu, AnOutageIsForgotten) {
     open();
     run(seconds(1));
