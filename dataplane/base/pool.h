@@ -12,6 +12,10 @@
 
 namespace sluice {
 
+#ifdef SLUICE_FAULT_INJECTION
+inline bool (*pool_fault)() = nullptr;  // the simulation: true makes take() fail as if all were lent
+#endif
+
 template <typename T>
 class Pool {
  public:
@@ -24,6 +28,9 @@ class Pool {
 
     template <typename... Args>
     [[nodiscard]] T* take(Args&&... args) {
+#ifdef SLUICE_FAULT_INJECTION
+        if (pool_fault && pool_fault()) return nullptr;
+#endif
         Slot* slot = free_;
         if (slot) free_ = slot->next;
         else if (fresh_ < capacity_) slot = &slots_[fresh_++];  // untouched memory stays unmapped until used

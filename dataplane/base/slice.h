@@ -92,15 +92,20 @@ class SliceQueue {
     /// Copies `bytes` behind the last slice where that slice is the only user of its mbuf and has room, so that sparse
     /// segments share one buffer. False if it cannot; then nothing changed.
     [[nodiscard]] bool append_copy(std::span<const uint8_t> bytes) {
-        if (!tail_) return false;
+        if (!tail_ || bytes.size() > tail_room()) return false;
         Slice& last = tail_->slice;
-        rte_mbuf* m = last.segment();
-        if (!m || !RTE_MBUF_DIRECT(m) || rte_mbuf_refcnt_read(m) != 1) return false;
-        if (last.offset() + last.size() + bytes.size() > m->buf_len) return false;
         std::memcpy(last.data() + last.size(), bytes.data(), bytes.size());
         last.extend(static_cast<uint32_t>(bytes.size()));
         bytes_ += static_cast<uint32_t>(bytes.size());
         return true;
+    }
+    /// Bytes that append_copy() takes now.
+    uint32_t tail_room() const {
+        if (!tail_) return 0;
+        const Slice& last = tail_->slice;
+        const rte_mbuf* m = last.segment();
+        if (!m || !RTE_MBUF_DIRECT(m) || rte_mbuf_refcnt_read(m) != 1) return 0;
+        return m->buf_len - (last.offset() + last.size());
     }
     /// Moves everything of `other` (same node pool) to this queue's end; O(1).
     void append(SliceQueue&& other) {
@@ -147,7 +152,7 @@ class SliceQueue {
     SliceNode* tail_ = nullptr;
     uint32_t bytes_ = 0;  // 32 bits: every queue has a limit far below, and a connection holds two of these
     uint32_t count_ = 0;
-    uint64_t charge_ = 0;
+    uint32_t charge_ = 0;
 };
 
 }  // namespace sluice

@@ -69,6 +69,7 @@ bool Stack::Impl::handle_ack(Tcb& t, const Segment& s, Instant now) {
 /// Takes records off the front up to `ack`, and their payload off the send queue.
 void Stack::Impl::pop_acked(Tcb& t, Seq ack, AckSample& sample, Instant now) {
     const uint32_t total = ack - t.snd_una;
+    bool repaired = false;
     while (TxRecord* record = t.tx_head) {
         if (record->end().after(ack)) {
             if (record->seq.before(ack)) {  // part of it: the record now starts at the ACK
@@ -92,8 +93,9 @@ void Stack::Impl::pop_acked(Tcb& t, Seq ack, AckSample& sample, Instant now) {
                 sample.rtt = now - record->sent_at;
                 // Below something that was SACKed, yet it arrived by itself: the network reorders (RFC 8985 6.2 step 3).
                 if (t.sack_high.after(record->end())) t.reordering_seen = true;
-            } else if (record->sent_at > sample.resent_at) {
-                sample.resent_at = record->sent_at;
+            } else {
+                repaired = true;
+                sample.resent_at = std::max(sample.resent_at, record->sent_at);
             }
             rack_update(t, *record, now);
         }
@@ -101,14 +103,21 @@ void Stack::Impl::pop_acked(Tcb& t, Seq ack, AckSample& sample, Instant now) {
         if (record->has(TxRecord::kInRetransmit)) t.retrans_bytes -= record->length();
         if (record->has(TxRecord::kFinal)) sample.fin_acked = true;
         sample.payload_acked += record->payload_bytes;
+        if (record->has(TxRecord::kMtuProbe)) mtu_probe_acked(t, *record, now);
         t.tx_head = record->next;
         if (!t.tx_head) t.tx_tail = nullptr;
         records.give(record);
+        t.records_out--;
     }
+    // What lay behind a hole arrived long ago: the ACK waited for the repeat, and measures nothing (Karn).
+    if (repaired) sample.rtt = {-1};
     if (!t.sack) t.sacked_bytes -= std::min(t.sacked_bytes, total > t.snd_mss ? total - t.snd_mss : 0);
     t.snd_una = ack;
     if (t.sack_high.before(ack)) t.sack_high = ack;
-    if (t.recovery == Recovery::kOpen && t.cwnd_limit_end.before(ack - total)) t.cwnd_limit_end = ack - total;
+    if (t.recovery == Recovery::kOpen) {  // marks of times gone by must not come round again
+        if (t.cwnd_limit_end.before(ack - total)) t.cwnd_limit_end = ack - total;
+        if (t.recovery_point.before(ack - total)) t.recovery_point = ack - total;
+    }
     drop_acked_payload(t, sample.payload_acked);
 }
 
@@ -143,11 +152,7 @@ void Stack::Impl::apply_sack(Tcb& t, const Segment& s, AckSample& sample, Instan
         }
         blocks[count++] = b;
     }
-    if (sample.duplicate) {  // RFC 8985 6.2 step 4: we repeated what was only late
-        if (t.rack_reo_multiplier < 20) t.rack_reo_multiplier++;
-        t.rack_reo_persist = 16;
-        t.reordering_seen = true;
-    }
+    if (sample.duplicate) widen_reordering(t, now);
     if (count == 0) return;
     for (TxRecord* record = t.tx_head; record; record = record->next) {
         if (record->has(TxRecord::kSacked)) continue;
@@ -158,7 +163,7 @@ void Stack::Impl::apply_sack(Tcb& t, const Segment& s, AckSample& sample, Instan
             if (record->payload_bytes > t.snd_mss) {
                 const uint32_t edge = b.start.after(record->seq) ? b.start - record->seq
                                       : b.end.before(record->end()) ? b.end - record->seq : 0;
-                if (edge != 0 && edge % t.snd_mss == 0 && edge < record->payload_bytes) split_record(t, *record, edge);
+                if (edge != 0 && edge % t.snd_mss == 0 && edge < record->payload_bytes) (void)split_record(t, *record, edge);
             }
             if (b.start.at_or_before(record->seq) && b.end.at_or_after(record->end())) {
                 mark_sacked(t, *record, sample, now);
@@ -166,6 +171,16 @@ void Stack::Impl::apply_sack(Tcb& t, const Segment& s, AckSample& sample, Instan
             }
         }
     }
+}
+
+/// RFC 8985 6.2 step 4: we repeated what was only late. Once a round trip, however many reports it brings.
+void Stack::Impl::widen_reordering(Tcb& t, Instant now) {
+    t.reordering_seen = true;
+    t.rack_reo_persist = 16;
+    const auto since_ms = static_cast<uint16_t>(ms(now) - t.dsack_round_ms);
+    if (t.rack_reo_multiplier > 1 && since_ms < std::min(t.rtt.srtt_us / 1000, 60'000u)) return;
+    t.dsack_round_ms = static_cast<uint16_t>(ms(now));
+    if (t.rack_reo_multiplier < 20) t.rack_reo_multiplier++;
 }
 
 void Stack::Impl::mark_sacked(Tcb& t, TxRecord& record, AckSample& sample, Instant now) {
@@ -181,6 +196,7 @@ void Stack::Impl::mark_sacked(Tcb& t, TxRecord& record, AckSample& sample, Insta
     t.sacked_bytes += length;
     sample.delivered += length;
     if (record.end().after(t.sack_high)) t.sack_high = record.end();
+    if (record.has(TxRecord::kMtuProbe)) mtu_probe_acked(t, record, now);
 }
 
 /// Room in the send buffer, and the states that our FIN's ACK ends.

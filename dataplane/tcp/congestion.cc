@@ -1,5 +1,5 @@
 // Growth and reduction of the congestion window. Window arithmetic in bytes, CUBIC's curve in segments and seconds.
-// In and out: see congestion.h. No memory of its own. RFC 5681 3.1, RFC 9438 4, RFC 3465 (L = 2).
+// In and out: see congestion.h. No memory of its own. RFC 5681 3.1, RFC 9438 4, RFC 3465 (without its limit L), RFC 9406 4.
 #include "tcp/congestion.h"
 
 #include <algorithm>
@@ -10,18 +10,67 @@ namespace sluice::tcp {
 namespace {
 constexpr float kCubicC = 0.4f;      // RFC 9438 5
 constexpr float kCubicBeta = 0.7f;   // RFC 9438 4.6
+constexpr float kRenoBeta = 0.5f;    // RFC 5681 (4)
+constexpr float kCubicBetaMark = 0.85f, kRenoBetaMark = 0.8f;  // RFC 8511 3.1
+// RFC 9406 4.3.
+constexpr uint32_t kRttThreshMinUs = 4000, kRttThreshMaxUs = 16000, kRttDivisor = 8, kRttSamples = 8;
+constexpr uint32_t kCssGrowthDivisor = 4, kCssRounds = 5;
 constexpr uint32_t kCwndMax = 1u << 30;
 }  // namespace
+
+void Congestion::start(uint32_t initial_cwnd, bool use_cubic) {
+    cwnd = initial_cwnd;
+    cubic = use_cubic;
+    start_phase = Start::kSlow;
+    round = {UINT32_MAX, UINT32_MAX, UINT32_MAX, {}, 0, 0};
+}
+
+/// The rounds' memory becomes the curve's.
+void Congestion::end_hystart() {
+    if (!hystart()) return;
+    start_phase = Start::kOver;
+    w_max = k_s = cwnd_prior = w_est = 0;
+    epoch_ms = 0;
+}
+
+void Congestion::on_round(Seq snd_una, Seq snd_nxt, Duration rtt) {
+    if (round.last_min_us == UINT32_MAX && round.current_min_us == UINT32_MAX && round.samples == 0) round.window_end = snd_una;
+    if (snd_una.at_or_after(round.window_end)) {  // a round is over
+        round.window_end = snd_nxt;
+        round.last_min_us = round.current_min_us;
+        round.current_min_us = UINT32_MAX;
+        round.samples = 0;
+        if (start_phase == Start::kConservative && ++round.css_rounds >= kCssRounds) {
+            ssthresh = cwnd;  // the queue kept growing: congestion avoidance from here
+            return end_hystart();
+        }
+    }
+    if (rtt.us < 0) return;
+    round.current_min_us = std::min(round.current_min_us, static_cast<uint32_t>(std::min<int64_t>(rtt.us, 60'000'000)));
+    if (round.samples < kRttSamples) round.samples++;
+    if (round.samples < kRttSamples) return;
+    if (start_phase == Start::kConservative) {
+        if (round.current_min_us < round.css_baseline_us) start_phase = Start::kSlow;  // it was only jitter
+    } else if (round.last_min_us != UINT32_MAX) {
+        const uint32_t thresh_us = std::clamp(round.last_min_us / kRttDivisor, kRttThreshMinUs, kRttThreshMaxUs);
+        if (round.current_min_us < round.last_min_us + thresh_us) return;
+        round.css_baseline_us = round.current_min_us;
+        round.css_rounds = 0;
+        start_phase = Start::kConservative;
+    }
+}
 
 void Congestion::on_ack(uint32_t acked, uint32_t mss, Instant now, Duration srtt) {
     if (slow_start()) {
         // RFC 5681 3.1 grows by min(acked, SMSS) an ACK; appropriate byte counting takes all of it, because one ACK
         // stands for a whole burst here as it does behind any large receive offload.
-        const uint32_t growth = std::min(acked, ssthresh - cwnd);
+        const uint32_t slower = start_phase == Start::kConservative ? kCssGrowthDivisor : 1;
+        const uint32_t growth = std::min(acked / slower, ssthresh - cwnd);
         cwnd = std::min(cwnd + growth, kCwndMax);
-        acked -= growth;
-        if (acked == 0) return;
+        acked -= std::min(acked, growth * slower);
+        if (acked == 0 || slow_start()) return;
     }
+    end_hystart();  // a ssthresh of our own ends it as well (RFC 9406 4.2: only the initial slow start)
     if (cubic) return grow_cubic(acked, mss, now, srtt);
     w_est += static_cast<float>(acked);  // RFC 5681 3.1 (3): one SMSS for each cwnd of bytes
     if (w_est >= static_cast<float>(cwnd)) {
@@ -63,17 +112,31 @@ void Congestion::grow_cubic(uint32_t acked, uint32_t mss, Instant now, Duration 
     cwnd = std::min(cwnd + static_cast<uint32_t>(growth * static_cast<float>(mss)), kCwndMax);
 }
 
-uint32_t Congestion::reduced(uint32_t flight, uint32_t mss) {
+uint32_t Congestion::reduced(uint32_t flight, uint32_t mss, float beta) {
+    end_hystart();
     in_epoch = false;
     w_est = 0;
     const uint32_t floor = 2 * mss;
     const auto window = static_cast<float>(cwnd) / static_cast<float>(mss);
     cwnd_prior = window;
-    if (!cubic) return std::max(flight / 2, floor);  // RFC 5681 (4)
-    w_max = window < w_max ? window * (1 + kCubicBeta) / 2 : window;  // RFC 9438 4.7: fast convergence
-    // 4.6 allows the flight size instead of cwnd where the application was the limit.
-    const uint32_t base = std::min(cwnd, std::max(flight, floor));
-    return std::max(static_cast<uint32_t>(static_cast<float>(base) * kCubicBeta), floor);
+    // RFC 5681 (4) takes the flight; RFC 9438 4.6 allows it instead of cwnd where the application was the limit.
+    uint32_t base = flight;
+    if (cubic) {
+        w_max = window < w_max ? window * (1 + kCubicBeta) / 2 : window;  // RFC 9438 4.7: fast convergence
+        base = std::min(cwnd, std::max(flight, floor));
+    }
+    return std::max(static_cast<uint32_t>(static_cast<float>(base) * beta), floor);
+}
+
+void Congestion::hold(uint32_t mss) {
+    end_hystart();
+    ssthresh = cwnd;
+    cwnd_prior = static_cast<float>(cwnd) / static_cast<float>(mss);
+}
+
+void Congestion::on_mark(uint32_t flight, uint32_t mss) {
+    ssthresh = reduced(flight, mss, cubic ? kCubicBetaMark : kRenoBetaMark);
+    cwnd = std::min(cwnd, ssthresh);
 }
 
 void Congestion::undo(uint32_t mss) {
@@ -84,10 +147,12 @@ void Congestion::undo(uint32_t mss) {
     in_epoch = false;
 }
 
-void Congestion::on_loss(uint32_t flight, uint32_t mss) { ssthresh = reduced(flight, mss); }
+void Congestion::on_loss(uint32_t flight, uint32_t mss) {
+    ssthresh = reduced(flight, mss, cubic ? kCubicBeta : kRenoBeta);
+}
 
 void Congestion::on_timeout(uint32_t flight, uint32_t mss) {
-    ssthresh = reduced(flight, mss);
+    ssthresh = reduced(flight, mss, cubic ? kCubicBeta : kRenoBeta);
     cwnd = mss;  // RFC 5681: the loss window
 }
 

@@ -11,8 +11,6 @@ namespace {
 Tcb& tcb(Connection* c) { return *static_cast<Tcb*>(c); }
 const Tcb& tcb(const Connection* c) { return *static_cast<const Tcb*>(c); }
 
-uint16_t to_seconds(Duration d) { return static_cast<uint16_t>(std::clamp<int64_t>(d.us / 1'000'000, 1, UINT16_MAX)); }
-
 /// Smallest shift under which the whole buffer can be offered (RFC 7323 2.3).
 uint8_t shift_for(uint32_t buffer_bytes) {
     uint8_t shift = 0;
@@ -30,14 +28,8 @@ Tcb* Stack::Impl::create(const FourTuple& tuple, uint32_t hash, const Options& o
     }
     t->stack = this;
     t->tuple = tuple;
-    t->receive_limit = std::max<uint32_t>(options.receive_buffer_bytes, 1);
-    t->send_limit = std::max<uint32_t>(options.send_buffer_bytes, 1);
-    t->no_delay = options.no_delay;
-    t->keepalive = options.keepalive;
-    t->keepalive_idle_s = to_seconds(options.keepalive_idle);
-    t->keepalive_interval_s = to_seconds(options.keepalive_interval);
-    t->keepalive_probes = options.keepalive_probes;
-    t->user_timeout_ds = static_cast<uint16_t>(std::clamp<int64_t>((options.user_timeout.us + 99'999) / 100'000, 0, UINT16_MAX));
+    apply_options(*t, options);
+    t->max_segment = options.max_segment;
     t->rcv_shift = config.window_scale ? shift_for(options.receive_buffer_bytes) : 0;
     t->ts_offset = timestamp_offset(tuple);
     t->quick_acks = 16;
@@ -50,31 +42,39 @@ Tcb* Stack::Impl::create(const FourTuple& tuple, uint32_t hash, const Options& o
 }
 
 void Stack::Impl::apply_route(Tcb& t, const net::RouteInfo& route) {
-    const bool v4 = t.tuple.remote.ip.is_v4();
-    t.path_mtu = std::max<uint16_t>(route.mtu, v4 ? 576 : 1280);
+    t.mtu_max = std::max<uint16_t>(route.mtu, t.tuple.remote.ip.is_v4() ? kPathMtuMin4 : kPathMtuMin6);
     t.tx_checksum = route.tx_checksum;
     t.multi_segment = route.multi_segment;
     t.tso = route.tso && route.multi_segment && route.tx_checksum;  // the port completes each part
-    uint32_t mss = std::min<uint32_t>(t.path_mtu - (v4 ? 40u : 60u), t.peer_mss);
-    // A segment must fit into one mbuf: where payload cannot be attached, or lies in too many pieces, it is copied.
-    mss = std::min(mss, rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM - kHeaderBytesMax);
-    t.snd_mss = static_cast<uint16_t>(mss - (t.timestamps ? kTimestampBytes : 0));
+    set_path_mtu(t, t.mtu_max);
+}
+
+/// RFC 3168 6.1.1: a SYN asks by ECE and CWR, a SYN-ACK agrees by ECE alone (both bits together are an echo of ours by
+/// something that knows neither). After a SYN of ours without them nothing we send is ECT (6.1.1.1).
+bool Stack::Impl::agrees_to_ecn(const Tcb& t, const Segment& syn) const {
+    if (config.ecn == StackConfig::Ecn::kOff) return false;
+    if (!t.passive && (config.ecn != StackConfig::Ecn::kOn || t.backoff > 0)) return false;
+    const uint8_t bits = syn.flags & (kEce | kCwr);
+    return bits == (syn.has(kAck) ? kEce : kEce | kCwr);
 }
 
 /// What the peer's SYN agrees to. Options it did not offer are off from here on.
 void Stack::Impl::take_options(Tcb& t, const Segment& syn) {
     t.sack = config.sack && syn.sack_permitted;
     t.timestamps = config.timestamps && syn.has_timestamp;
+    t.ecn = agrees_to_ecn(t, syn);
     if (t.timestamps) t.ts_recent = syn.ts_value;
-    if (config.window_scale && syn.has_window_scale) {
+    t.window_scale = config.window_scale && syn.has_window_scale;
+    if (t.window_scale) {
         t.snd_shift = syn.window_shift;
     } else {
         t.snd_shift = t.rcv_shift = 0;
     }
-    t.peer_mss = std::max(kMssMin, syn.has_mss ? syn.mss : t.tuple.remote.ip.is_v4() ? kMssDefault4 : kMssDefault6);
+    const uint32_t asked = syn.has_mss ? syn.mss : t.tuple.remote.ip.is_v4() ? kMssDefault4 : kMssDefault6;
+    t.peer_mss = static_cast<uint16_t>(std::max<uint32_t>(kMssMin, t.max_segment != 0 ? std::min(asked, t.max_segment) : asked));
     const std::optional<net::RouteInfo> route = environment.route(t.tuple.remote.ip, t.tuple.local.ip);
     net::RouteInfo same;
-    same.mtu = t.path_mtu, same.tso = t.tso, same.tx_checksum = t.tx_checksum, same.multi_segment = t.multi_segment;
+    same.mtu = t.mtu_max, same.tso = t.tso, same.tx_checksum = t.tx_checksum, same.multi_segment = t.multi_segment;
     apply_route(t, route.value_or(same));
 }
 
@@ -84,8 +84,9 @@ void Stack::Impl::established(Tcb& t, Instant now) {
     if (t.backoff > 0 && t.rtt.srtt_us == 0) t.rtt.rto_us = 3'000'000;
     // RFC 6928 2: after a lost SYN the initial window is one segment.
     const uint32_t segments = t.backoff > 1 ? 1 : config.initial_cwnd_segments;
-    t.congestion.start(segments * t.snd_mss, config.congestion == StackConfig::Congestion::kCubic);
+    t.congestion.start(segments * t.snd_mss, t.congestion.cubic);
     t.backoff = 0;
+    if (t.ecn) counters.ecn_connections++;
     t.cwnd_limit_end = t.sack_high = t.recovery_point = t.snd_una;
     t.last_progress_ms = ms(now);
     set_transmit_timer(t, XmitTimer::kNone, Instant::never());
@@ -97,6 +98,7 @@ void Stack::Impl::purge_send(Tcb& t) {
         t.tx_head = record->next;
         records.give(record);
     }
+    t.records_out = 0;
     t.tx_tail = nullptr;
     t.cursor = nullptr;
     t.cursor_offset = t.una_skip = t.unsent_bytes = 0;
@@ -168,7 +170,7 @@ void Connection::set_want_sent(bool want) { tcb(this).want_sent = want; }
 uint64_t Connection::unacknowledged() const { return tcb(this).send_queue.bytes() - tcb(this).una_skip; }
 
 /// A window update is worth a segment when the peer was near the end of what it may send, or half the buffer came free.
-static void offer_window(Tcb& t) {
+void Stack::Impl::offer_window(Tcb& t) {
     if (!t.receives() || !t.read_enabled) return;
     const uint32_t free = t.receive_limit > t.rcv_unconsumed ? t.receive_limit - t.rcv_unconsumed : 0;
     const uint32_t room = std::min(free, 65535u << t.rcv_shift);  // what the window field can say
@@ -177,19 +179,19 @@ static void offer_window(Tcb& t) {
     const uint32_t gain = room - offered;
     if (gain < std::min(t.receive_limit, 65535u << t.rcv_shift) / 2 && offered >= 2u * t.rcv_mss) return;  // the next ACK will say it
     t.ack_now = true;
-    t.stack->want_output(t);
+    want_output(t);
 }
 
 void Connection::consumed(uint64_t n) {
     Tcb& t = tcb(this);
     t.rcv_unconsumed -= static_cast<uint32_t>(std::min<uint64_t>(n, t.rcv_unconsumed));
-    offer_window(t);
+    t.stack->offer_window(t);
 }
 
 void Connection::set_read_enabled(bool enabled) {
     Tcb& t = tcb(this);
     t.read_enabled = enabled;
-    offer_window(t);
+    t.stack->offer_window(t);
 }
 
 uint64_t Connection::send_room() {
@@ -214,6 +216,29 @@ bool Connection::write(SliceQueue&& data) {
     t.unsent_bytes += n;
     t.stack->want_output(t);
     return true;
+}
+
+uint64_t Connection::write_copy(std::span<const uint8_t> bytes) {
+    Tcb& t = tcb(this);
+    const auto wanted = static_cast<uint32_t>(std::min<uint64_t>(bytes.size(), send_room()));
+    uint32_t done = 0;
+    while (done < wanted) {
+        if (t.send_queue.tail_room() == 0) {
+            rte_mbuf* const m = rte_pktmbuf_alloc(t.stack->pool);
+            if (!m || !t.send_queue.push_back(Slice(m, m->data_off, 0))) {
+                t.stack->counters.no_memory++;
+                break;
+            }
+        }
+        const uint32_t part = std::min(wanted - done, t.send_queue.tail_room());
+        if (!t.send_queue.append_copy(bytes.subspan(done, part))) break;
+        done += part;
+    }
+    if (done == 0) return 0;
+    if (!t.cursor) t.cursor = t.send_queue.head();
+    t.unsent_bytes += done;
+    t.stack->want_output(t);
+    return done;
 }
 
 void Connection::shutdown_write() {

@@ -21,7 +21,9 @@ namespace sluice::tcp {
 
 /// One transmitted piece of the send queue: where its bytes lie, when it last left, what became of it (RFC 8985 5.2).
 struct TxRecord {
-    enum Flag : uint8_t { kFinal = 1 /* carries FIN */, kSacked = 2, kLost = 4, kInRetransmit = 8, kEverRetransmitted = 16 };
+    enum Flag : uint8_t {
+        kFinal = 1 /* carries FIN */, kSacked = 2, kLost = 4, kInRetransmit = 8, kEverRetransmitted = 16, kMtuProbe = 32,
+    };
     TxRecord* next = nullptr;
     const SliceNode* node = nullptr;  // first byte: this slice ...
     uint32_t offset = 0;              // ... at this offset
@@ -41,15 +43,20 @@ enum class XmitTimer : uint8_t { kNone, kHandshake, kRetransmit, kTailProbe, kRe
 /// Loss recovery (RFC 6675, 6582, 8985).
 enum class Recovery : uint8_t { kOpen, kRecovery, kLoss };
 
+/// Was the timeout for nothing? Asked where no timestamps tell (RFC 5682 2.1).
+enum class Frto : uint8_t { kOff, kRepeated /* step 1: the first segment left again */, kNewSent /* step 2b */ };
+
 struct alignas(64) Tcb final : Connection {
     explicit Tcb(SliceNodePool& nodes) : receive_queue(nodes), send_queue(nodes) {}
 
     // First line: found by demux, checked, sequence state.
     FourTuple tuple;
-    State state = State::kClosed;
-    Recovery recovery = Recovery::kOpen;
-    XmitTimer xmit_timer = XmitTimer::kNone;
-    Error error = Error::kNone;
+    State state : 4 = State::kClosed;
+    Error error : 4 = Error::kNone;
+    Recovery recovery : 2 = Recovery::kOpen;
+    XmitTimer xmit_timer : 3 = XmitTimer::kNone;
+    Frto frto : 2 = Frto::kOff;
+    uint16_t records_out = 0;  // how many pieces the bytes in flight are
     Seq rcv_nxt, rcv_adv;      // rcv_adv: right edge of the window we have offered
     Seq snd_una, snd_nxt;
     uint32_t snd_wnd = 0;
@@ -67,6 +74,9 @@ struct alignas(64) Tcb final : Connection {
     bool persist_override : 1 = false;  // the persist timer says: send what fits (RFC 9293 3.8.6.2.1)
     bool reordering_seen : 1 = false, has_duplicate : 1 = false, retrans_stamped : 1 = false, interactive : 1 = false;
     bool tso : 1 = false, tx_checksum : 1 = false, multi_segment : 1 = false;
+    bool ecn : 1 = false;               // both ends agreed: what we send new is ECT(0) (RFC 3168 6.1)
+    bool ecn_echo : 1 = false;          // the network marked something: ECE on every ACK until CWR comes
+    bool cwr_now : 1 = false;           // cwnd was reduced: the next new text says so
     uint8_t rcv_shift = 0, snd_shift = 0;
     uint16_t pending_events = 0;
     uint16_t snd_mss = 536;             // payload bytes of a full segment, timestamps deducted
@@ -82,6 +92,10 @@ struct alignas(64) Tcb final : Connection {
     // Third line: what is in flight, deadlines.
     uint32_t lost_bytes = 0, retrans_bytes = 0, sacked_bytes = 0;  // of records marked so
     uint32_t una_skip = 0;              // acknowledged bytes at the front of send_queue's first slice
+    uint16_t mtu_max = 0;               // what the first link takes: the end of the search upward (path_mtu.cc)
+    uint8_t mtu_search_at = 0;          // not before, in units of 8 seconds
+    uint8_t mtu_rung : 4 = 0, mtu_tries : 2 = 0;            // the size to be tried, and how often it was lost
+    bool mtu_probe_out : 1 = false, mtu_probe_lost : 1 = false;
     const SliceNode* cursor = nullptr;  // next unsent byte
     uint32_t cursor_offset = 0;
     uint32_t unsent_bytes = 0;
@@ -90,16 +104,22 @@ struct alignas(64) Tcb final : Connection {
     Instant xmit_at = Instant::never();
     Instant ack_at = Instant::never();  // delayed ACK
     RttEstimator rtt;
-    uint8_t backoff = 0;                // of the retransmission, persist or handshake timer
-    uint8_t dup_acks = 0;
+    uint16_t backoff : 5 = 0;           // of the retransmission, persist or handshake timer
+    uint16_t dup_acks : 2 = 0;          // counted to three
+    uint16_t quick_acks : 5 = 0;
+    uint16_t extra_acks : 4 = 0;        // duplicate ACKs owed to a peer that counts them (no SACK)
+    uint8_t keepalive_probes = 0;
     uint8_t keepalive_sent = 0;
-    uint8_t quick_acks = 0;
 
     // Rarer.
     Congestion congestion;
     Seq recovery_point;                 // recovery ends when snd_una reaches it
     Seq cwnd_limit_end, sack_high, rack_end, tail_probe_end, rcv_fin_seq;
-    uint32_t prr_delivered = 0, prr_out = 0, prr_flight = 0;  // RFC 6937
+    uint32_t prr_delivered = 0, prr_out = 0;  // RFC 6937
+    union {
+        uint32_t prr_flight = 0;        // in recovery
+        uint32_t max_segment;           // while opening: the limit of the layer above, 0 = none
+    };
     uint32_t rack_sent_us = 0;          // low 32 bits: what is in flight is minutes old at most
     // Times in milliseconds, low 32 bits.
     uint32_t last_progress_ms = 0;      // since when nothing was acknowledged: user timeout (RFC 9293 3.9.1)
@@ -113,12 +133,16 @@ struct alignas(64) Tcb final : Connection {
     uint32_t route_hint = 0;
     uint16_t path_mtu = 0;
     uint16_t peer_mss = 536;
-    uint8_t keepalive_probes = 0;
+    uint16_t dsack_round_ms = 0;        // low bits of when the reordering window was last widened (RFC 8985 6.2 step 4)
     uint8_t rack_reo_multiplier = 1, rack_reo_persist = 0;
-    uint8_t extra_acks = 0;             // duplicate ACKs owed to a peer that counts them (no SACK)
     TimerNode timer;
     ListLink<Tcb> output_link, ready_link;
-    SliceQueue receive_queue, send_queue;
+    // What follows each of them lies in its padding.
+    [[no_unique_address]] SliceQueue receive_queue;
+    bool window_scale : 1 = false, corked : 1 = false;
+    bool quick_ack : 1 = false;         // no ACK waits, until an answer carries one
+    [[no_unique_address]] SliceQueue send_queue;
+    uint32_t retransmits = 0;
     Reassembly reassembly;
     Stack::Impl* stack = nullptr;
     void* user = nullptr;

@@ -83,7 +83,7 @@ bool Stack::Impl::build(Tcb& t, const HeaderFields& fields, const TxRecord* payl
         m->data_len = static_cast<uint16_t>(header_bytes + bytes);
         counters.bytes_copied_tx += bytes;
     }
-    const bool cut_by_port = bytes > t.snd_mss;
+    const bool cut_by_port = bytes > t.snd_mss && !payload->has(TxRecord::kMtuProbe);
     const uint64_t pseudo = pseudo_header_sum(t.tuple.local.ip, t.tuple.remote.ip, net::kProtocolTcp,
                                               cut_by_port ? 0 : header_bytes + bytes);
     const uint16_t checksum = t.tx_checksum ? checksum_fold(pseudo)
@@ -93,7 +93,7 @@ bool Stack::Impl::build(Tcb& t, const HeaderFields& fields, const TxRecord* payl
     out.destination = t.tuple.remote.ip;
     out.mbuf = m;
     out.protocol = net::kProtocolTcp;
-    out.ecn = 0;
+    out.ecn = fields.ecn_capable ? kEct0 : 0;
     out.checksum_complete = !t.tx_checksum;
     out.l4_header_length = header_bytes;
     out.tso_segment_bytes = cut_by_port ? t.snd_mss : 0;

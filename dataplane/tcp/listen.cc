@@ -40,6 +40,10 @@ Listener* Stack::listen(const SocketAddress& local, void* user, const Options& o
     return l;
 }
 
+void Stack::set_options(Listener* listener, const Options& options) { listener->options = options; }
+
+void Stack::set_accepting(Listener* listener, bool accepting) { listener->accepting = accepting; }
+
 void Stack::Impl::close_listener(Listener* listener) {
     Listener** link = &listener_buckets[listener->local.port % listener_buckets.size()];
     while (*link && *link != listener) link = &(*link)->next;
@@ -60,6 +64,10 @@ void Stack::Impl::drop_half_open(Tcb& t) {
 
 void Stack::Impl::syn_arrives(Listener& l, const FourTuple& tuple, uint32_t hash, const Segment& s, Seq iss_floor,
                               bool use_floor, Instant now) {
+    if (!l.accepting) {
+        counters.listen_overflow++;
+        return void(counters.syn_dropped++);
+    }
     const auto route = environment.route(tuple.remote.ip, tuple.local.ip);
     if (!route) return void(counters.syn_dropped++);
     if (half_open >= config.syn_backlog || tcbs.available() == 0) {
@@ -104,10 +112,12 @@ void Stack::Impl::send_cookie(Listener& l, const FourTuple& tuple, const Segment
     f.seq = cookies.make(tuple, s.seq, s.has_mss ? s.mss : v4 ? kMssDefault4 : kMssDefault6, now);
     f.ack = s.seq + 1;
     f.window = static_cast<uint16_t>(std::min<uint32_t>(l.options.receive_buffer_bytes, 65535));
-    f.mss = static_cast<uint16_t>((route ? route->mtu : 1280) - (v4 ? 40 : 60));
+    f.mss = offered_mss(tuple.remote.ip, route ? route->mtu : 1280, l.options.max_segment);
     if (config.timestamps && s.has_timestamp) {
         CookieOptions options;
         options.sack = config.sack && s.sack_permitted;
+        options.ecn = config.ecn != StackConfig::Ecn::kOff && (s.flags & (kEce | kCwr)) == (kEce | kCwr);
+        if (options.ecn) f.flags |= kEce;
         if (config.window_scale && s.has_window_scale) options.window_shift = s.window_shift;
         f.timestamp = true;
         f.ts_value = SynCookies::stamp(ms(now) + timestamp_offset(tuple), options);
@@ -127,11 +137,23 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
     if (now > cookies_until || s.has(kSyn)) return false;
     const auto mss = cookies.check(tuple, s.seq - 1, s.ack - 1, now);
     if (!mss) return false;
+    if (!l.accepting) {
+        counters.listen_overflow++;
+        return true;
+    }
     const auto route = environment.route(tuple.remote.ip, tuple.local.ip);
-    Tcb* t = route ? create(tuple, hash, l.options, *route, now) : nullptr;
-    if (!t) {
+    if (!route || tcbs.available() == 0) {
         counters.listen_overflow++;
         return true;  // no room: silence, the peer repeats its text
+    }
+    Tcb* t = create(tuple, hash, l.options, *route, now);
+    if (!t) return true;
+    t->passive = t->released = true;
+    if (!cookies.redeem(tuple, s.ack - 1)) {  // opened, and closed since: who still sends must learn it
+        reset_for(tuple, s);
+        close(*t);
+        free_if_done(*t);
+        return true;
     }
     counters.syn_cookies_good++;
     Segment syn;  // what the SYN must have said
@@ -142,11 +164,10 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
         syn.has_timestamp = true;
         syn.ts_value = s.ts_value;
         syn.sack_permitted = options.sack;
+        if (options.ecn) syn.flags = kEce | kCwr;
         syn.has_window_scale = options.window_shift.has_value();
         syn.window_shift = options.window_shift.value_or(0);
     }
-    t->passive = true;
-    t->released = true;
     t->listener = &l;
     l.half_open++;
     half_open++;
@@ -166,8 +187,7 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
 
 /// SYN-RECEIVED to ESTABLISHED on a listener.
 void Stack::Impl::accepted(Tcb& t, Instant now) {
-    const bool closed = t.listener->closed;
-    if (closed) return abort(t, Error::kAborted);
+    if (t.listener->closed) return abort(t, Error::kAborted);
     drop_half_open(t);
     t.released = false;
     established(t, now);

@@ -51,7 +51,8 @@ bool Stack::Impl::handle_segment(net::DatagramIn& in, Instant now) {
         parsed = parse_segment({rte_pktmbuf_mtod_offset(m, const uint8_t*, in.payload_offset), contiguous}, in.payload_length);
     }
     const bool whole = uint32_t{in.payload_offset} + in.payload_length <= m->pkt_len;
-    if (!parsed || !whole || in.source.is_multicast() || in.source.is_unspecified()) {
+    // MUST-57, MUST-63: addressed to or from many is no connection.
+    if (!parsed || !whole || in.source.is_multicast() || in.source.is_unspecified() || in.destination.is_multicast()) {
         counters.bad_header++;
         rte_pktmbuf_free(m);
         return true;
@@ -119,15 +120,17 @@ void Stack::Impl::segment_arrives(Tcb& t, Segment& s, net::DatagramIn& in, Insta
     // Both sides opened at once: SYN-ACK crosses ours. Its SYN is old, its ACK is what we wait for (figure 8).
     const bool repeats_syn = t.state == State::kSynReceived && s.has(kSyn) && !s.has(kRst) && s.seq + 1 == t.rcv_nxt;
     if (repeats_syn && s.has(kAck)) {
-        s.flags = static_cast<uint8_t>(s.flags & ~kSyn);
+        s.flags = static_cast<uint8_t>(s.flags & ~(kSyn | kEce | kCwr));
         s.seq = s.seq + 1;
     } else if (repeats_syn) {
+        if (!s.has(kEce)) t.ecn = false;  // it gave up asking: something on the path eats such SYNs (RFC 3168 6.1.1.1)
         t.syn_pending = true;  // our SYN-ACK was lost
         return want_output(t);
     }
     if (acceptable(t, s, now) && s.has(kAck) && (t.state != State::kSynReceived || handshake_ack(t, s, now))) {
         t.last_receive_ms = ms(now);
         t.keepalive_sent = 0;
+        if (s.has(kCwr) || s.ecn == kCongestionExperienced) take_marks(t, s);
         if (handle_ack(t, s, now) && t.receives()) {
             // URG is left unread: urgent bytes arrive in line like all others (RFC 6093 3.1).
             if (s.payload_bytes > 0) take_payload(t, s, in, now);
@@ -194,6 +197,17 @@ bool Stack::Impl::acceptable(Tcb& t, const Segment& s, Instant now) {
     return true;
 }
 
+/// RFC 3168 6.1.3: a mark is echoed on every ACK until the sender says that it has reduced its window; a mark on that very
+/// segment is a new one. Whoever marks packets believes that we agreed, so we echo even if we do not send ECT ourselves.
+void Stack::Impl::take_marks(Tcb& t, const Segment& s) {
+    if (config.ecn == StackConfig::Ecn::kOff) return;
+    if (s.has(kCwr)) t.ecn_echo = false;
+    if (s.ecn != kCongestionExperienced || s.payload_bytes == 0) return;
+    counters.ecn_marks_in++;
+    t.ecn_echo = true;
+    t.ack_now = true;
+}
+
 /// The next ACK names text that came twice, so that the peer learns what it repeated in vain (RFC 2883).
 void Stack::Impl::report_duplicate(Tcb& t, SackBlock block) {
     if (!t.sack || !block.start.before(block.end)) return;
@@ -205,6 +219,16 @@ void Stack::Impl::report_duplicate(Tcb& t, SackBlock block) {
 void Stack::Impl::challenge(Tcb& t, Instant now) {
     const auto tick = static_cast<uint16_t>(ms(now) / 8);
     if (static_cast<uint16_t>(tick - t.last_challenge) < kChallengeGapMs / 8) return;
+    // And of the core together, so that a flood over many connections is not answered one for one (RFC 5961 7). How many
+    // a second is drawn anew each time: what is left of it tells nothing of others' connections (CVE-2016-5696).
+    if (const auto second = static_cast<uint64_t>(now.us) / 1'000'000; second != challenge_second) {
+        challenge_second = second;
+        SipHash24 h(sequence_key);
+        h.word(second);
+        challenges_left = kChallengesPerSecond / 2 + static_cast<uint32_t>(h.finish() % kChallengesPerSecond);
+    }
+    if (challenges_left == 0) return;
+    challenges_left--;
     t.last_challenge = tick;
     counters.challenge_acks++;
     t.ack_now = true;
@@ -249,6 +273,10 @@ void Stack::Impl::in_syn_sent(Tcb& t, Segment& s, net::DatagramIn&, Instant now)
 bool Stack::Impl::handshake_ack(Tcb& t, const Segment& s, Instant now) {
     if (s.ack != t.snd_nxt) {
         if (now > cookies_until) reset_for(t.tuple, s);
+        return false;
+    }
+    if (t.passive && !t.listener->accepting) {  // silence: our SYN-ACK goes out again, the peer answers again
+        counters.listen_overflow++;
         return false;
     }
     if (t.backoff == 0) t.rtt.sample(now - (t.xmit_at - t.rtt.backed_off(0, config.max_rto)), config.min_rto, config.max_rto);
@@ -303,7 +331,7 @@ void Stack::Impl::take_payload(Tcb& t, const Segment& s, net::DatagramIn& in, In
         if (!t.reassembly.insert(seq, std::move(bytes), runs, 2 * uint64_t{t.receive_limit} + 65536, known)) counters.no_memory++;
         report_duplicate(t, known);
         t.ack_now = true;  // RFC 5681 4.2: at once, so that the sender learns of the gap
-        if (!t.sack && t.extra_acks < 16) t.extra_acks++;
+        if (!t.sack && t.extra_acks < 15) t.extra_acks++;
         return;
     }
     const bool had_gap = !t.reassembly.empty();
@@ -334,6 +362,8 @@ void Stack::Impl::schedule_ack(Tcb& t, const Segment& s, uint32_t accepted_bytes
         t.ack_now = true;
     } else if (t.quick_acks > 0 && !t.interactive && accepted_bytes >= t.rcv_mss && t.rcv_mss > 536) {
         t.quick_acks--;  // the peer's slow start lives on ACKs; small requests wait for their answer to carry one
+        t.ack_now = true;
+    } else if (t.quick_ack && !t.interactive) {
         t.ack_now = true;
     } else if (t.ack_at == Instant::never()) {
         t.ack_at = now + config.delayed_ack;

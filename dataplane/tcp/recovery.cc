@@ -20,7 +20,7 @@ constexpr Duration kWorstDelayedAck = milliseconds(200);  // RFC 8985 7.2: WCDel
 
 }  // namespace
 
-void Stack::Impl::mark_lost(Tcb& t, TxRecord& record) {
+void Stack::Impl::mark_lost(Tcb& t, TxRecord& record, Instant now) {
     if (record.has(TxRecord::kInRetransmit)) {
         record.flags = static_cast<uint8_t>(record.flags & ~TxRecord::kInRetransmit);
         t.retrans_bytes -= record.length();
@@ -28,6 +28,7 @@ void Stack::Impl::mark_lost(Tcb& t, TxRecord& record) {
     if (record.has(TxRecord::kLost)) return;
     record.flags |= TxRecord::kLost;
     t.lost_bytes += record.length();
+    if (record.has(TxRecord::kMtuProbe)) mtu_probe_failed(t, record, now);
 }
 
 /// RFC 8985 6.2 steps 1 and 2: the latest sent of all that was delivered.
@@ -57,25 +58,42 @@ void Stack::Impl::rack_detect(Tcb& t, Instant now) {
         const auto sent_us = static_cast<uint32_t>(record->sent_at.us);
         if (!sent_after(t.rack_sent_us, t.rack_end, sent_us, record->end())) continue;
         const int64_t left_us = int64_t{t.rack_rtt_us} + reorder_us - (now - record->sent_at).us;
-        if (left_us <= 0) mark_lost(t, *record);
+        if (left_us <= 0) mark_lost(t, *record, now);
         else wait_us = std::max(wait_us, left_us);
     }
     if (wait_us > 0) set_transmit_timer(t, XmitTimer::kReorder, now + Duration{wait_us});
     else if (t.xmit_timer == XmitTimer::kReorder) set_transmit_timer(t, XmitTimer::kNone, Instant::never());
 }
 
-void Stack::Impl::enter_recovery(Tcb& t) {
+/// `congestion`: false where packets were too large rather than too many.
+void Stack::Impl::enter_recovery(Tcb& t, bool congestion) {
     counters.fast_recoveries++;
+    // RFC 3168 6.1.2: a window that was reduced for a mark is not reduced again for its losses.
+    const bool reduced = t.ecn && t.snd_una.before(t.recovery_point);
     t.recovery = Recovery::kRecovery;
     t.retrans_stamped = false;
     t.recovery_point = t.snd_nxt;
     t.prr_flight = std::max<uint32_t>(t.snd_nxt - t.snd_una, 1);
     t.prr_delivered = t.prr_out = 0;
-    t.congestion.on_loss(t.snd_nxt - t.snd_una, t.snd_mss);
+    if (!congestion || only_probe_lost(t) || reduced) {
+        t.congestion.hold(t.snd_mss);
+    } else {
+        t.congestion.on_loss(t.snd_nxt - t.snd_una, t.snd_mss);
+        t.cwr_now = t.ecn;
+    }
 }
 
-/// RFC 6937 3: cwnd follows deliveries down to ssthresh, then back up to it.
-void Stack::Impl::proportional_reduction(Tcb& t, uint32_t delivered, bool progress) {
+/// RFC 3168 6.1.2: a mark is congestion like a loss, once a window; nothing is sent again. RFC 8511 asks for less of it.
+void Stack::Impl::reduce_for_mark(Tcb& t, uint32_t acked) {
+    if (t.recovery != Recovery::kOpen || t.snd_una.before(t.recovery_point)) return;
+    counters.ecn_reductions++;
+    t.recovery_point = t.snd_nxt;
+    t.congestion.on_mark(t.snd_nxt - t.snd_una + acked, t.snd_mss);  // what was in flight when the mark was made
+    t.cwr_now = true;
+}
+
+/// RFC 9937 6.2: cwnd follows deliveries down to ssthresh, then back up to it. `safe_ack`: progress and no new loss.
+void Stack::Impl::proportional_reduction(Tcb& t, uint32_t delivered, bool safe_ack) {
     const uint32_t pipe = t.pipe();
     const uint32_t ssthresh = t.congestion.ssthresh;
     t.prr_delivered += delivered;
@@ -85,7 +103,7 @@ void Stack::Impl::proportional_reduction(Tcb& t, uint32_t delivered, bool progre
         send = static_cast<int64_t>(share) - t.prr_out;
     } else {
         int64_t limit = std::max<int64_t>(int64_t{t.prr_delivered} - t.prr_out, delivered);
-        if (progress) limit += t.snd_mss;  // slow start reduction bound
+        if (safe_ack) limit += t.snd_mss;  // slow start reduction bound
         send = std::min<int64_t>(int64_t{ssthresh} - pipe, limit);
     }
     if (t.prr_out == 0) send = std::max<int64_t>(send, t.snd_mss);  // the first repeat leaves at once
@@ -93,10 +111,14 @@ void Stack::Impl::proportional_reduction(Tcb& t, uint32_t delivered, bool progre
 }
 
 /// RFC 3522, 4015: the first ACK after a retransmission echoes a stamp older than it, so the original had only been late.
-bool Stack::Impl::undo_if_spurious(Tcb& t, const Segment& s) {
-    if (!t.retrans_stamped || !t.timestamps || t.recovery == Recovery::kOpen) return false;
+void Stack::Impl::undo_if_spurious(Tcb& t, const Segment& s) {
+    if (!t.retrans_stamped || !t.timestamps || t.recovery == Recovery::kOpen) return;
     t.retrans_stamped = false;
-    if (static_cast<int32_t>(s.ts_echo - t.retrans_stamp) >= 0) return false;
+    if (static_cast<int32_t>(s.ts_echo - t.retrans_stamp) < 0) take_back(t);
+}
+
+/// Nothing was lost after all: what is marked so is in flight, and cwnd is what it was.
+void Stack::Impl::take_back(Tcb& t) {
     for (TxRecord* record = t.tx_head; record; record = record->next) {
         record->flags = static_cast<uint8_t>(record->flags & ~(TxRecord::kLost | TxRecord::kInRetransmit));
     }
@@ -104,10 +126,39 @@ bool Stack::Impl::undo_if_spurious(Tcb& t, const Segment& s) {
     if (!t.sack) t.sacked_bytes = 0;
     t.dup_acks = 0;
     t.recovery = Recovery::kOpen;
+    t.recovery_point = t.snd_una;
+    t.frto = Frto::kOff;
     t.reordering_seen = true;
+    t.cwr_now = false;
     t.congestion.undo(t.snd_mss);
     counters.spurious++;
-    return true;
+}
+
+/// RFC 5682 2.1 and 3.1: after a timeout one segment is repeated, then new text is sent; if the next ACK too moves on, it
+/// acknowledges text sent once, so the timeout was for nothing. Anything else is answered by ordinary recovery.
+void Stack::Impl::frto_step(Tcb& t, const AckSample& sample, bool dup_ack, uint32_t acked) {
+    if (t.recovery != Recovery::kLoss) {
+        t.frto = Frto::kOff;
+    } else if (acked > 0 && t.frto == Frto::kNewSent) {
+        take_back(t);
+    } else if (acked > 0 && t.snd_una.before(t.recovery_point) && t.sends() && sendable(t, t.snd_mss) > 0) {
+        t.frto = Frto::kNewSent;
+        t.congestion.cwnd = 2u * t.snd_mss;  // of new text: the rest counts as lost and not in the pipe
+    } else if (acked > 0 || dup_ack || sample.delivered > 0) {
+        t.frto = Frto::kOff;
+    }
+}
+
+/// All that was in flight when recovery began has arrived (RFC 8985 6.2 step 4: the reordering window may shrink again).
+void Stack::Impl::leave_recovery(Tcb& t) {
+    if (t.recovery == Recovery::kRecovery) t.congestion.cwnd = std::max(t.congestion.ssthresh, 2u * t.snd_mss);
+    t.recovery = Recovery::kOpen;
+    t.frto = Frto::kOff;
+    t.dup_acks = 0;
+    t.retrans_stamped = false;
+    if (t.rack_reo_persist > 0) t.rack_reo_persist--;
+    else t.rack_reo_multiplier = 1;
+    if (!t.sack) t.sacked_bytes = 0;
 }
 
 void Stack::Impl::recover(Tcb& t, const Segment& s, const AckSample& sample, bool dup_ack, uint32_t acked, Instant now) {
@@ -125,33 +176,31 @@ void Stack::Impl::recover(Tcb& t, const Segment& s, const AckSample& sample, boo
         }
     }
     if (acked > 0) undo_if_spurious(t, s);
+    if (t.frto != Frto::kOff) frto_step(t, sample, dup_ack, acked);
     const bool was_recovering = t.recovery != Recovery::kOpen;
-    if (was_recovering && t.snd_una.at_or_after(t.recovery_point)) {
-        if (t.recovery == Recovery::kRecovery) t.congestion.cwnd = std::max(t.congestion.ssthresh, 2u * t.snd_mss);
-        t.recovery = Recovery::kOpen;
-        t.dup_acks = 0;
-        t.retrans_stamped = false;
-        if (t.rack_reo_persist > 0) t.rack_reo_persist--;
-        else t.rack_reo_multiplier = 1;
-        if (!t.sack) t.sacked_bytes = 0;
-    }
+    const uint32_t lost_before = t.lost_bytes;
+    if (was_recovering && t.snd_una.at_or_after(t.recovery_point)) leave_recovery(t);
     if (t.sack) {
         if (t.sacked_bytes > 0 || was_recovering) rack_detect(t, now);
     } else if (dup_ack) {  // RFC 5681 3.2: each says that one segment has left the network
-        t.dup_acks = static_cast<uint8_t>(std::min(t.dup_acks + 1, 255));
+        if (t.dup_acks < 3) t.dup_acks++;
         t.sacked_bytes += t.snd_mss;
-        if (t.recovery == Recovery::kOpen && t.dup_acks >= 3 && t.tx_head) mark_lost(t, *t.tx_head);
+        if (t.recovery == Recovery::kOpen && t.dup_acks >= 3 && t.tx_head) mark_lost(t, *t.tx_head, now);
     } else if (acked > 0) {
         t.dup_acks = 0;
         // RFC 6582 3.2: a partial ACK names the next hole.
-        if (t.recovery == Recovery::kRecovery && t.tx_head && !t.tx_head->has(TxRecord::kLost)) mark_lost(t, *t.tx_head);
+        if (t.recovery == Recovery::kRecovery && t.tx_head && !t.tx_head->has(TxRecord::kLost)) mark_lost(t, *t.tx_head, now);
     }
     if (!t.sack) t.sacked_bytes = std::min(t.sacked_bytes, (t.snd_nxt - t.snd_una) - t.lost_bytes);
-    if (t.recovery == Recovery::kOpen && t.lost_bytes > 0) enter_recovery(t);
+    if (t.recovery == Recovery::kOpen && t.lost_bytes > 0) enter_recovery(t, true);
+    const bool echoed = t.ecn && s.has(kEce);
+    if (echoed) reduce_for_mark(t, acked);
     const uint32_t delivered = sample.delivered + (!t.sack && dup_ack ? t.snd_mss : 0);
     if (t.recovery == Recovery::kRecovery) {
-        proportional_reduction(t, delivered, acked > 0);
-    } else if (acked > 0 && (s.ack - acked).before(t.cwnd_limit_end)) {  // only a window that was used may grow (RFC 9438 5.8)
+        proportional_reduction(t, delivered, acked > 0 && t.lost_bytes <= lost_before);
+    } else if (acked > 0 && t.frto != Frto::kNewSent && !echoed && (s.ack - acked).before(t.cwnd_limit_end)) {
+        // Only a window that was used may grow (RFC 9438 5.8).
+        if (t.congestion.hystart()) t.congestion.on_round(t.snd_una, t.snd_nxt, sample.rtt);
         t.congestion.on_ack(acked, t.snd_mss, now, {t.rtt.srtt_us});
     }
 }
@@ -163,6 +212,7 @@ void Stack::Impl::retransmit_timeout(Tcb& t, Instant now) {
         return fail(t, Error::kTimedOut);
     }
     counters.timeouts++;
+    suspect_black_hole(t, now);
     // RFC 2018 8: the receiver may have thrown away what it had SACKed.
     const bool reneged = t.tx_head && t.tx_head->has(TxRecord::kSacked);
     for (TxRecord* record = t.tx_head; record; record = record->next) {
@@ -171,14 +221,19 @@ void Stack::Impl::retransmit_timeout(Tcb& t, Instant now) {
             record->flags = static_cast<uint8_t>(record->flags & ~TxRecord::kSacked);
             t.sacked_bytes -= record->length();
         }
-        mark_lost(t, *record);
+        mark_lost(t, *record, now);
     }
     if (!t.sack) t.sacked_bytes = 0;
     // RFC 5681 (4): ssthresh falls once an episode, not with each repeat of one segment.
-    if (t.backoff == 0 && t.recovery != Recovery::kLoss) {
+    t.frto = Frto::kOff;
+    if (t.recovery != Recovery::kLoss) {
+        // Timestamps will tell if it was for nothing; without them F-RTO asks (RFC 5682).
+        if (!t.timestamps && t.recovery == Recovery::kOpen && !reneged) t.frto = Frto::kRepeated;
         t.congestion.on_timeout(t.snd_nxt - t.snd_una, t.snd_mss);
         t.retrans_stamped = false;
+        t.cwr_now = t.ecn;
     }
+    t.mtu_probe_lost = false;
     t.congestion.cwnd = t.snd_mss;
     t.recovery = Recovery::kLoss;
     t.recovery_point = t.snd_nxt;
@@ -210,7 +265,8 @@ void Stack::Impl::arm_transmit_timer(Tcb& t, Instant now, bool restart) {
     if (t.sack && t.recovery == Recovery::kOpen && !t.tail_probe_out && t.rtt.srtt_us != 0 && t.sacked_bytes == 0 &&
         t.backoff == 0) {  // RFC 8985 7.2
         Duration probe{2 * int64_t{t.rtt.srtt_us}};
-        if (t.tx_head && t.tx_head == t.tx_tail) probe = probe + kWorstDelayedAck;
+        const bool one_segment = t.tx_head && t.tx_head == t.tx_tail && t.tx_head->payload_bytes <= t.snd_mss;
+        if (one_segment) probe = probe + kWorstDelayedAck;
         if (probe < rto) return set_transmit_timer(t, XmitTimer::kTailProbe, now + probe);
     }
     set_transmit_timer(t, XmitTimer::kRetransmit, now + rto);

@@ -32,6 +32,9 @@ inline constexpr uint32_t kHeaderBytesMax = 60;
 inline constexpr uint32_t kTimestampBytes = 12;  // NOP NOP TS, RFC 7323 appendix A
 inline constexpr uint8_t kWindowShiftMax = 14;   // RFC 7323 2.3
 
+/// What the IP header's two bits say (RFC 3168 5).
+inline constexpr uint8_t kEct0 = 2, kCongestionExperienced = 3;
+
 /// [start, end) in sequence space.
 struct SackBlock {
     Seq start, end;
@@ -74,6 +77,7 @@ struct HeaderFields {
     bool timestamp = false;
     uint32_t ts_value = 0, ts_echo = 0;
     std::span<const SackBlock> sack;           // as many as fit are written
+    bool ecn_capable = false;                  // the IP header will say ECT(0) (RFC 3168 5)
 };
 
 /// Writes header and options (checksum 0) to `out`, at most kHeaderBytesMax bytes; returns the header's length.

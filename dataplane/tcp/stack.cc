@@ -78,30 +78,28 @@ void Stack::reject(const net::DatagramIn& in, Instant now) {
 }
 
 /// RFC 5927: an error counts only if it quotes something now in flight; none of them ends an established connection.
-void Stack::handle_icmp_error(const net::IcmpError& e, Instant now) {
+bool Stack::handle_icmp_error(const net::IcmpError& e, Instant now) {
     Impl& s = *impl_;
     s.latest = now;
     Tcb* t = s.find(e.tuple, hash_tuple(s.demux_key, e.tuple));
-    if (!t || Seq{e.sequence}.before(t->snd_una) || !Seq{e.sequence}.before(t->snd_nxt)) return;
+    if (!t || Seq{e.sequence}.before(t->snd_una) || !Seq{e.sequence}.before(t->snd_nxt)) return false;
     using Kind = net::IcmpError::Kind;
     if (e.kind == Kind::kFragmentationNeeded) {
-        const bool v4 = e.tuple.remote.ip.is_v4();
-        const uint16_t floor = v4 ? 576 : 1280;  // below, the claim is not believed: fragments are the IP layer's affair
-        if (e.path_mtu == 0 || e.path_mtu >= t->path_mtu) return;
-        net::RouteInfo route;
-        route.mtu = std::max(e.path_mtu, floor);
-        route.tx_checksum = t->tx_checksum, route.multi_segment = t->multi_segment, route.tso = t->tso;
-        s.apply_route(*t, route);
+        if (e.path_mtu == 0 || e.path_mtu >= t->path_mtu) return true;
+        s.path_mtu_told(*t, std::max(e.path_mtu, e.tuple.remote.ip.is_v4() ? kPathMtuMin4 : kPathMtuMin6), now);
         for (TxRecord* r = t->tx_head; r; r = r->next) {  // too large for the path: gone (RFC 1191 6.4), not congestion
-            if (r->payload_bytes > t->snd_mss && !r->has(TxRecord::kSacked)) s.mark_lost(*t, *r);
+            if (r->payload_bytes > t->snd_mss && !r->has(TxRecord::kSacked)) s.mark_lost(*t, *r, now);
         }
-        if (t->synchronized() && t->lost_bytes > 0) s.want_output(*t);
-        return;
+        if (!t->synchronized() || t->lost_bytes == 0) return true;
+        if (t->recovery == Recovery::kOpen) s.enter_recovery(*t, false);
+        s.want_output(*t);
+        return true;
     }
     const bool opening = t->state == State::kSynSent || t->state == State::kSynReceived;
-    if (!opening) return;  // a soft error: retransmission goes on
+    if (!opening) return true;  // a soft error: retransmission goes on
     s.fail(*t, e.kind == Kind::kPortUnreachable ? Error::kRefused : Error::kUnreachable);
     s.free_if_done(*t);
+    return true;
 }
 
 void Stack::handle_timeout(Instant now) {
@@ -128,9 +126,20 @@ bool Stack::poll_event(ConnectionEvent& out) {
     return true;
 }
 
+Stack::Usage Stack::usage() const {
+    const Impl& s = *impl_;
+    return {s.tcbs.in_use(), s.time_waits.in_use(), s.runs.in_use(), s.records.in_use(), s.control_count, s.wheel.armed()};
+}
 uint32_t Stack::connections() const { return impl_->tcbs.in_use(); }
 uint32_t Stack::half_open() const { return impl_->half_open; }
 uint32_t Stack::time_wait() const { return impl_->time_waits.in_use(); }
+
+uint64_t Stack::bytes_in_use() const {
+    const Impl& s = *impl_;
+    auto bytes = []<typename T>(const Pool<T>& pool) { return uint64_t{pool.in_use()} * sizeof(T); };
+    return bytes(s.tcbs) + bytes(s.time_waits) + bytes(s.listeners) + bytes(s.runs) + bytes(s.records) + bytes(s.nodes);
+}
+
 const Counters& Stack::counters() const { return impl_->counters; }
 SliceNodePool& Stack::nodes() const { return impl_->nodes; }
 rte_mempool* Stack::pool() const { return impl_->pool; }

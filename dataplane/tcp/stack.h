@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "base/slice.h"
 #include "base/ip_address.h"
@@ -50,7 +51,25 @@ struct Options {           // per connection, defaults from the listener or conn
     uint8_t keepalive_probes = 9;
     bool keepalive = true;
     Duration user_timeout = seconds(0);  // 0 = by retransmission count
-    bool no_delay = true;
+    bool no_delay = true;                // false: Nagle (RFC 9293 3.7.4)
+    bool cork = false;                   // only full segments leave, until it is taken back or the persist timer fires
+    enum class Congestion : uint8_t { kOfStack, kCubic, kNewReno } congestion = Congestion::kOfStack;
+    // Read at the handshake only.
+    uint16_t max_segment = 0;            // the largest MSS offered and used; 0 = what the path takes
+    uint16_t local_port = 0;             // of an active open; 0 = chosen (RFC 6056)
+};
+
+/// What a connection would tell an operator: segments are counted, sizes are bytes.
+struct Info {
+    State state = State::kClosed;
+    bool timestamps = false, sack = false, window_scale = false, ecn = false, quick_ack = false;
+    uint8_t snd_shift = 0, rcv_shift = 0, backoff = 0, probes = 0;
+    uint32_t snd_mss = 0, rcv_mss = 0, path_mtu = 0;
+    uint32_t unacked = 0, sacked = 0, lost = 0, retransmitting = 0;  // segments; without SACK `sacked` is by duplicate ACKs
+    uint32_t cwnd = 0, ssthresh = 0, snd_wnd = 0, unsent_bytes = 0;
+    uint32_t retransmits = 0;                                        // of its whole life
+    Duration rto{}, delayed_ack{}, smoothed_rtt{}, rtt_variance{}, min_rtt{};
+    uint64_t bytes_acked = 0, bytes_received = 0;
 };
 
 struct StackConfig {
@@ -64,6 +83,7 @@ struct StackConfig {
     uint32_t syn_backlog = 1024;
     bool sack = true, timestamps = true, window_scale = true;
     enum class Congestion : uint8_t { kCubic, kNewReno } congestion = Congestion::kCubic;
+    enum class Ecn : uint8_t { kOff, kOnRequest /* only if the peer asks */, kOn } ecn = Ecn::kOnRequest;  // RFC 3168
 };
 
 /// What the stack needs of the layers below and of the core: routes, and who owns a 4-tuple. Supplied by the worker or a test.
@@ -81,6 +101,7 @@ struct Counters {
     uint64_t retransmits, fast_recoveries, timeouts, tlp_probes, out_of_order, duplicates, paws_dropped, challenge_acks;
     uint64_t keepalive_probes, time_wait_reused, no_memory, bytes_copied_tx, bytes_attached_tx;
     uint64_t spurious;  // recoveries taken back: the original had only been late
+    uint64_t ecn_connections, ecn_marks_in, ecn_reductions, mtu_black_holes, mtu_probes, mtu_raised;
     uint64_t ports_exhausted;  // connections not made: every source port towards the remote is taken
 };
 
@@ -95,6 +116,11 @@ class Stack {
     Listener* listen(const SocketAddress& local, void* user, const Options& options);
     /// Stops accepting (SYNs get RST); connections accepted before live on.
     void close_listener(Listener* listener);
+    /// For connections that SYNs open from now on.
+    void set_options(Listener* listener, const Options& options);
+    /// False: the layer above has enough connections waiting. SYNs and the ACKs that end handshakes are dropped, so that
+    /// the peers repeat them.
+    void set_accepting(Listener* listener, bool accepting);
     /// Active open from `source_ip` (unspecified: by route). On failure nullptr and *error.
     Connection* connect(const SocketAddress& remote, const IpAddress& source_ip, const Options& options, void* user,
                         Instant now, Error* error);
@@ -104,7 +130,8 @@ class Stack {
     bool handle_segment(net::DatagramIn& datagram, Instant now);
     /// Answers a segment that nobody wants with RST (RFC 9293 3.10.7.1), rate limited.
     void reject(const net::DatagramIn& datagram, Instant now);
-    void handle_icmp_error(const net::IcmpError& error, Instant now);
+    /// False if it quotes nothing that is in flight: then nothing else may believe it either.
+    bool handle_icmp_error(const net::IcmpError& error, Instant now);
     /// Runs due timers.
     void handle_timeout(Instant now);
     Instant poll_timeout() const;
@@ -114,9 +141,16 @@ class Stack {
     /// The next connection with news. An event is reported once; its connection stays valid until release().
     bool poll_event(ConnectionEvent& out);
 
+    /// What is lent from each pool; all zero when nothing is left.
+    struct Usage {
+        uint32_t connections, time_waits, runs, records, control, timers;
+    };
+    Usage usage() const;
     uint32_t connections() const;
     uint32_t half_open() const;
     uint32_t time_wait() const;
+    /// Memory of all pools that is lent out: control blocks, TIME-WAIT entries, queues' nodes and records.
+    uint64_t bytes_in_use() const;
     const Counters& counters() const;
     SliceNodePool& nodes() const;
     rte_mempool* pool() const;
@@ -139,6 +173,11 @@ class Connection {
     Error error() const;
     Duration smoothed_rtt() const;
     uint64_t bytes_received() const, bytes_sent() const;
+    Info info() const;
+    /// What may change in a connection's life; a buffer that shrinks takes back no window already offered (SHLD-14).
+    void configure(const Options& options);
+    /// True: acknowledge at once until an answer carries an ACK. False: wait for one from now on.
+    void set_quick_ack(bool quick);
 
     /// Received in order, not yet consumed. The holder may take slices out (pop_front, split_to, consume), then must call
     /// consumed(n) with the number of bytes taken so that the window opens.
@@ -153,6 +192,8 @@ class Connection {
     /// header block is never cut) and leaves it empty. Slices stay referenced until acknowledged. False if the connection
     /// takes no more data.
     bool write(SliceQueue&& data);
+    /// Copies what send_room() and the pool allow, behind what was written before, and returns how many bytes that was.
+    uint64_t write_copy(std::span<const uint8_t> bytes);
     void set_want_sent(bool want);
     uint64_t unacknowledged() const;         // bytes queued or in flight
     /// FIN after what is queued (half close).

@@ -25,6 +25,7 @@ struct Listener {
     Options options;
     void* user = nullptr;
     uint32_t half_open = 0;     // connections in the handshake that point here
+    bool accepting = true;
     bool closed = false;        // no longer in the table; dies with its last half-open connection
     Listener* next = nullptr;   // in its bucket
 };
@@ -53,13 +54,16 @@ struct AckSample {
 };
 
 inline constexpr uint16_t kMssMin = 216;           // a peer that asks for less gets this: bounds work per byte (CVE-2019-11479)
+inline constexpr uint16_t kPathMtuMin4 = 576, kPathMtuMin6 = 1280;  // less is not believed: fragments are the IP layer's affair
 inline constexpr uint16_t kMssDefault4 = 536, kMssDefault6 = 1220;  // RFC 9293 MUST-15
 inline constexpr uint8_t kHandshakeTries = 6, kSynAckTries = 5, kRetransmitTries = 15;
 inline constexpr uint32_t kLingerMs = 60'000;      // FIN-WAIT-2 and orphans without progress
-inline constexpr uint32_t kChallengeGapMs = 500;   // RFC 5961 10, per connection: nothing global to measure (CVE-2016-5696)
+inline constexpr uint32_t kChallengeGapMs = 500;   // RFC 5961 10, per connection
+inline constexpr uint32_t kChallengesPerSecond = 4000;  // of a core, on average: each second's number is drawn
 inline constexpr uint32_t kCopyBreakBytes = 512;   // payload below is copied behind its header: cheaper than another mbuf
 inline constexpr uint32_t kPiecesMax = 8;          // mbufs of payload in a segment; more are copied together
 inline constexpr uint32_t kCutPiecesMax = 32;      // the same in a frame that the port cuts
+inline constexpr uint16_t kSmallInFlightMax = 1024;  // pieces in flight beyond which only full segments are added
 inline constexpr uint32_t kControlMax = 256;       // answers without a connection waiting to leave
 inline constexpr uint32_t kRejectsPerSecond = 1000;
 
@@ -84,6 +88,7 @@ struct Stack::Impl {
     void take_payload(Tcb& t, const Segment& s, net::DatagramIn& in, Instant now);
     void take_fin(Tcb& t, Instant now);
     void challenge(Tcb& t, Instant now);
+    void take_marks(Tcb& t, const Segment& s);
     void report_duplicate(Tcb& t, SackBlock block);
     void schedule_ack(Tcb& t, const Segment& s, uint32_t accepted, Instant now);
 
@@ -92,6 +97,7 @@ struct Stack::Impl {
     void pop_acked(Tcb& t, Seq ack, AckSample& sample, Instant now);
     void apply_sack(Tcb& t, const Segment& s, AckSample& sample, Instant now);
     void mark_sacked(Tcb& t, TxRecord& record, AckSample& sample, Instant now);
+    void widen_reordering(Tcb& t, Instant now);
     void drop_acked_payload(Tcb& t, uint32_t bytes);
     void after_ack(Tcb& t, const AckSample& sample, Instant now);
 
@@ -99,13 +105,29 @@ struct Stack::Impl {
     void rack_update(Tcb& t, const TxRecord& record, Instant now);
     void rack_detect(Tcb& t, Instant now);
     void recover(Tcb& t, const Segment& s, const AckSample& sample, bool dup_ack, uint32_t acked, Instant now);
-    void enter_recovery(Tcb& t);
-    bool undo_if_spurious(Tcb& t, const Segment& s);
-    void proportional_reduction(Tcb& t, uint32_t delivered, bool progress);
-    void mark_lost(Tcb& t, TxRecord& record);
+    void enter_recovery(Tcb& t, bool congestion);
+    void reduce_for_mark(Tcb& t, uint32_t acked);
+    void undo_if_spurious(Tcb& t, const Segment& s);
+    void take_back(Tcb& t);
+    void frto_step(Tcb& t, const AckSample& sample, bool dup_ack, uint32_t acked);
+    void leave_recovery(Tcb& t);
+    void proportional_reduction(Tcb& t, uint32_t delivered, bool safe_ack);
+    void mark_lost(Tcb& t, TxRecord& record, Instant now);
     void retransmit_timeout(Tcb& t, Instant now);
     void arm_transmit_timer(Tcb& t, Instant now, bool restart);
     void set_transmit_timer(Tcb& t, XmitTimer kind, Instant at);
+
+    // path_mtu.cc: what size of packet the path takes.
+    uint16_t mss_for(const Tcb& t, uint16_t mtu) const;
+    void set_path_mtu(Tcb& t, uint16_t mtu);
+    void lower_path_mtu(Tcb& t, uint16_t mtu, uint8_t wait, Instant now);
+    void path_mtu_told(Tcb& t, uint16_t mtu, Instant now);
+    void suspect_black_hole(Tcb& t, Instant now);
+    uint32_t mtu_probe_bytes(Tcb& t, Instant now);
+    void mtu_probe_sent(Tcb& t);
+    void mtu_probe_acked(Tcb& t, TxRecord& record, Instant now);
+    void mtu_probe_failed(Tcb& t, TxRecord& record, Instant now);
+    bool only_probe_lost(Tcb& t);
 
     // transmit.cc: a segment's way out; frame.cc builds the bytes.
     bool poll_transmit(net::DatagramOut& out, Instant now);
@@ -113,13 +135,13 @@ struct Stack::Impl {
     bool emit_handshake(Tcb& t, net::DatagramOut& out, Instant now);
     bool emit_lost(Tcb& t, net::DatagramOut& out, Instant now);
     bool emit_tail_probe(Tcb& t, net::DatagramOut& out, Instant now);
-    bool transmit_new(Tcb& t, uint32_t length, net::DatagramOut& out, Instant now);
+    bool transmit_new(Tcb& t, uint32_t length, net::DatagramOut& out, Instant now, uint8_t record_flags = 0);
     bool emit_new(Tcb& t, net::DatagramOut& out, Instant now);
     bool emit_record(Tcb& t, TxRecord& record, net::DatagramOut& out, Instant now);
     bool emit_bare(Tcb& t, Seq seq, net::DatagramOut& out, Instant now);
     bool has_output(const Tcb& t) const;
     uint32_t sendable(const Tcb& t, uint32_t mss) const;
-    void split_record(Tcb& t, TxRecord& record, uint32_t payload_bytes);
+    bool split_record(Tcb& t, TxRecord& record, uint32_t payload_bytes);
     void sent_ack(Tcb& t);
     void add_sack(Tcb& t, HeaderFields& f, std::array<SackBlock, 4>& blocks) const;
     uint16_t advertise_window(Tcb& t);
@@ -144,6 +166,7 @@ struct Stack::Impl {
     Connection* connect(const SocketAddress& remote, const IpAddress& source_ip, const Options& options, void* user,
                         Instant now, Error* error);
     bool choose_port(FourTuple& tuple, uint32_t& hash, Seq* iss_floor, bool& reuse, Instant now);
+    bool port_free(const FourTuple& tuple, uint32_t& hash, bool take_time_wait, Seq* iss_floor, bool& reuse, Instant now);
     bool time_wait_arrives(TimeWait& w, const Segment& s, Instant now, Seq& iss_floor);
     void enter_time_wait(Tcb& t, Instant now);
     void forget(TimeWait& w);
@@ -153,6 +176,7 @@ struct Stack::Impl {
     // connection.cc: a connection's beginning and end.
     Tcb* create(const FourTuple& tuple, uint32_t hash, const Options& options, const net::RouteInfo& route, Instant now);
     void take_options(Tcb& t, const Segment& syn);
+    bool agrees_to_ecn(const Tcb& t, const Segment& syn) const;
     void apply_route(Tcb& t, const net::RouteInfo& route);
     void established(Tcb& t, Instant now);
     void fail(Tcb& t, Error error);
@@ -160,6 +184,11 @@ struct Stack::Impl {
     void close(Tcb& t);
     void free_if_done(Tcb& t);
     void purge_send(Tcb& t);
+    void offer_window(Tcb& t);
+
+    // options.cc: what the layer above sets and asks.
+    void apply_options(Tcb& t, const Options& options);
+    static uint16_t offered_mss(const IpAddress& remote, uint32_t mtu, uint32_t max_segment);
 
     // timers.cc
     void handle_timeout(Instant now);
@@ -209,6 +238,8 @@ struct Stack::Impl {
     bool starved = false;            // no mbuf or record was to be had
     Instant output_retry_at = Instant::never();                // ... try again then
     uint32_t half_open = 0;
+    uint64_t challenge_second = UINT64_MAX;
+    uint32_t challenges_left = 0;
     Instant cookies_until{};         // SYN cookies are believed until then
     Instant reject_refill_at{};
     uint32_t reject_tokens = kRejectsPerSecond;

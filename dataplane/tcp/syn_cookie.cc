@@ -2,6 +2,7 @@
 // In and out: see syn_cookie.h. No memory of its own. RFC 4987 3.6 and appendix A.
 #include "tcp/syn_cookie.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace sluice::tcp {
@@ -42,8 +43,23 @@ std::optional<uint16_t> SynCookies::check(const FourTuple& tuple, Seq peer_isn, 
     return kMssTable[index];
 }
 
+bool SynCookies::redeem(const FourTuple& tuple, Seq cookie) {
+    SipHash24 h(key_);
+    uint64_t words[2];
+    std::memcpy(words, tuple.remote.ip.bytes.data(), 16);
+    h.word(words[0]);
+    h.word(words[1]);
+    const uint64_t mark = h.finish(static_cast<uint64_t>(cookie.v) << 16 | tuple.remote.port, 6);
+    auto& set = redeemed_[mark >> 32 & (redeemed_.size() - 1)];
+    const uint32_t name = static_cast<uint32_t>(mark) | 1;  // 0: empty
+    if (std::find(set.begin(), set.end(), name) != set.end()) return false;
+    std::copy_backward(set.begin(), set.end() - 1, set.end());
+    set[0] = name;
+    return true;
+}
+
 uint32_t SynCookies::stamp(uint32_t timestamp, const CookieOptions& options) {
-    const uint32_t bits = (options.sack ? 0x10u : 0) | (options.window_shift ? *options.window_shift : kNoShift);
+    const uint32_t bits = (options.ecn ? 0x20u : 0) | (options.sack ? 0x10u : 0) | (options.window_shift ? *options.window_shift : kNoShift);
     const uint32_t stamped = (timestamp & ~kTimestampMask) | bits;
     // Never ahead of the clock, or what is sent next would seem old (RFC 7323 5.3).
     return static_cast<int32_t>(stamped - timestamp) > 0 ? stamped - (kTimestampMask + 1) : stamped;
@@ -51,6 +67,7 @@ uint32_t SynCookies::stamp(uint32_t timestamp, const CookieOptions& options) {
 
 CookieOptions SynCookies::unstamp(uint32_t timestamp) {
     CookieOptions options;
+    options.ecn = (timestamp & 0x20) != 0;
     options.sack = (timestamp & 0x10) != 0;
     if ((timestamp & 0xf) != kNoShift) options.window_shift = static_cast<uint8_t>(timestamp & 0xf);
     return options;

@@ -24,6 +24,7 @@ void Stack::Impl::forget(TimeWait& w) {
 void Stack::Impl::enter_time_wait(Tcb& t, Instant now) {
     if (time_waits.available() == 0) forget(*time_wait_queue.front());
     TimeWait* w = time_waits.take();
+    if (!w) return close(t);  // unheard of; then a late segment meets CLOSED
     w->tuple = t.tuple;
     w->hash = hash_tuple(demux_key, t.tuple);
     w->snd_nxt = t.snd_nxt;

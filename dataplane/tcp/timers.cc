@@ -17,12 +17,15 @@ Instant from_ms(uint32_t at_ms, Instant now) {
 
 bool due_ms(uint32_t at_ms, Instant now) { return static_cast<int32_t>(static_cast<uint32_t>(now.us / 1000) - at_ms) >= 0; }
 
+/// RFC 9293 3.8.4: only an idle connection is probed; text on its way has its own timer.
+bool keeps_alive(const Tcb& t) { return t.keepalive && t.synchronized() && !t.in_flight() && t.unsent_bytes == 0; }
+
 }  // namespace
 
 Instant Stack::Impl::deadline(const Tcb& t, Instant now) const {
     Instant at = std::min(t.xmit_at, t.ack_at);
     if (t.linger_at_ms != 0) at = std::min(at, from_ms(t.linger_at_ms, now));
-    if (t.keepalive && t.synchronized()) {
+    if (keeps_alive(t)) {
         const uint32_t wait_s = t.keepalive_sent == 0 ? t.keepalive_idle_s : t.keepalive_interval_s;
         const uint32_t since = t.keepalive_sent == 0 ? t.last_receive_ms : t.last_send_ms;
         at = std::min(at, from_ms(since + wait_s * 1000, now));
@@ -56,20 +59,21 @@ void Stack::Impl::timer_fired(Tcb& t, Instant now) {
         want_output(t);
     }
     if (t.xmit_at <= now) transmit_timer_fired(t, now);
-    if (t.state != State::kClosed && t.keepalive && t.synchronized()) keepalive_timer(t, now);
+    if (t.state != State::kClosed && keeps_alive(t)) keepalive_timer(t, now);
     if (t.in_demux) schedule(t, now);
     free_if_done(t);
 }
 
 void Stack::Impl::transmit_timer_fired(Tcb& t, Instant now) {
-    const XmitTimer kind = std::exchange(t.xmit_timer, XmitTimer::kNone);
+    const XmitTimer kind = t.xmit_timer;
+    t.xmit_timer = XmitTimer::kNone;
     t.xmit_at = Instant::never();
     switch (kind) {
         case XmitTimer::kHandshake: return handshake_timeout(t, now);
         case XmitTimer::kRetransmit: return retransmit_timeout(t, now);
         case XmitTimer::kReorder:
             rack_detect(t, now);
-            if (t.recovery == Recovery::kOpen && t.lost_bytes > 0) enter_recovery(t);
+            if (t.recovery == Recovery::kOpen && t.lost_bytes > 0) enter_recovery(t, true);
             if (t.recovery == Recovery::kRecovery) proportional_reduction(t, 0, false);
             arm_transmit_timer(t, now, true);
             return want_output(t);
@@ -102,12 +106,7 @@ void Stack::Impl::handshake_timeout(Tcb& t, Instant now) {
     want_output(t);
 }
 
-/// RFC 9293 3.8.4: only an idle connection is probed; data in flight has its own timer.
 void Stack::Impl::keepalive_timer(Tcb& t, Instant now) {
-    if (t.in_flight() || t.unsent_bytes > 0) {
-        if (t.keepalive_sent == 0 && due_ms(t.last_receive_ms + t.keepalive_idle_s * 1000u, now)) t.last_receive_ms = ms(now);
-        return;
-    }
     const bool probing = t.keepalive_sent > 0;
     const uint32_t due = probing ? t.last_send_ms + t.keepalive_interval_s * 1000u
                                  : t.last_receive_ms + t.keepalive_idle_s * 1000u;

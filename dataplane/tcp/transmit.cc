@@ -67,11 +67,12 @@ bool Stack::Impl::poll_transmit(net::DatagramOut& out, Instant now) {
             schedule(*t, now);
             return true;
         }
-        if (starved) {  // no mbuf: the connection keeps its turn
+        output.remove(t);
+        if (starved) {  // no mbuf or record: again in a while, and another one goes first
+            output.push_back(t);
             output_retry_at = now + milliseconds(1);
             return false;
         }
-        output.remove(t);
         // Held back by the window alone: the persist timer must ask (RFC 9293 3.8.6.1).
         if (t->synchronized() && t->xmit_timer == XmitTimer::kNone) arm_transmit_timer(*t, now, false);
         schedule(*t, now);
@@ -83,11 +84,8 @@ bool Stack::Impl::emit(Tcb& t, net::DatagramOut& out, Instant now) {
     if (t.syn_pending) return emit_handshake(t, out, now);
     if (!t.synchronized()) return false;
     if (emit_lost(t, out, now)) return true;
-    if (starved) return false;
-    if (t.tail_probe_now && emit_tail_probe(t, out, now)) return true;
-    if (starved) return false;
-    if (emit_new(t, out, now)) return true;
-    if (starved) return false;
+    if (!starved && t.tail_probe_now && emit_tail_probe(t, out, now)) return true;
+    if (!starved && emit_new(t, out, now)) return true;
     if (t.probe_now) {  // an old number: whoever lives there answers with an ACK
         if (!emit_bare(t, t.snd_una - 1, out, now)) return false;
         t.probe_now = false;
@@ -114,7 +112,7 @@ HeaderFields Stack::Impl::header_for(Tcb& t, Seq seq, uint8_t flags, Instant now
     f.destination_port = t.tuple.remote.port;
     f.seq = seq;
     f.ack = t.rcv_nxt;
-    f.flags = flags;
+    f.flags = t.ecn_echo && !(flags & (kSyn | kRst)) ? static_cast<uint8_t>(flags | kEce) : flags;
     f.timestamp = t.timestamps;
     f.ts_value = ms(now) + t.ts_offset;
     f.ts_echo = t.ts_recent;
@@ -126,15 +124,22 @@ bool Stack::Impl::emit_handshake(Tcb& t, net::DatagramOut& out, Instant now) {
     const bool answer = t.state == State::kSynReceived;
     HeaderFields f = header_for(t, t.snd_una, static_cast<uint8_t>(answer ? kSyn | kAck : kSyn), now);
     if (!answer) f.ack = Seq{0};
-    f.mss = static_cast<uint16_t>(t.path_mtu - (t.tuple.remote.ip.is_v4() ? 40 : 60));
+    // RFC 3168 6.1.1; a repeated SYN asks no more, lest something on the path drops it for asking (6.1.1.1).
+    if (answer && t.ecn) f.flags |= kEce;
+    if (!answer && config.ecn == StackConfig::Ecn::kOn && t.backoff == 0) f.flags |= kEce | kCwr;
+    f.mss = offered_mss(t.tuple.remote.ip, t.path_mtu, t.max_segment);
     f.window = static_cast<uint16_t>(std::min<uint32_t>(t.receive_limit, 65535));
     f.sack_permitted = t.sack;
-    if (t.rcv_shift > 0 || (!answer && config.window_scale)) f.window_shift = t.rcv_shift;
+    // RFC 7323 2.2: who offered gets an answer, a shift of 0 too, or it would not scale what we then read as scaled.
+    if (answer ? t.window_scale : config.window_scale) f.window_shift = t.rcv_shift;
     if (!build(t, f, nullptr, out)) return false;
     t.syn_pending = false;
     t.ack_now = false;
     t.last_ack_sent = t.rcv_nxt;
-    if (t.backoff > 0) counters.retransmits++;
+    if (t.backoff > 0) {
+        counters.retransmits++;
+        t.retransmits++;
+    }
     set_transmit_timer(t, XmitTimer::kHandshake, now + t.rtt.backed_off(t.backoff, config.max_rto));
     return true;
 }
@@ -142,20 +147,27 @@ bool Stack::Impl::emit_handshake(Tcb& t, net::DatagramOut& out, Instant now) {
 /// What recovery marked lost, lowest first, as far as cwnd allows.
 bool Stack::Impl::emit_lost(Tcb& t, net::DatagramOut& out, Instant now) {
     if (t.lost_bytes <= t.retrans_bytes) return false;
+    if (t.frto == Frto::kNewSent || (t.frto == Frto::kRepeated && t.retrans_bytes > 0)) return false;  // RFC 5682: one, then new
     for (TxRecord* record = t.tx_head; record; record = record->next) {
         if (!record->has(TxRecord::kLost) || record->has(TxRecord::kInRetransmit)) continue;
         const uint32_t pipe = t.pipe();
         if (pipe > 0 && pipe + std::min<uint32_t>(record->length(), t.snd_mss) > t.congestion.cwnd) return false;
-        if (record->payload_bytes > t.snd_mss) split_record(t, *record, t.snd_mss);
+        if (record->payload_bytes > t.snd_mss && !split_record(t, *record, t.snd_mss)) return false;
         return emit_record(t, *record, out, now);
     }
     return false;
 }
 
-/// Cuts a record in two, the first keeping `payload_bytes` (0 < payload_bytes < its own).
-void Stack::Impl::split_record(Tcb& t, TxRecord& record, uint32_t payload_bytes) {
+/// Cuts a record in two, the first keeping `payload_bytes` (0 < payload_bytes < its own). False if no record was to be had.
+bool Stack::Impl::split_record(Tcb& t, TxRecord& record, uint32_t payload_bytes) {
+    if (t.records_out == UINT16_MAX) return false;
     TxRecord* rest = records.take();
-    if (!rest) return void(counters.no_memory++);
+    if (!rest) {
+        counters.no_memory++;
+        starved = true;
+        return false;
+    }
+    t.records_out++;
     *rest = record;
     advance_cursor(rest->node, rest->offset, payload_bytes);
     rest->seq = record.seq + payload_bytes;
@@ -164,12 +176,13 @@ void Stack::Impl::split_record(Tcb& t, TxRecord& record, uint32_t payload_bytes)
     record.flags = static_cast<uint8_t>(record.flags & ~TxRecord::kFinal);
     record.next = rest;
     if (t.tx_tail == &record) t.tx_tail = rest;
+    return true;
 }
 
 /// Sends a record that was sent before.
 bool Stack::Impl::emit_record(Tcb& t, TxRecord& record, net::DatagramOut& out, Instant now) {
     const bool last = record.end() == t.snd_nxt && t.unsent_bytes == 0;
-    const uint8_t flags = static_cast<uint8_t>(kAck | (last ? kPsh : 0) | (record.has(TxRecord::kFinal) ? kFin : 0));
+    const uint8_t flags = static_cast<uint8_t>(kAck | (last && record.payload_bytes > 0 ? kPsh : 0) | (record.has(TxRecord::kFinal) ? kFin : 0));
     HeaderFields f = header_for(t, record.seq, flags, now);
     std::array<SackBlock, 4> blocks;
     // Blocks only where they leave room: a repeat never grows beyond the path's MTU.
@@ -190,6 +203,7 @@ bool Stack::Impl::emit_record(Tcb& t, TxRecord& record, net::DatagramOut& out, I
     }
     t.prr_out += record.length();
     counters.retransmits++;
+    t.retransmits++;
     arm_transmit_timer(t, now, false);
     return true;
 }
@@ -200,6 +214,12 @@ bool Stack::Impl::emit_tail_probe(Tcb& t, net::DatagramOut& out, Instant now) {
     if (!t.tx_tail || t.recovery != Recovery::kOpen) return false;
     const uint32_t length = sendable(t, t.snd_mss - sack_option_bytes(t));
     const bool fresh = t.sends() && length > 0;
+    if (!fresh && t.tx_tail->payload_bytes > t.snd_mss) {  // of a frame that the port cut, the last segment is enough
+        if (!split_record(t, *t.tx_tail, (t.tx_tail->payload_bytes - 1) / t.snd_mss * t.snd_mss)) {
+            t.tail_probe_now = true;
+            return false;
+        }
+    }
     if (!(fresh ? transmit_new(t, length, out, now) : emit_record(t, *t.tx_tail, out, now))) {
         t.tail_probe_now = true;
         return false;
@@ -218,6 +238,7 @@ uint32_t Stack::Impl::sendable(const Tcb& t, uint32_t mss) const {
     const uint32_t length = std::min({t.unsent_bytes, usable, mss});
     if (length == 0 || length == mss) return length;
     if (length == t.unsent_bytes) {  // the last piece: Nagle (RFC 9293 3.7.4) waits until nothing is in flight
+        if (t.corked && !t.fin_queued && !t.persist_override) return 0;
         return t.no_delay || t.fin_queued || !t.in_flight() ? length : 0;
     }
     return usable >= t.snd_wnd_max / 2 || t.persist_override ? length : 0;
@@ -227,6 +248,8 @@ bool Stack::Impl::emit_new(Tcb& t, net::DatagramOut& out, Instant now) {
     if (!t.sends()) return false;
     const uint32_t mss = t.snd_mss - sack_option_bytes(t);  // kMssMin leaves room for every option
     uint32_t length = sendable(t, mss);
+    // A flight of crumbs would make every ACK a long walk: beyond some, crumbs wait for each other (CVE-2019-11478).
+    if (t.records_out >= kSmallInFlightMax && length < mss) return false;
     const bool fin_only = t.fin_queued && !t.fin_sent && t.unsent_bytes == 0;
     if (length == 0 && !(fin_only && t.usable_window() > 0)) return false;
     if (!t.in_flight() && ms(now) - t.last_send_ms > t.rtt.rto_us / 1000) {
@@ -237,26 +260,35 @@ bool Stack::Impl::emit_new(Tcb& t, net::DatagramOut& out, Instant now) {
         t.cwnd_limit_end = t.snd_nxt;
         return false;
     }
-    if (t.tso && length == t.snd_mss) {  // as many whole segments as fit: the port cuts them (none while SACK blocks go along)
+    if (t.path_mtu < t.mtu_max && length == mss) {
+        if (const uint32_t probe = mtu_probe_bytes(t, now)) return transmit_new(t, probe, out, now, TxRecord::kMtuProbe);
+    }
+    // CWR is for one segment, and ports copy it to each of theirs.
+    if (t.tso && length == t.snd_mss && !t.cwr_now) {  // as many whole segments as fit: the port cuts them (none while SACK blocks go along)
         const uint32_t room = std::min({t.unsent_bytes, t.usable_window(),
                                         t.congestion.cwnd > pipe ? t.congestion.cwnd - pipe : 0, 65000u});
         length = std::max(length, std::min(room, attachable(t, room)) / mss * mss);
     }
-    return transmit_new(t, length, out, now);
+    if (transmit_new(t, length, out, now)) return true;
+    if (length <= mss || !starved) return false;
+    starved = false;  // a long frame takes many mbufs: one segment may still find its own
+    return transmit_new(t, mss, out, now);
 }
 
 /// Sends `length` bytes of new text, and FIN if they are the last.
-bool Stack::Impl::transmit_new(Tcb& t, uint32_t length, net::DatagramOut& out, Instant now) {
+bool Stack::Impl::transmit_new(Tcb& t, uint32_t length, net::DatagramOut& out, Instant now, uint8_t record_flags) {
     const bool fin = t.fin_queued && length == t.unsent_bytes && t.usable_window() > length;
-    if (records.available() == 0) {
+    if (t.records_out == UINT16_MAX) return false;
+    TxRecord* const kept = records.take();
+    if (!kept) {
         counters.no_memory++;
         starved = true;
         return false;
     }
-    TxRecord record;
+    TxRecord& record = *kept;
     record.seq = t.snd_nxt;
     record.payload_bytes = length;
-    record.flags = fin ? TxRecord::kFinal : 0;
+    record.flags = static_cast<uint8_t>(record_flags | (fin ? TxRecord::kFinal : 0));
     record.sent_at = now;
     normalize(t.cursor, t.cursor_offset);
     record.node = t.cursor;
@@ -264,13 +296,22 @@ bool Stack::Impl::transmit_new(Tcb& t, uint32_t length, net::DatagramOut& out, I
     const uint8_t flags = static_cast<uint8_t>(kAck | (length == t.unsent_bytes && length > 0 ? kPsh : 0) | (fin ? kFin : 0));
     HeaderFields f = header_for(t, record.seq, flags, now);
     std::array<SackBlock, 4> blocks;
-    add_sack(t, f, blocks);
+    if (record_flags == 0) add_sack(t, f, blocks);
     f.window = advertise_window(t);
-    if (!build(t, f, &record, out)) return false;
+    if (t.ecn && length > 0) {  // RFC 3168 6.1.2, 6.1.5: new text only, never a repeat
+        f.ecn_capable = true;
+        if (t.cwr_now) f.flags |= kCwr;
+    }
+    if (!build(t, f, &record, out)) {
+        records.give(kept);
+        return false;
+    }
+    if (length > 0) t.cwr_now = false;
     if (t.ack_at != Instant::never()) t.interactive = true;  // an answer carries the ACK: no need to hurry with it next time
     sent_ack(t);
 
-    TxRecord* kept = records.take(record);
+    t.records_out++;
+    if (record_flags != 0) mtu_probe_sent(t);
     (t.tx_tail ? t.tx_tail->next : t.tx_head) = kept;
     t.tx_tail = kept;
     if (length > 0) advance_cursor(t.cursor, t.cursor_offset, length);

@@ -121,13 +121,17 @@ class Host:
             file.writelines(f"{address} {name}\n" for name, address in names.items())
 
     def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM, proto=0):
-        """A socket of this host, held by the calling process. A thread may visit; it always comes back."""
+        """A socket of this host, held by the calling process."""
+        return self.inside(lambda: socket.socket(family, kind, proto))
+
+    def inside(self, action):
+        """What `action` returns when called in this host's network. A thread may visit; it always comes back."""
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         there = os.open(f"{NETNS_DIR}/{self.ns}", os.O_RDONLY)
         try:
             if _libc.setns(there, CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
-            return socket.socket(family, kind, proto)
+            return action()
         finally:
             if _libc.setns(home, CLONE_NEWNET) != 0:
                 os._exit(70)  # a thread lost in another namespace must not go on

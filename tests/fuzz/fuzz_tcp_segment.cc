@@ -1,6 +1,6 @@
 // libFuzzer target: segments into tcp::Stack with connections in every state. Input: commands of a byte each with their
 // arguments: segments near what the stack expects (so that all states are reached) with raw options, segments of raw bytes, time,
-// and what an application does. Payloads are exact-size heap buffers. What it sends must be well formed, nothing may be lost.
+// what routers say, and what an application does. Payloads are exact-size heap buffers. What it sends must be well formed, nothing may be lost.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -58,6 +58,7 @@ class World final : public Environment {
             case 0: case 1: case 2: near_segment(in); break;
             case 3: deliver(in.bytes(in.byte())); break;
             case 4:
+                if (command == 0xfc) return too_large(in);
                 now_ = now_ + milliseconds(in.word());
                 stack_.handle_timeout(now_);
                 break;
@@ -75,6 +76,7 @@ class World final : public Environment {
         config.connections_max = 16;
         config.listeners_max = 4;
         config.syn_backlog = 4;
+        config.ecn = StackConfig::Ecn::kOn;
         return config;
     }
 
@@ -109,11 +111,25 @@ class World final : public Environment {
         datagram.mbuf = slice.segment();
         datagram.payload_length = static_cast<uint16_t>(bytes.size());
         datagram.protocol = net::kProtocolTcp;
+        datagram.ecn = bytes.size() > 15 ? bytes[15] & 3 : 0;
         datagram.l4_checksum_verified = true;
         if (!stack_.handle_segment(datagram, now_)) {
             stack_.reject(datagram, now_);
             rte_pktmbuf_free(datagram.mbuf);
         }
+    }
+
+    /// A router says that something near what was sent last is too large.
+    void too_large(Input& in) {
+        const uint8_t who = in.byte();
+        const Peer& peer = peers_[who % 4];
+        net::IcmpError error;
+        error.kind = static_cast<net::IcmpError::Kind>(who / 4 % 6);
+        error.tuple = {{us_, peer.our_port}, {them_, static_cast<uint16_t>(1000 + who % 4)}};
+        error.sequence = peer.ack - in.byte();
+        error.path_mtu = in.word();
+        stack_.handle_icmp_error(error, now_);
+        drain();
     }
 
     void write(Input& in) {

@@ -12,8 +12,10 @@
 namespace sluice::sim {
 
 Host::Host(const HostConfig& config, Rng rng)
-    : config_(config), rng_(rng), nodes_(config.nodes),
-      stack_(std::make_unique<tcp::Stack>(config.tcp, test::test_mempool(), nodes_, *this)) {}
+    : config_(config), rng_(rng), nodes_(config.nodes) {
+    if (!config_.pool) config_.pool = test::test_mempool();
+    stack_ = std::make_unique<tcp::Stack>(config.tcp, config_.pool, nodes_, *this);
+}
 
 std::optional<net::RouteInfo> Host::route(const IpAddress&, const IpAddress&) {
     net::RouteInfo route;
@@ -26,8 +28,9 @@ std::optional<net::RouteInfo> Host::route(const IpAddress&, const IpAddress&) {
 }
 
 void Host::deliver(const Packet& packet, Instant now) {
+    if (packet.told_mtu != 0) return told(packet, now);
     if (rng_.chance(config_.memory_fault)) return;
-    rte_mbuf* head = rte_pktmbuf_alloc(test::test_mempool());
+    rte_mbuf* head = rte_pktmbuf_alloc(config_.pool);
     if (!head) return;
     const uint16_t ip_bytes = 20;
     const auto total = static_cast<uint32_t>(packet.bytes.size());
@@ -41,7 +44,7 @@ void Host::deliver(const Packet& packet, Instant now) {
         if (tail != head) head->pkt_len += n;
         at += n;
         if (at < total && (config_.chained_receive || rte_pktmbuf_tailroom(tail) == 0)) {
-            rte_mbuf* more = rte_pktmbuf_alloc(test::test_mempool());
+            rte_mbuf* more = rte_pktmbuf_alloc(config_.pool);
             if (!more) return rte_pktmbuf_free(head);
             tail->next = more;
             tail = more;
@@ -55,6 +58,7 @@ void Host::deliver(const Packet& packet, Instant now) {
     in.payload_offset = ip_bytes;
     in.payload_length = static_cast<uint16_t>(total);
     in.protocol = net::kProtocolTcp;
+    in.ecn = packet.ecn;
     const uint64_t bad = stack_->counters().bad_checksum + stack_->counters().bad_header;
     if (!stack_->handle_segment(in, now)) {
         rejected_++;
@@ -64,12 +68,24 @@ void Host::deliver(const Packet& packet, Instant now) {
     if (packet.damaged && stack_->counters().bad_checksum + stack_->counters().bad_header == bad) damaged_accepted_++;
 }
 
-void Host::transmit(Link& wire, Instant now) {
-    net::DatagramOut out;
-    while (stack_->poll_transmit(out, now)) finish_and_send(out, wire, now);
+/// "Fragmentation needed": it quotes the first bytes of what we had sent.
+void Host::told(const Packet& packet, Instant now) {
+    net::IcmpError error;
+    error.kind = net::IcmpError::Kind::kFragmentationNeeded;
+    error.tuple = {{packet.source, load_be16(packet.bytes.data())}, {packet.destination, load_be16(packet.bytes.data() + 2)}};
+    error.sequence = load_be32(packet.bytes.data() + 4);
+    error.path_mtu = packet.told_mtu;
+    stack_->handle_icmp_error(error, now);
 }
 
-void Host::finish_and_send(net::DatagramOut& out, Link& wire, Instant now) {
+uint32_t Host::transmit(PacketSink& wire, Instant now) {
+    net::DatagramOut out;
+    uint32_t sent = 0;
+    for (; stack_->poll_transmit(out, now); sent++) finish_and_send(out, wire, now);
+    return sent;
+}
+
+void Host::finish_and_send(net::DatagramOut& out, PacketSink& wire, Instant now) {
     std::vector<uint8_t> bytes(out.mbuf->pkt_len);
     uint32_t at = 0, segments = 0;
     for (const rte_mbuf* m = out.mbuf; m; m = m->next, segments++) {
@@ -90,7 +106,7 @@ void Host::finish_and_send(net::DatagramOut& out, Link& wire, Instant now) {
     uint32_t from = header;
     do {  // as a port does that segments: sequence moves on, PSH and FIN only on the last
         const uint32_t n = std::min(part_max, total - from);
-        Packet packet{out.source, out.destination, {}};
+        Packet packet{.source = out.source, .destination = out.destination, .bytes = {}, .ecn = out.ecn};
         packet.bytes.assign(bytes.begin(), bytes.begin() + header);
         packet.bytes.insert(packet.bytes.end(), bytes.begin() + from, bytes.begin() + from + n);
         store_be32(packet.bytes.data() + 4, load_be32(bytes.data() + 4) + (from - header));

@@ -1,6 +1,6 @@
 // One simulated machine: a tcp::Stack with a route to everywhere, and the conversion of its datagrams to plain packets.
 // In: packets from a link. Out: packets to a link, every checksum verified and every oversized one cut as a port would.
-// Owns the stack and its list nodes; mbufs come from the process's test pool.
+// Owns the stack and its list nodes; mbufs come from the pool it is given, or the process's test pool.
 #pragma once
 
 #include <memory>
@@ -19,6 +19,7 @@ struct HostConfig {
     bool chained_receive = false;    // hand packets over in pieces
     double memory_fault = 0;         // share of packets that find no mbuf
     uint32_t nodes = 200'000;
+    rte_mempool* pool = nullptr;     // null: test_mempool()
 };
 
 class Host final : public tcp::Environment {
@@ -29,8 +30,8 @@ class Host final : public tcp::Environment {
     bool owns(const FourTuple&) override { return true; }
 
     void deliver(const Packet& packet, Instant now);
-    /// Everything that is ready goes onto `wire`.
-    void transmit(Link& wire, Instant now);
+    /// Everything that is ready goes onto `wire`. Returns how many datagrams that were.
+    uint32_t transmit(PacketSink& wire, Instant now);
 
     tcp::Stack& stack() { return *stack_; }
     SliceNodePool& nodes() { return nodes_; }
@@ -39,7 +40,8 @@ class Host final : public tcp::Environment {
     uint64_t damaged_accepted() const { return damaged_accepted_; }
 
  private:
-    void finish_and_send(net::DatagramOut& out, Link& wire, Instant now);
+    void told(const Packet& packet, Instant now);
+    void finish_and_send(net::DatagramOut& out, PacketSink& wire, Instant now);
 
     HostConfig config_;
     Rng rng_;

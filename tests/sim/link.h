@@ -1,5 +1,6 @@
-// A wire between two simulated hosts: loses, doubles, reorders, damages and delays segments, from one generator.
-// In: segments with the time they leave. Out: the same, or not, with the time they arrive. Owns them in between.
+// A wire from one simulated host to another: loses, doubles, reorders, damages, delays, marks and swallows packets, from one
+// generator. In: packets with the time they leave. Out: the same, or not, with the time they arrive, and what a router would
+// say of those too large. Owns them in between. ECN by RFC 3168 5, "fragmentation needed" by RFC 1191.
 #pragma once
 
 #include <algorithm>
@@ -19,27 +20,49 @@ struct LinkConfig {
     Duration delay = milliseconds(1);
     Duration jitter{};          // further delay of a reordered packet, at most
     uint64_t bytes_per_s = 0;   // 0: no limit
-    Duration queue = milliseconds(200);  // what the bottleneck holds; the rest is dropped
+    Duration queue = milliseconds(200);      // what the bottleneck holds; the rest is dropped
+    Duration mark_above = Duration{-1};      // a longer queue marks what is ECT; negative: it does not know ECN
+    uint16_t mtu = UINT16_MAX;  // larger packets are dropped ...
+    bool icmp = true;           // ... and their sender is told, or not: a black hole
 };
 
 struct Packet {
     IpAddress source, destination;
     std::vector<uint8_t> bytes;  // TCP header and payload
     bool damaged = false;
+    uint8_t ecn = 0;
+    uint16_t told_mtu = 0;       // not 0: this is a router's word about a packet of the receiver's that was too large
+
+    uint32_t ip_bytes() const { return static_cast<uint32_t>(bytes.size()) + (destination.is_v4() ? 20 : 40); }
 };
 
-class Link {
+/// Where a host's packets go.
+class PacketSink {
+ public:
+    virtual ~PacketSink() = default;
+    virtual void send(Packet packet, Instant now) = 0;
+};
+
+class Link final : public PacketSink {
  public:
     Link(const LinkConfig& config, Rng rng, test::Pcap* pcap) : config_(config), rng_(rng), pcap_(pcap) {}
 
-    void send(Packet packet, Instant now) {
+    void send(Packet packet, Instant now) override {
         if (pcap_) pcap_->add(now.us, packet.source, packet.destination, packet.bytes);
         sent_++;
+        if (packet.ip_bytes() > config_.mtu) {
+            if (!config_.icmp) return;
+            packet.told_mtu = config_.mtu;
+            returned_.emplace(now + config_.delay, std::move(packet));
+            return;
+        }
         if (rng_.chance(config_.loss)) return;
         Instant at = now + config_.delay;
         if (config_.bytes_per_s != 0) {
             free_at_ = std::max(free_at_, now);
-            if (free_at_ - now > config_.queue) return;
+            const Duration waiting = free_at_ - now;
+            if (waiting > config_.queue) return;
+            if (config_.mark_above.us >= 0 && waiting > config_.mark_above && packet.ecn != 0) packet.ecn = 3;
             const auto us = static_cast<int64_t>((packet.bytes.size() + 40) * 1'000'000 / config_.bytes_per_s);
             free_at_ = free_at_ + Duration{us};
             at = free_at_ + config_.delay;
@@ -52,23 +75,32 @@ class Link {
         }
         queue_.emplace(at, std::move(packet));
     }
-    Instant next() const { return queue_.empty() ? Instant::never() : queue_.begin()->first; }
-    bool receive(Packet& out, Instant now) {
-        if (queue_.empty() || queue_.begin()->first > now) return false;
-        out = std::move(queue_.begin()->second);
-        queue_.erase(queue_.begin());
-        return true;
+    Instant next() const {
+        const Instant forward = queue_.empty() ? Instant::never() : queue_.begin()->first;
+        return returned_.empty() ? forward : std::min(forward, returned_.begin()->first);
     }
+    bool receive(Packet& out, Instant now) { return take(queue_, out, now); }
+    /// What was too large comes back to its sender's side.
+    bool receive_returned(Packet& out, Instant now) { return take(returned_, out, now); }
     uint64_t sent() const { return sent_; }
+    const LinkConfig& config() const { return config_; }
     void set(const LinkConfig& config) { config_ = config; }
 
  private:
+    using Queue = std::multimap<Instant, Packet>;  // equal times keep their order
+    static bool take(Queue& queue, Packet& out, Instant now) {
+        if (queue.empty() || queue.begin()->first > now) return false;
+        out = std::move(queue.begin()->second);
+        queue.erase(queue.begin());
+        return true;
+    }
+
     LinkConfig config_;
     Rng rng_;
     test::Pcap* pcap_;
     Instant free_at_{};
     uint64_t sent_ = 0;
-    std::multimap<Instant, Packet> queue_;  // equal times keep their order
+    Queue queue_, returned_;
 };
 
 }  // namespace sluice::sim

@@ -1,9 +1,13 @@
-// Runs of the simulated world: fixed scenarios, and random ones from seeds.
-// SLUICE_SEED=N runs one seed, SLUICE_SEEDS=N that many. A failure prints the command and keeps build/failures/*.pcap.
+// Runs of the simulated world: the seeds kept in seeds.txt, fresh ones, a crowd, and the proof that a seed repeats a run.
+// SLUICE_SEED=N runs one seed, SLUICE_SEEDS=N that many from SLUICE_FIRST (or 1). A failure prints the command that
+// repeats it and keeps build/failures/*.pcap. How fast virtual time passed is printed and never judged.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <sstream>
 #include <string>
 
 #include "tests/sim/world.h"
@@ -11,88 +15,86 @@
 namespace sluice::sim {
 namespace {
 
-Scenario plain() {
-    Scenario s;
-    s.host[0].address = IpAddress::v4(0x0a000001);
-    s.host[1].address = IpAddress::v4(0x0a000002);
-    for (auto& host : s.host) host.tcp.connections_max = 4096;
-    return s;
-}
+struct Totals {
+    double virtual_s = 0, real_s = 0;
+    uint64_t packets = 0, worlds = 0, faults = 0;
+    void print(const char* name) const {
+        std::printf("%s: %llu worlds, %llu packets, %llu faults, %.0f virtual seconds in %.2f s: %.0f times real time\n", name,
+                    static_cast<unsigned long long>(worlds), static_cast<unsigned long long>(packets),
+                    static_cast<unsigned long long>(faults), virtual_s, real_s, virtual_s / (real_s > 0 ? real_s : 1));
+    }
+};
 
-void expect_well(const Scenario& scenario, uint64_t seed, const std::string& test) {
+/// False if something was wrong.
+bool expect_well(const Scenario& scenario, uint64_t seed, const std::string& test, Totals& totals, uint64_t* digest = nullptr) {
+    const auto start = std::chrono::steady_clock::now();
     World world(scenario, seed);
     std::string complaint = world.run();
+    totals.real_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    totals.virtual_s += static_cast<double>(world.virtual_time().us) / 1e6;
+    totals.packets += world.packets();
+    totals.faults += Faults::happened();
+    totals.worlds++;
+    if (digest) *digest = world.digest();
     if (complaint.empty() && testing::Test::HasFailure()) complaint = "a check above failed";
-    if (complaint.empty()) return;
+    if (complaint.empty()) return true;
     ADD_FAILURE() << test << " seed " << seed << ": " << complaint << "\nrepeat: SLUICE_SEED=" << seed
-                  << " build/tests/sim/sim_test --gtest_filter=*" << test;
+                  << " build/tests/sim/sim_test --gtest_filter=*Seeds";
     world.pcap().write("build/failures/" + test + "-" + std::to_string(seed) + ".pcap");
+    return false;
 }
 
-/// Everything a seed decides.
-Scenario random_scenario(uint64_t seed) {
-    Rng rng(seed ^ 0x5eed);
-    Scenario s = plain();
-    if (rng.chance(0.3)) {
-        for (int i = 0; i < 2; i++) {
-            s.host[i].address = *IpAddress::parse(i ? "2001:db8::2" : "2001:db8::1");
-        }
-    }
-    for (auto& wire : s.wire) {
-        const double badness = rng.chance(0.2) ? 0 : rng.unit();
-        wire.loss = 0.1 * badness * rng.unit();
-        wire.duplicate = 0.05 * badness * rng.unit();
-        wire.corrupt = 0.03 * badness * rng.unit();
-        wire.reorder = 0.2 * badness * rng.unit();
-        wire.delay = Duration{static_cast<int64_t>(rng.below(uint64_t{1} << rng.between(4, 17)))};
-        wire.jitter = Duration{static_cast<int64_t>(rng.below(wire.delay.us + 2000))};
-        if (rng.chance(0.5)) wire.bytes_per_s = uint64_t{20'000} << rng.below(12);
-    }
-    for (auto& host : s.host) {
-        host.mtu = rng.chance(0.7) ? 1500 : static_cast<uint16_t>(rng.between(1280, 2000));
-        host.tx_checksum = rng.chance(0.5);
-        host.multi_segment = rng.chance(0.5);
-        host.tso = rng.chance(0.5);
-        host.chained_receive = rng.chance(0.2);
-        host.memory_fault = rng.chance(0.2) ? 0.02 * rng.unit() : 0;
-        host.tcp.sack = rng.chance(0.8);
-        host.tcp.timestamps = rng.chance(0.8);
-        host.tcp.window_scale = rng.chance(0.8);
-        host.tcp.syn_backlog = rng.chance(0.8) ? 1024 : static_cast<uint32_t>(rng.below(4));
-        if (rng.chance(0.3)) host.tcp.congestion = tcp::StackConfig::Congestion::kNewReno;
-        host.tcp.time_wait = seconds(static_cast<int64_t>(rng.between(1, 60)));
-    }
-    for (auto& options : s.options) {
-        options.receive_buffer_bytes = static_cast<uint32_t>(rng.between(1, uint64_t{1} << rng.between(9, 20)));
-        options.send_buffer_bytes = static_cast<uint32_t>(rng.between(1, uint64_t{1} << rng.between(9, 20)));
-        options.no_delay = rng.chance(0.7);
-    }
-    s.connections = static_cast<uint32_t>(rng.between(1, rng.chance(0.1) ? 100 : 6));
-    const uint64_t scale = s.connections > 10 ? 4'000 : 60'000;
-    for (int i = 0; i < 2; i++) {
-        const uint64_t window = s.options[1 - i].receive_buffer_bytes;
-        // Keep the number of segments in bounds: a window of a few bytes moves few bytes.
-        s.bytes_max[i] = std::min<uint64_t>(scale, window * 200 + 100);
-    }
-    s.write_max = static_cast<uint32_t>(uint64_t{1} << rng.between(6, 15));
-    s.read_max = static_cast<uint32_t>(uint64_t{1} << rng.between(8, 20));
-    if (rng.chance(0.3)) s.read_pause_max = Duration{static_cast<int64_t>(rng.below(uint64_t{1} << rng.between(8, 19)))};
-    return s;
+uint64_t from_environment(const char* name, uint64_t otherwise) {
+    const char* text = std::getenv(name);
+    return text ? std::strtoull(text, nullptr, 0) : otherwise;
 }
 
-TEST(Sim, OneConnectionWithoutLoss) { expect_well(plain(), 1, "OneConnectionWithoutLoss"); }
+TEST(Sim, OneConnectionWithoutLoss) {
+    Totals totals;
+    expect_well(plain(), 1, "OneConnectionWithoutLoss", totals);
+}
+
+TEST(Sim, KeptSeeds) {
+    std::ifstream file(SLUICE_SEEDS_FILE);
+    ASSERT_TRUE(file) << SLUICE_SEEDS_FILE;
+    Totals totals;
+    for (std::string line; std::getline(file, line);) {
+        uint64_t seed = 0;
+        if (line.empty() || line[0] == '#' || !(std::istringstream(line) >> seed)) continue;
+        if (!expect_well(random_scenario(seed), seed, "KeptSeeds", totals)) return;
+    }
+    totals.print("KeptSeeds");
+}
 
 TEST(Sim, ManySeeds) {
-    const char* one = std::getenv("SLUICE_SEED");
-    const char* count = std::getenv("SLUICE_SEEDS");
-    const uint64_t first = one ? std::strtoull(one, nullptr, 0) : 1;
-    const uint64_t seeds = one ? 1 : count ? std::strtoull(count, nullptr, 0) : 200;
-    std::printf("SEED=%llu, %llu seeds; repeat one with: SLUICE_SEED=N build/tests/sim/sim_test --gtest_filter=*ManySeeds\n",
-                static_cast<unsigned long long>(first), static_cast<unsigned long long>(seeds));
+    const bool one = std::getenv("SLUICE_SEED") != nullptr;
+    const uint64_t first = one ? from_environment("SLUICE_SEED", 1) : from_environment("SLUICE_FIRST", 1);
+    const uint64_t seeds = one ? 1 : from_environment("SLUICE_SEEDS", 250);
+    std::printf("seeds %llu to %llu\n", static_cast<unsigned long long>(first), static_cast<unsigned long long>(first + seeds - 1));
+    Totals totals;
     for (uint64_t seed = first; seed < first + seeds; seed++) {
-        expect_well(random_scenario(seed), seed, "ManySeeds");
-        if (testing::Test::HasFailure()) return;
+        if (!expect_well(random_scenario(seed), seed, "ManySeeds", totals)) return;
     }
+    totals.print("ManySeeds");
+}
+
+TEST(Sim, ASeedRepeatsARunPacketForPacket) {
+    Totals totals;
+    uint64_t last = 0;
+    for (const uint64_t seed : {3, 17, 40}) {
+        uint64_t first = 0, second = 0;
+        if (!expect_well(random_scenario(seed), seed, "Replay", totals, &first)) return;
+        if (!expect_well(random_scenario(seed), seed, "Replay", totals, &second)) return;
+        EXPECT_EQ(first, second) << "seed " << seed;
+        EXPECT_NE(first, last) << "another seed, another run";
+        last = first;
+    }
+}
+
+TEST(Sim, ThousandsAtOnce) {
+    Totals totals;
+    expect_well(crowd(1, 3000), 1, "ThousandsAtOnce", totals);
+    totals.print("ThousandsAtOnce");
 }
 
 }  // namespace

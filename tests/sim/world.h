@@ -1,90 +1,87 @@
-// Two hosts, a wire each way, and applications that send known bytes; a clock that jumps to the next event.
-// In: a seed and a description. Out: what went wrong, if anything. Everything is repeated exactly from the seed.
-// Owns hosts, wires and applications. Checks: every byte once and in order, both ways; nothing left at the end.
+// A server, clients, a wire each way between them, and applications; a clock that jumps to the next event.
+// In: a scenario and a seed. Out: what went wrong, if anything, and a digest of all packets: the same seed, the same digest.
+// Owns hosts, wires and applications. Checks: every byte once and in order, both ends agree, no state beyond its limit, no
+// timer that fires for nothing again and again, and at the end no timer, no connection, no node and no mbuf left.
 #pragma once
 
-#include <functional>
+#include <array>
+#include <deque>
 #include <memory>
+#include <queue>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
-#include "tests/sim/host.h"
-#include "tests/sim/link.h"
+#include "tests/sim/app.h"
+#include "tests/sim/scenario.h"
 
 namespace sluice::sim {
 
-/// One end of a connection as its application sees it.
-struct Endpoint {
-    Host* host = nullptr;
-    tcp::Connection* connection = nullptr;
-    uint64_t key_out = 0, key_in = 0;       // which bytes are sent and expected
-    uint64_t to_send = 0, to_receive = 0;
-    uint64_t sent = 0, received = 0;
-    uint32_t write_max = 16384, read_max = 1u << 20;
-    Duration read_pause{};                  // a slow reader waits between reads, at most so long
-    Instant read_at{};
-    bool accepted = false;                  // a client's: its server end exists
-    bool peer_closed = false, shut = false, released = false, failed = false;
-    bool wait_for_peer = false;             // answers only when it has everything
-    tcp::Error error{};
-};
-
-struct Scenario {
-    LinkConfig wire[2];       // client to server, server to client
-    HostConfig host[2];
-    tcp::Options options[2];
-    uint32_t connections = 1;
-    uint64_t bytes_max[2] = {200'000, 200'000};
-    Duration connect_spread = milliseconds(50);
-    uint32_t write_max = 16384, read_max = 1u << 20;
-    Duration read_pause_max{};
-    bool may_fail = false;    // conditions under which a connection may give up, as long as both ends learn of it
-    bool exact_bytes = false; // exactly bytes_max rather than up to it
-};
-
-class World {
+class World final : public PacketSink {
  public:
     World(const Scenario& scenario, uint64_t seed);
-    ~World();
+    ~World() override;
 
     /// Runs until all is over. Empty if all was well.
     std::string run();
     Instant now() const { return now_; }
-    Host& host(int i) { return *hosts_[i]; }
-    Link& wire(int i) { return *wires_[i]; }
+    uint64_t digest() const { return digest_; }
+    uint64_t packets() const { return packets_; }
+    Duration virtual_time() const { return now_ - started_; }
+    const tcp::Counters& counters(size_t host) const { return hosts_[host]->stack().counters(); }
     test::Pcap& pcap() { return pcap_; }
-    Instant last_byte_at() const { return last_byte_at_; }
-    uint64_t bytes_delivered() const { return bytes_delivered_; }
-    std::vector<std::unique_ptr<Endpoint>>& endpoints() { return endpoints_; }
 
  private:
-    void step_all();
+    static constexpr size_t kServer = 0;
+    struct Timed {
+        Instant at;
+        uint32_t index;
+        bool operator>(const Timed& o) const { return at != o.at ? at > o.at : index > o.index; }
+    };
+    struct Due {  // an entry of changes_
+        Instant at;
+        size_t change;
+        bool begins;
+    };
+
+    void send(Packet packet, Instant now) override;
+    void step();
+    bool packets_arrive();
     void open_due();
-    void take_events(int host);
-    void on_event(int host, const tcp::ConnectionEvent& event);
-    void serve(Endpoint& e);
-    void read(Endpoint& e);
-    void write(Endpoint& e);
-    bool done() const;
+    void change_due();
+    void flood_due();
+    void apply_changes();
+    bool take_events();
+    void on_event(size_t host, const tcp::ConnectionEvent& event);
+    void on_accepted(size_t host, tcp::Connection* connection);
+    void add(std::unique_ptr<Endpoint> e);
+    bool serve_all();
     Instant next_time() const;
+    size_t host_of(const IpAddress& address) const;
     std::string leftovers();
-    std::string unfinished();
+    std::string unfinished() const;
     void complain(const std::string& what);
 
     Scenario scenario_;
     Rng rng_;
     test::Pcap pcap_;
-    Instant now_{};
-    std::unique_ptr<Host> hosts_[2];
-    std::unique_ptr<Link> wires_[2];
-    std::vector<Instant> open_at_;
-    size_t opened_ = 0;
+    Instant now_{}, started_{};
+    std::vector<std::unique_ptr<Host>> hosts_;           // the server first
+    std::vector<std::unique_ptr<Link>> up_, down_;       // client i to the server, and back
+    std::deque<Instant> open_at_;
+    std::deque<Due> change_at_;
+    uint32_t flooded_ = 0;
+    Instant flood_at_ = Instant::never();
     std::vector<std::unique_ptr<Endpoint>> endpoints_;
-    std::vector<uint16_t> ports_;            // of clients, to find a server's counterpart
+    std::vector<uint32_t> news_;                         // endpoints to be served in this step
+    std::priority_queue<Timed, std::vector<Timed>, std::greater<>> look_at_;
+    std::unordered_map<uint64_t, uint32_t> clients_;     // by host and port: which endpoint opened it
+    uint32_t unreleased_ = 0;
+    std::array<uint32_t, 8> idle_wakeups_{};             // of each host in this second
+    uint64_t second_ = 0;
     std::string complaint_;
-    Instant last_byte_at_{};
-    uint64_t bytes_delivered_ = 0;
-    unsigned mbufs_at_start_ = 0;
+    uint64_t digest_ = 0, packets_ = 0;
+    unsigned mbufs_at_start_ = 0, app_mbufs_at_start_ = 0;
 };
 
 }  // namespace sluice::sim

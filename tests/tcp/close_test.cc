@@ -1,5 +1,6 @@
 // Endings: orderly, half, both at once, abortive, by the peer, by attackers who do not succeed, and TIME-WAIT.
 #include "base/rng.h"
+#include "tcp/stack_impl.h"
 #include "tests/tcp/script.h"
 
 namespace sluice::tcp {
@@ -166,12 +167,48 @@ TEST_F(Close, ResetOnlyByTheExactNumber) {  // RFC 5961 3
     connection_->release();
 }
 
+TEST_F(Close, ChallengesOfTheCoreAreLimitedAndTheLimitIsNotSteady) {  // RFC 5961 7, CVE-2016-5696
+    StackConfig config;
+    config.connections_max = 8192;
+    start(config);
+    std::vector<Connection*> all;
+    for (int i = 0; i < 8000; i++) all.push_back(stack_->connect(peer_, {}, {}, nullptr, now_, nullptr));
+    std::vector<HeaderFields> rsts;
+    std::vector<Answer> syns;
+    while (auto a = poll()) syns.push_back(*a);
+    ASSERT_EQ(syns.size(), all.size());
+    for (const Answer& syn : syns) {
+        HeaderFields f;
+        f.destination_port = syn.source_port, f.flags = kSyn | kAck, f.seq = Seq{1}, f.ack = syn.segment.seq + 1, f.window = 9999;
+        deliver(f);
+        f.flags = kRst, f.seq = Seq{100};  // in the window, not exact
+        rsts.push_back(f);
+    }
+    while (poll()) {}
+    uint64_t last = 0;
+    unsigned different = 0;
+    for (int second = 0; second < 5; second++) {
+        now_ = now_ + seconds(1);
+        const uint64_t before = stack_->counters().challenge_acks;
+        for (const HeaderFields& f : rsts) deliver(f);
+        while (poll()) {}
+        const uint64_t n = stack_->counters().challenge_acks - before;
+        EXPECT_GE(n, kChallengesPerSecond / 2);
+        EXPECT_LT(n, kChallengesPerSecond * 3 / 2);
+        different += n != last;
+        last = n;
+    }
+    EXPECT_EQ(different, 5u);
+    for (Connection* c : all) c->abort(), c->release();
+    while (poll()) {}
+}
+
 TEST_F(Close, AMillionRandomResetsAndSyns) {
     accept();
     Rng rng(3);
     uint64_t answers = 0;
-    for (int i = 0; i < 200'000; i++) {
-        HeaderFields f = next(rng.chance(0.5) ? kRst : kSyn);
+    for (int i = 0; i < 1'000'000; i++) {
+        HeaderFields f = next(rng.chance(0.8) ? kRst : kSyn);
         f.seq = Seq{static_cast<uint32_t>(rng.next())};
         if (f.seq == their_seq_ && f.flags == kRst) continue;
         deliver(f);

@@ -171,6 +171,36 @@ TEST_F(Open, BacklogFullMeansCookiesAndNoMemory) {
     EXPECT_EQ(stack_->poll_timeout(), Instant::never());
 }
 
+TEST_F(Open, ACookieIsRedeemedOnce) {
+    StackConfig config;
+    config.syn_backlog = 0;
+    start(config);
+    stack_->listen(us_, this, {});
+    HeaderFields syn;
+    syn.flags = kSyn, syn.seq = Seq{1000}, syn.window = 65535;
+    deliver(syn);
+    our_seq_ = expect().segment.seq + 1, their_seq_ = Seq{1001};
+    deliver(next(kAck));
+    ASSERT_TRUE(events(&connection_) & kAccepted);
+    connection_->abort(), connection_->release(), poll();
+    deliver(next(kAck));  // doubled on the way, and late; or a peer that has not heard of the end
+    EXPECT_EQ(events(), 0);
+    EXPECT_EQ(expect().segment.flags, kRst);
+    EXPECT_EQ(stack_->connections(), 0u);
+    EXPECT_EQ(stack_->counters().syn_cookies_good, 1u);
+}
+
+TEST_F(Open, AnOfferedWindowScaleIsAnsweredByZeroToo) {  // RFC 7323 2.2; found by reading: windows were read as scaled
+    Options options;
+    options.receive_buffer_bytes = 30'000;
+    HeaderFields syn;
+    syn.window_shift = 7;
+    accept(syn, options);
+    ASSERT_TRUE(syn_ack_.has_window_scale);
+    EXPECT_EQ(syn_ack_.window_shift, 0);
+    connection_->abort(), connection_->release(), poll();
+}
+
 TEST_F(Open, ListenerClosedMeanwhile) {
     Listener* l = stack_->listen(us_, this, {});
     HeaderFields syn;

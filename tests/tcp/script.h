@@ -21,6 +21,7 @@ struct Answer {
     Segment segment;
     std::string payload;
     uint16_t source_port = 0, destination_port = 0;
+    uint8_t ecn = 0;  // of the IP header
 };
 
 class Script : public testing::Test, public Environment {
@@ -76,6 +77,7 @@ class Script : public testing::Test, public Environment {
         in.mbuf = m;
         in.payload_length = static_cast<uint16_t>(m->pkt_len);
         in.protocol = net::kProtocolTcp;
+        in.ecn = std::exchange(next_ecn_, uint8_t{0});
         const bool taken = stack_->handle_segment(in, now_);
         if (!taken) rte_pktmbuf_free(in.mbuf);
         return taken;
@@ -92,6 +94,7 @@ class Script : public testing::Test, public Environment {
         a.segment = *parse_segment({raw, bytes.size()}, static_cast<uint32_t>(bytes.size()));
         a.source_port = load_be16(raw);
         a.destination_port = load_be16(raw + 2);
+        a.ecn = out.ecn;
         a.payload = bytes.substr(a.segment.header_bytes);
         return a;
     }
@@ -123,13 +126,14 @@ class Script : public testing::Test, public Environment {
     /// Handshake by a peer that offers `syn`'s options; connection_ is the accepted one.
     void accept(HeaderFields syn = {}, Options options = {}) {
         if (!listener_) listener_ = stack_->listen(us_, this, options);
-        syn.flags = kSyn;
+        syn.flags |= kSyn;
         syn.seq = Seq{1000};
         syn.window = 65535;
         if (syn.mss == 0) syn.mss = 1460;
         ASSERT_TRUE(deliver(syn));
         const Answer syn_ack = expect();
-        ASSERT_EQ(syn_ack.segment.flags, kSyn | kAck);
+        ASSERT_EQ(syn_ack.segment.flags & (kSyn | kAck | kRst), kSyn | kAck);
+        syn_ack_ = syn_ack.segment;
         our_seq_ = syn_ack.segment.seq + 1;
         their_seq_ = Seq{1001};
         HeaderFields ack = next(kAck);
@@ -155,8 +159,10 @@ class Script : public testing::Test, public Environment {
     const SocketAddress us_{IpAddress::v4(0x0a000001), 80}, peer_{IpAddress::v4(0x0a000002), 40000};
     const IpAddress kNowhere = IpAddress::v4(0x01010101);
     uint16_t mtu_ = 1500;
+    uint8_t next_ecn_ = 0;  // of the next segment delivered
     Instant now_{5'000'000};
     Seq our_seq_, their_seq_;
+    Segment syn_ack_;           // our answer in accept()
     Listener* listener_ = nullptr;
     Connection* connection_ = nullptr;
     std::vector<Answer> sent_;  // what left while time moved on

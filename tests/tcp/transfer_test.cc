@@ -225,6 +225,25 @@ TEST_F(Transfer, KeepAliveProbesAndGivesUp) {
     EXPECT_EQ(connection_->error(), Error::kTimedOut);
 }
 
+/// Seed 11178: a probe was out when text was written, and the timer then fired every tick until that was acknowledged.
+TEST_F(Transfer, KeepAliveRestsWhileTextIsOnItsWay) {
+    Options options;
+    options.keepalive_idle = seconds(10), options.keepalive_interval = seconds(2), options.keepalive_probes = 3;
+    accept({}, options);
+    advance(seconds(11));
+    ASSERT_EQ(stack_->counters().keepalive_probes, 1u);
+    write(connection_, "x");
+    expect();
+    unsigned wakeups = 0;
+    for (const Instant end = now_ + seconds(10); stack_->poll_timeout() <= end; wakeups++) {
+        now_ = std::max(now_, stack_->poll_timeout());
+        stack_->handle_timeout(now_);
+        while (poll()) {}
+    }
+    EXPECT_LT(wakeups, 100u);
+    EXPECT_EQ(stack_->counters().keepalive_probes, 1u);
+}
+
 TEST_F(Transfer, RoomAndEvents) {
     Options options;
     options.send_buffer_bytes = 10'000;
