@@ -10,9 +10,9 @@ namespace sluice::tcp {
 
 namespace {
 
-/// Walks `n` bytes on from (node, offset).
+/// Walks `n` bytes on from (node, offset), and past what is empty there: empty slices are let go with those before them.
 void advance_position(const SliceNode*& node, uint32_t& offset, uint32_t n) {
-    while (node && n > 0) {
+    while (node && (n > 0 || offset == node->slice.size())) {
         const uint32_t left = node->slice.size() - offset;
         if (n < left) {
             offset += n;

@@ -180,6 +180,7 @@ bool Stack::Impl::cookie_arrives(Listener& l, const FourTuple& tuple, uint32_t h
     t->snd_nxt = s.ack;
     t->backoff = 1;  // no round-trip sample: nobody knows when the cookie left
     segment_arrives(*t, s, in, now);
+    if (t->rtt.srtt_us == 0) t->rtt.rto_us = 1'000'000;  // no SYN was repeated (RFC 6298 (2.1), not (5.7))
     if (t->state == State::kSynReceived) close(*t);
     free_if_done(*t);
     return true;

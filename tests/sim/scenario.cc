@@ -68,7 +68,7 @@ void add_trouble(Scenario& s, Rng& rng) {
         if (rng.chance(0.2)) change.outage = true, change.until = change.at + Duration{up_to(rng, 5'000'000)};
         s.changes.push_back(change);
     }
-    if (rng.chance(0.2)) s.faults = {static_cast<uint32_t>(rng.between(20, 400)), static_cast<uint32_t>(rng.between(20, 400))};
+    if (rng.chance(0.2)) s.faults = {static_cast<uint32_t>(rng.between(40, 500)), static_cast<uint32_t>(rng.between(40, 500))};
 }
 
 }  // namespace

@@ -209,6 +209,7 @@ TEST_F(Ecn, CookiesRememberIt) {
     f.timestamp = true, f.ts_value = 10, f.ts_echo = cookie.segment.ts_value;
     deliver(f);
     ASSERT_TRUE(events(&connection_) & kAccepted);
+    EXPECT_EQ(static_cast<Tcb*>(connection_)->rtt.rto_us, 1'000'000u) << "a cookie is no repeated SYN";
     write(connection_, "text");
     EXPECT_EQ(expect().ecn, kEct0);
 }

@@ -262,6 +262,25 @@ TEST_F(Transfer, RoomAndEvents) {
     EXPECT_EQ(events(), kSent);
 }
 
+/// Found by tcp_segment_fuzz: half of a segment acknowledged up to an empty slice, which was then let go with the first half.
+TEST_F(Transfer, EmptySlicesWithinASegment) {
+    accept();
+    SliceQueue data(*nodes_);
+    for (const std::string_view text : {"a", "", "b", ""}) ASSERT_TRUE(data.push_back(test::heap_slice(text)));
+    ASSERT_TRUE(connection_->write(std::move(data)));
+    EXPECT_EQ(expect().payload, "ab");
+    our_seq_ = our_seq_ + 1;
+    deliver(next(kAck));
+    advance(milliseconds(300));
+    ASSERT_EQ(sent_.size(), 1u);
+    EXPECT_EQ(sent_[0].payload, "b");
+    our_seq_ = our_seq_ + 1;
+    deliver(next(kAck));
+    EXPECT_EQ(connection_->unacknowledged(), 0u);
+    write(connection_, "c");
+    EXPECT_EQ(expect().payload, "c");
+}
+
 TEST_F(Transfer, SmallSegmentsShareBuffers) {
     accept();
     // Received mbufs are the pool's own, as a driver gives them: 1000 one-byte segments must not pin 1000 of them.
