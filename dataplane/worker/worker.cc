@@ -216,7 +216,7 @@ bool Worker::take_over() {
         while (news.pop(item)) {
             any = true;
             if (item.kind == CoreNews::Kind::kNeighbor) net_.handle_neighbor_update(item.neighbor, now_);
-            else tcp_.handle_icmp_error(item.icmp_error, now_);
+            else believe_icmp_error(item.icmp_error);
         }
     }
     stages_.enter(Stage::kOther);
@@ -237,9 +237,15 @@ void Worker::handle_icmp_errors() {
     item.kind = CoreNews::Kind::kIcmpError;
     while (net_.poll_icmp_error(item.icmp_error)) {
         const uint32_t owner = config_.owners->owner(item.icmp_error.tuple);
-        if (owner == config_.index) tcp_.handle_icmp_error(item.icmp_error, now_);
+        if (owner == config_.index) believe_icmp_error(item.icmp_error);
         else if (!config_.exchange->news(config_.index, owner).push(item)) ++counters_.news_dropped;
     }
+}
+
+/// What TCP believes of a path's size is remembered for the connections that come after.
+void Worker::believe_icmp_error(const net::IcmpError& error) {
+    if (tcp_.handle_icmp_error(error, now_) && error.kind == net::IcmpError::Kind::kFragmentationNeeded)
+        net_.update_path_mtu(error.tuple.remote.ip, error.path_mtu, now_);
 }
 
 bool Worker::run_timers() {

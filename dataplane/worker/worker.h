@@ -93,6 +93,7 @@ class Worker final : private tcp::Environment {
     bool take_over();
     void share_news();
     void handle_icmp_errors();
+    void believe_icmp_error(const net::IcmpError& error);
     bool run_timers();
     bool run_events();
     bool transmit();
