@@ -2,6 +2,7 @@
 #include "ctrl/admin/metrics_layers.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace sluice::admin {
 
@@ -18,14 +19,35 @@ struct Field {
 #define SLUICE_FIELD(Counters, field) {#field, &Counters::field}
 constexpr Field<net::Counters> kNet[] = {
     SLUICE_FIELD(net::Counters, rx_frames), SLUICE_FIELD(net::Counters, rx_bytes), SLUICE_FIELD(net::Counters, tx_frames),
-    SLUICE_FIELD(net::Counters, tx_bytes), SLUICE_FIELD(net::Counters, rx_bad_link), SLUICE_FIELD(net::Counters, rx_bad_ip),
-    SLUICE_FIELD(net::Counters, rx_bad_checksum), SLUICE_FIELD(net::Counters, rx_not_ours), SLUICE_FIELD(net::Counters, rx_no_protocol),
-    SLUICE_FIELD(net::Counters, rx_fragment_dropped), SLUICE_FIELD(net::Counters, rx_martian), SLUICE_FIELD(net::Counters, icmp_rx),
-    SLUICE_FIELD(net::Counters, icmp_tx), SLUICE_FIELD(net::Counters, icmp_rate_limited), SLUICE_FIELD(net::Counters, arp_rx),
-    SLUICE_FIELD(net::Counters, arp_tx), SLUICE_FIELD(net::Counters, nd_rx), SLUICE_FIELD(net::Counters, nd_tx),
-    SLUICE_FIELD(net::Counters, no_route), SLUICE_FIELD(net::Counters, neighbor_unresolved), SLUICE_FIELD(net::Counters, neighbor_full),
-    SLUICE_FIELD(net::Counters, pending_dropped), SLUICE_FIELD(net::Counters, tx_no_mbuf), SLUICE_FIELD(net::Counters, bytes_linearized),
+    SLUICE_FIELD(net::Counters, tx_bytes), SLUICE_FIELD(net::Counters, rx_bad_link), SLUICE_FIELD(net::Counters, rx_other_host),
+    SLUICE_FIELD(net::Counters, rx_other_vlan), SLUICE_FIELD(net::Counters, rx_stacked_vlan),
+    SLUICE_FIELD(net::Counters, rx_bad_ip), SLUICE_FIELD(net::Counters, rx_bad_checksum),
+    SLUICE_FIELD(net::Counters, rx_not_ours), SLUICE_FIELD(net::Counters, rx_no_protocol),
+    SLUICE_FIELD(net::Counters, rx_source_routed), SLUICE_FIELD(net::Counters, rx_bad_extension),
+    SLUICE_FIELD(net::Counters, rx_extension_limit), SLUICE_FIELD(net::Counters, rx_source_ours),
+    SLUICE_FIELD(net::Counters, rx_source_loopback), SLUICE_FIELD(net::Counters, rx_source_group),
+    SLUICE_FIELD(net::Counters, rx_source_reserved), SLUICE_FIELD(net::Counters, rx_source_mapped),
+    SLUICE_FIELD(net::Counters, rx_source_other_port), SLUICE_FIELD(net::Counters, rx_source_no_route),
+    SLUICE_FIELD(net::Counters, rx_destination_loopback), SLUICE_FIELD(net::Counters, rx_destination_group),
+    SLUICE_FIELD(net::Counters, rx_destination_duplicate), SLUICE_FIELD(net::Counters, rx_fragments),
+    SLUICE_FIELD(net::Counters, fragments_reassembled), SLUICE_FIELD(net::Counters, fragments_bad),
+    SLUICE_FIELD(net::Counters, fragments_tiny_first), SLUICE_FIELD(net::Counters, fragments_duplicate),
+    SLUICE_FIELD(net::Counters, fragments_abandoned), SLUICE_FIELD(net::Counters, fragments_refused),
+    SLUICE_FIELD(net::Counters, fragments_evicted), SLUICE_FIELD(net::Counters, fragments_timeout),
+    SLUICE_FIELD(net::Counters, icmp_rx), SLUICE_FIELD(net::Counters, icmp_tx), SLUICE_FIELD(net::Counters, icmp_rate_limited),
+    SLUICE_FIELD(net::Counters, echo_rate_limited), SLUICE_FIELD(net::Counters, icmp_redirect_ignored),
+    SLUICE_FIELD(net::Counters, icmp_bad_quote), SLUICE_FIELD(net::Counters, icmp_error_dropped),
+    SLUICE_FIELD(net::Counters, arp_rx), SLUICE_FIELD(net::Counters, arp_tx), SLUICE_FIELD(net::Counters, nd_rx),
+    SLUICE_FIELD(net::Counters, nd_tx), SLUICE_FIELD(net::Counters, nd_bad), SLUICE_FIELD(net::Counters, nd_router_ignored),
+    SLUICE_FIELD(net::Counters, neighbor_off_link), SLUICE_FIELD(net::Counters, neighbor_answer_limited),
+    SLUICE_FIELD(net::Counters, neighbor_solicit_limited), SLUICE_FIELD(net::Counters, neighbor_conflict),
+    SLUICE_FIELD(net::Counters, address_claimed), SLUICE_FIELD(net::Counters, address_duplicate),
+    SLUICE_FIELD(net::Counters, no_route), SLUICE_FIELD(net::Counters, neighbor_unresolved),
+    SLUICE_FIELD(net::Counters, neighbor_full), SLUICE_FIELD(net::Counters, pending_dropped),
+    SLUICE_FIELD(net::Counters, tx_no_mbuf), SLUICE_FIELD(net::Counters, bytes_linearized),
+    SLUICE_FIELD(net::Counters, tx_queue_full), SLUICE_FIELD(net::Counters, tx_too_big),
 };
+static_assert(std::size(kNet) * sizeof(uint64_t) == sizeof(net::Counters), "a counter of net is not shown");
 constexpr Field<tcp::Counters> kTcp[] = {
     SLUICE_FIELD(tcp::Counters, segments_in), SLUICE_FIELD(tcp::Counters, segments_out), SLUICE_FIELD(tcp::Counters, bytes_in),
     SLUICE_FIELD(tcp::Counters, bytes_out), SLUICE_FIELD(tcp::Counters, bad_header), SLUICE_FIELD(tcp::Counters, bad_checksum),

@@ -14,6 +14,12 @@ inline constexpr uint32_t kBurst = 64;  // frames of one rx_burst or tx_burst
 // mbufs.
 inline constexpr uint32_t kMbufRoomBytes = 2048;           // data room without headroom: an MTU 1500 frame and to spare
 
+// IP, per core.
+inline constexpr uint32_t kNeighborsMax = 4096;              // ARP and ND entries: on-link peers, routers and backends
+inline constexpr uint32_t kReassemblyDatagrams = 256;        // with fragments missing, at once: honest ones lack them for milliseconds
+inline constexpr uint32_t kReassemblyFragments = 64;         // of one datagram: 64 KiB at an MTU of 1280 are 53
+inline constexpr uint64_t kReassemblyBytes = 4u << 20;       // of mbufs by true size, as Linux's ipfrag_high_thresh
+
 // HTTP/1.
 inline constexpr uint32_t kRequestHeaderBytes = 60 * 1024; // default of limits.requestHeader (Envoy: 60 KiB)
 inline constexpr uint32_t kHeadersMax = 100;               // Envoy's max_headers_count

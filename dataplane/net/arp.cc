@@ -1,6 +1,6 @@
 // ARP for IPv4 over Ethernet: answers requests for our addresses, learns answers to our own, asks and announces.
 // In: frames whose link header was parsed. Out: frames queued on the port. Makes no cache entry from what a peer says.
-// RFC 826, RFC 5227 (announcements).
+// RFC 826, RFC 5227 (probes and claims: addresses.cc decides).
 #include <cstring>
 
 #include "net/impl.h"
@@ -25,26 +25,27 @@ void Stack::Impl::handle_arp(rte_mbuf* frame, const LinkHeader& link, uint8_t po
     const IpAddress sender = ip_from_v4(arp.sender_ip), target = ip_from_v4(arp.target_ip);
     const uint16_t operation = arp.operation.value();
     if (operation != kArpRequest && operation != kArpReply) return;
-    if (routes.local(sender)) {
-        // Another host claims our address (or our own frame came back): defend by announcing (RFC 5227 2.4 (b)).
-        if (std::memcmp(arp.sender_mac, ports[port].config.mac.data(), 6) == 0) return;
-        counters.neighbor_conflict++;
-        if (error_bucket.take(now, random) && routes.is_local_on(sender, port))
-            send_arp(port, kArpRequest, kBroadcastMac.data(), sender, nullptr, sender);
-        return;
+    MacAddress mac;
+    std::memcpy(mac.data(), arp.sender_mac, 6);
+    if (mac == ports[port].config.mac) return;   // our own frame came back
+    if (const LocalAddress* ours = routes.local(sender)) {
+        if (ours->port == port) claimed(*routes.local_on(sender, port), mac, false, now);
+        else counters.address_claimed++;
+        if (ours->usable()) return;   // else the sender has it, and is a neighbour like others
     }
-    const bool probe = sender.is_unspecified();   // RFC 5227 2.1.1: answered, never learnt
-    if (!probe && !routes.on_link(sender, port)) {
-        counters.rx_martian++;
+    LocalAddress* asked_for = operation == kArpRequest ? routes.local_on(target, port) : nullptr;
+    if (sender.is_unspecified()) {   // RFC 5227 2.1.1: a probe, answered if the address is ours for good, never learnt
+        if (asked_for) claimed(*asked_for, mac, true, now);
+        if (asked_for && asked_for->state() != AddressState::kUsed) return;
+    } else if (!routes.on_link(sender, port)) {
+        counters.neighbor_off_link++;
         return;
-    }
-    if (!probe) {
-        MacAddress mac;
-        std::memcpy(mac.data(), arp.sender_mac, 6);
+    } else {
         heard(port, sender, mac, operation == kArpReply && !link.group, true, now);
     }
-    if (operation == kArpRequest && routes.is_local_on(target, port))
-        send_arp(port, kArpReply, arp.sender_mac, target, arp.sender_mac, sender);
+    if (!asked_for || !asked_for->usable()) return;
+    if (answer_bucket.take(now, random)) send_arp(port, kArpReply, arp.sender_mac, target, arp.sender_mac, sender);
+    else counters.neighbor_answer_limited++;
 }
 
 void Stack::Impl::send_arp(uint8_t port, uint16_t operation, const uint8_t* link_destination, const IpAddress& sender,

@@ -24,7 +24,11 @@ struct DatagramIn {
     uint8_t protocol = 0;
     uint8_t ecn = 0;              // the two ECN bits (RFC 3168)
     uint8_t port = 0;             // our port's index
-    bool l4_checksum_verified = false;  // by the NIC or by reassembly; else the transport checks it
+    bool l4_checksum_verified = false;  // by the NIC; else the transport checks it
+    bool is_fragment = false;     // one part of a datagram: Stack::handle_fragment takes it, no transport does
+    bool more_fragments = false;
+    uint16_t fragment_offset = 0;   // bytes
+    uint32_t fragment_id = 0;
 };
 
 /// A transport segment to be sent. `mbuf` (owned) begins with the transport header; headroom is left for IP and link headers

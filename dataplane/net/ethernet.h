@@ -1,5 +1,6 @@
 // Ethernet II and 802.1Q headers: constants, the header as it lies on the wire, and one strict parser.
-// In: a received frame. Out: ethertype and where its payload begins. Owns nothing. IEEE 802.3, 802.1Q; RFC 894, 2464.
+// In: a received frame. Out: ethertype and where its payload begins. Owns nothing. IEEE 802.3, 802.1Q (2022: 9.5, one C-TAG;
+// stacked tags, 802.1ad, are refused); RFC 894, 2464.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -18,6 +19,8 @@ inline constexpr uint16_t kEtherTypeIpv4 = 0x0800;
 inline constexpr uint16_t kEtherTypeArp = 0x0806;
 inline constexpr uint16_t kEtherTypeVlan = 0x8100;
 inline constexpr uint16_t kEtherTypeIpv6 = 0x86dd;
+inline constexpr uint16_t kEtherTypeServiceVlan = 0x88a8;   // 802.1ad; 0x9100 before it was a standard
+inline constexpr uint16_t kEtherTypeOldStackedVlan = 0x9100;
 inline constexpr uint16_t kEthernetHeaderBytes = 14;
 inline constexpr uint16_t kVlanTagBytes = 4;
 inline constexpr uint16_t kVlanIdMask = 0x0fff;
@@ -36,7 +39,11 @@ inline bool is_zero_mac(const uint8_t* mac) {
     return std::memcmp(mac, kZero, 6) == 0;
 }
 
-enum class LinkVerdict : uint8_t { kOurs, kBad, kOtherHost, kOtherVlan };
+inline bool is_vlan_type(uint16_t type) {
+    return type == kEtherTypeVlan || type == kEtherTypeServiceVlan || type == kEtherTypeOldStackedVlan;
+}
+
+enum class LinkVerdict : uint8_t { kOurs, kBad, kOtherHost, kOtherVlan, kStackedVlan };
 
 struct LinkHeader {
     uint16_t ether_type = 0;
@@ -54,15 +61,19 @@ inline LinkVerdict parse_link_header(const rte_mbuf* frame, const MacAddress& ow
     uint16_t tag = 0;
     out.ether_type = h->ether_type.value();
     out.length = kEthernetHeaderBytes;
-    if (out.ether_type == kEtherTypeVlan) {
+    const bool stripped = (frame->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0;
+    if (stripped) tag = frame->vlan_tci & kVlanIdMask;
+    if (is_vlan_type(out.ether_type)) {
         if (frame->data_len < kEthernetHeaderBytes + kVlanTagBytes) return LinkVerdict::kBad;
         const auto* bytes = rte_pktmbuf_mtod(frame, const uint8_t*);
+        const uint16_t inner = load_be16(bytes + 16);
+        // A second tag would let a host on one VLAN reach another behind us: nothing below the first is looked at.
+        if (stripped || out.ether_type != kEtherTypeVlan || is_vlan_type(inner)) return LinkVerdict::kStackedVlan;
         tag = load_be16(bytes + 14) & kVlanIdMask;
-        out.ether_type = load_be16(bytes + 16);
+        out.ether_type = inner;
         out.length = kEthernetHeaderBytes + kVlanTagBytes;
-    } else if (frame->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) {
-        tag = frame->vlan_tci & kVlanIdMask;
     }
+    if (frame->ol_flags & RTE_MBUF_F_RX_QINQ_STRIPPED) return LinkVerdict::kStackedVlan;
     return tag == vlan ? LinkVerdict::kOurs : LinkVerdict::kOtherVlan;
 }
 

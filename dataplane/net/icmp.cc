@@ -1,4 +1,5 @@
-// ICMP and ICMPv6: echo answered in place, errors about our segments validated and handed up, errors of our own rate limited.
+// ICMP and ICMPv6: what comes in is told apart (echo.cc answers echo), errors about our segments validated and handed up, errors of
+// our own rate limited.
 // In: datagrams whose IP headers were validated. Out: frames queued, IcmpError entries. Frees what it does not reuse.
 // RFC 792, RFC 4443, RFC 1122 3.2.2, RFC 1812 4.3.2.7 (when not to send), RFC 1191, RFC 8201, RFC 5927.
 #include <algorithm>
@@ -49,8 +50,10 @@ void Stack::Impl::handle_icmp4(DatagramIn& d, Instant now) {
         }
     } else if (type == kIcmpTimeExceeded) {
         quoted_error(d, Kind::kTimeExceeded, 0);
+    } else if (type == kIcmpRedirect) {
+        counters.icmp_redirect_ignored++;   // routes are configured: nobody on the link may bend them (RFC 6274 3.15)
     }
-    rte_pktmbuf_free(d.mbuf);  // others, redirects among them, are not for us
+    rte_pktmbuf_free(d.mbuf);
 }
 
 void Stack::Impl::handle_icmp6(DatagramIn& d, uint8_t hop_limit, Instant now) {
@@ -67,7 +70,9 @@ void Stack::Impl::handle_icmp6(DatagramIn& d, uint8_t hop_limit, Instant now) {
     }
     const uint8_t type = p[0], code = p[1];
     using Kind = IcmpError::Kind;
-    if (type >= kIcmp6RouterSolicit && type <= kIcmp6Redirect) {
+    if (type == kIcmp6Redirect) {
+        counters.icmp_redirect_ignored++;
+    } else if (type >= kIcmp6RouterSolicit && type < kIcmp6Redirect) {
         if (ports[d.port].config.link_layer) handle_neighbor_discovery(d, hop_limit, now);
     } else if (type == kIcmp6Echo && code == 0) {
         // A group is not answered: the asker would choose how much we amplify.
@@ -91,35 +96,6 @@ void Stack::Impl::handle_icmp6(DatagramIn& d, uint8_t hop_limit, Instant now) {
         quoted_error(d, Kind::kPortUnreachable, 0);  // next header unknown there: no TCP
     }
     rte_pktmbuf_free(d.mbuf);
-}
-
-/// Turns the request into its answer in the same mbuf.
-void Stack::Impl::echo_reply(DatagramIn& d, uint8_t reply_type, Instant now) {
-    rte_mbuf* m = d.mbuf;
-    const uint32_t padding = m->pkt_len - d.payload_offset - d.payload_length;
-    rte_mbuf* last = rte_pktmbuf_lastseg(m);
-    if (rte_mbuf_refcnt_read(m) != 1 || padding > last->data_len || (m->next && !ports[d.port].config.multi_segment)) {
-        rte_pktmbuf_free(m);
-        return;
-    }
-    rte_pktmbuf_trim(m, static_cast<uint16_t>(padding));
-    rte_pktmbuf_adj(m, d.payload_offset);
-    m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
-    auto* p = rte_pktmbuf_mtod(m, uint8_t*);
-    uint16_t sum;
-    std::memcpy(&sum, p + 2, 2);
-    const uint16_t before = p[0];                    // type is the low byte in memory order, code the high one (0)
-    p[0] = reply_type;
-    // RFC 1624: HC' = ~(~HC + ~m + m'); for ICMPv6 the pseudo-header is symmetric in the addresses.
-    sum = checksum_finish(uint64_t{static_cast<uint16_t>(~sum)} + static_cast<uint16_t>(~before) + reply_type);
-    store_checksum(p + 2, sum == 0 ? uint16_t{0xffff} : sum);  // an all-zero message sums to +0: only 0xffff is right for both
-    DatagramOut out;
-    out.source = d.destination;
-    out.destination = d.source;
-    out.mbuf = m;
-    out.protocol = d.protocol;
-    out.checksum_complete = true;
-    if (output(out, now, kDefaultHopLimit, false)) counters.icmp_tx++;
 }
 
 /// Reads the IP and TCP headers that an error quotes. Only a segment that we could have sent passes.
@@ -162,13 +138,13 @@ void Stack::Impl::quoted_error(const DatagramIn& d, IcmpError::Kind kind, uint16
     const bool v4 = d.source.is_v4();
     if (!parse_quoted(rte_pktmbuf_mtod_offset(d.mbuf, const uint8_t*, start), end - start, error) ||
         error.tuple.local.ip.is_v4() != v4 || error.tuple.local.ip != d.destination) {
-        counters.rx_bad_ip++;
+        counters.icmp_bad_quote++;
         return;
     }
     error.kind = kind;
     if (kind == IcmpError::Kind::kFragmentationNeeded && mtu != 0)
         error.path_mtu = std::max(mtu, v4 ? kIpv4MinMtu : kIpv6MinMtu);
-    errors.push(error);  // full: the peer will be told again
+    if (!errors.push(error)) counters.icmp_error_dropped++;  // the peer will be told again
 }
 
 /// Our own finding about a frame we made ourselves (link header included, unless `port` has none).
@@ -179,14 +155,23 @@ void Stack::Impl::local_error(const rte_mbuf* frame, uint8_t port, IcmpError::Ki
         !parse_quoted(rte_pktmbuf_mtod_offset(frame, const uint8_t*, skip), frame->data_len - skip, error))
         return;
     error.kind = kind;
-    errors.push(error);
+    if (!errors.push(error)) counters.icmp_error_dropped++;
 }
 
-/// Sends an error about `d`, unless the RFCs forbid it or too many went out.
-void Stack::Impl::send_error(const DatagramIn& d, uint8_t type, uint8_t code, uint32_t rest, Instant now) {
-    if (d.destination.is_multicast() || routes.is_broadcast(d.destination) || d.source.is_unspecified() ||
+/// Sends an error about `d`, unless the RFCs forbid it or too many went out. `about_groups`: also if it went to a group
+/// (RFC 4443 2.4 (e.3)), from the address that a packet to its sender would have.
+void Stack::Impl::send_error(const DatagramIn& d, uint8_t type, uint8_t code, uint32_t rest, Instant now, bool about_groups) {
+    const bool to_group = d.destination.is_multicast();
+    if ((to_group && !about_groups) || routes.is_broadcast(d.destination) || d.source.is_unspecified() ||
         d.protocol == kProtocolIcmp || d.protocol == kProtocolIcmp6)
         return;
+    IpAddress source = d.destination;
+    if (to_group) {
+        const RouteEntry* route = routes.find(d.source, {});
+        const LocalAddress* local = route ? routes.choose_source(*route, d.source) : nullptr;
+        if (!local) return;
+        source = local->ip;
+    }
     if (!error_bucket.take(now, random)) {
         counters.icmp_rate_limited++;
         return;
@@ -202,10 +187,10 @@ void Stack::Impl::send_error(const DatagramIn& d, uint8_t type, uint8_t code, ui
     store_be32(p + 4, rest);
     std::memcpy(p + 8, rte_pktmbuf_mtod_offset(d.mbuf, const uint8_t*, ip_start), quote);
     const uint64_t pseudo =
-        v4 ? 0 : pseudo_header_sum(d.destination, d.source, kProtocolIcmp6, static_cast<uint32_t>(m->pkt_len));
+        v4 ? 0 : pseudo_header_sum(source, d.source, kProtocolIcmp6, static_cast<uint32_t>(m->pkt_len));
     store_checksum(p + 2, checksum_finish(checksum_add(p, m->pkt_len, pseudo)));
     DatagramOut out;
-    out.source = d.destination;
+    out.source = source;
     out.destination = d.source;
     out.mbuf = m;
     out.protocol = v4 ? kProtocolIcmp : kProtocolIcmp6;

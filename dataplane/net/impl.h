@@ -1,4 +1,5 @@
-// The insides of net::Stack, shared by the files of this room: arp.cc, nd.cc, ipv4.cc, ipv6.cc, icmp.cc, output.cc, stack.cc.
+// The insides of net::Stack, shared by the files of this room: addresses.cc, arp.cc, nd.cc, ipv4.cc, ipv6.cc, fragment.cc, icmp.cc,
+// echo.cc, output.cc, stack.cc.
 // Owns frames queued for ports and packets that wait for a neighbour. Nothing here is seen outside the room.
 #pragma once
 
@@ -11,25 +12,12 @@
 #include "net/ip_headers.h"
 #include "net/neighbor.h"
 #include "net/path_mtu.h"
+#include "net/random.h"
+#include "net/reassembly.h"
 #include "net/route.h"
 #include "net/stack.h"
 
 namespace sluice::net {
-
-/// splitmix64 (public domain constants): IP ids and jitter, nothing secret.
-class SmallRandom {
- public:
-    explicit SmallRandom(uint64_t seed) : state_(seed) {}
-    uint64_t next() {
-        uint64_t z = (state_ += 0x9e3779b97f4a7c15);
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-        return z ^ (z >> 31);
-    }
-
- private:
-    uint64_t state_;
-};
 
 /// A ring with fixed capacity (a power of two); single owner.
 template <typename T>
@@ -54,28 +42,8 @@ class FixedQueue {
     uint32_t head_ = 0, tail_ = 0;
 };
 
-/// Tokens per second with a small burst, refilled by time; jittered so that its level tells an outsider nothing exact
-/// (the SAD DNS side channel).
-class TokenBucket {
- public:
-    explicit TokenBucket(uint32_t per_s) : per_s_(per_s), burst_(per_s / 20 + 1), tokens_(burst_) {}
-    bool take(Instant now, SmallRandom& random) {
-        const auto gained = static_cast<uint64_t>((now - last_).us) * per_s_ / 1'000'000;
-        if (gained > 0) {
-            tokens_ = std::min<uint64_t>(burst_ - random.next() % (burst_ / 4 + 1), tokens_ + gained);
-            last_ = now;
-        }
-        if (tokens_ == 0) return false;
-        tokens_--;
-        return true;
-    }
-
- private:
-    uint64_t per_s_, burst_, tokens_;
-    Instant last_;
-};
-
-/// Sources found good on a port before: routes never change, so the answer stays right. Direct-mapped, a few dozen peers.
+/// Sources found good on a port before: routes never change, and clear() is called when our addresses do, so the answer stays right.
+/// Direct-mapped, a few dozen peers.
 class GoodSources {
  public:
     bool contains(const IpAddress& source, uint8_t port) const {
@@ -83,6 +51,7 @@ class GoodSources {
         return e.port == port && e.source == source;
     }
     void add(const IpAddress& source, uint8_t port) { entries_[slot(source)] = {source, port}; }
+    void clear() { entries_.fill({}); }
 
  private:
     struct Entry {
@@ -112,6 +81,8 @@ struct PendingPacket {
     uint16_t neighbor = 0;
 };
 
+struct Chain;   // extensions.h
+
 struct Stack::Impl {
     Impl(const StackConfig& config, rte_mempool* pool);
     ~Impl();
@@ -122,40 +93,69 @@ struct Stack::Impl {
                   const uint8_t* target_mac, const IpAddress& target);
     // nd.cc
     void handle_neighbor_discovery(const DatagramIn& d, uint8_t hop_limit, Instant now);
-    void send_neighbor_solicit(uint8_t port, const Neighbor& n, const IpAddress& source);
+    void neighbor_solicited(const DatagramIn& d, const IpAddress& target, const uint8_t* mac, Instant now);
+    void neighbor_advertised(const DatagramIn& d, const IpAddress& target, const uint8_t* mac, uint32_t flags, Instant now);
+    /// `link_destination` null: to the target's group.
+    void send_neighbor_solicit(uint8_t port, const IpAddress& target, const IpAddress& source, const uint8_t* link_destination);
     void send_neighbor_advert(uint8_t port, const uint8_t* link_destination, const IpAddress& destination,
                               const IpAddress& target, bool solicited);
+    // addresses.cc
+    void start_addresses(Instant now);
+    void handle_address_timeout(Instant now);
+    void address_due(LocalAddress& l, Instant now);
+    void decide(LocalAddress& l, AddressState state, const MacAddress& claimant);
+    void set_address_state(LocalAddress& l, AddressState state, const MacAddress& claimant);
+    void claimed(LocalAddress& l, const MacAddress& mac, bool probe, Instant now);
+    void judge_claim(LocalAddress& l, const MacAddress& mac, bool probe, Instant now);
+    void announce(const LocalAddress& l);
     // ipv4.cc, ipv6.cc
     Verdict handle_ipv4(rte_mbuf* frame, const LinkHeader& link, uint8_t port, Instant now, DatagramIn& out);
     Verdict handle_ipv6(rte_mbuf* frame, const LinkHeader& link, uint8_t port, Instant now, DatagramIn& out);
-    bool write_ipv4(DatagramOut& out, const PortState& port, uint8_t ttl, bool dont_fragment);
+    Verdict deliver4(DatagramIn& d, Instant now);
+    Verdict deliver6(DatagramIn& d, uint8_t hop_limit, Instant now);
+    uint64_t* refuse_addresses6(const rte_mbuf* frame, const LinkHeader& link, const DatagramIn& d);
+    bool group_of_ours(const IpAddress& destination, uint8_t port) const;
+    bool refuse_chain(const Chain& chain, const DatagramIn& d, Instant now);
+    // fragment.cc
+    Verdict fragment_arrives(DatagramIn& f, Instant now);
+    bool good_fragment4(const DatagramIn& f);
+    bool good_fragment6(const DatagramIn& f, Instant now);
+    Verdict reassemble(DatagramIn& f, Instant now);
+    Verdict whole4(DatagramIn& d, Instant now);
+    Verdict whole6(DatagramIn& d, Instant now);
+    void expire_fragments(Instant now);
+    // ipv4.cc, ipv6.cc: the way out
+    bool write_ipv4(DatagramOut& out, const PortState& port, uint8_t ttl, uint16_t fragment, uint16_t id);
     bool write_ipv6(DatagramOut& out, const PortState& port, uint8_t hop_limit);
     // icmp.cc
     void handle_icmp4(DatagramIn& d, Instant now);
     void handle_icmp6(DatagramIn& d, uint8_t hop_limit, Instant now);
-    void echo_reply(DatagramIn& d, uint8_t reply_type, Instant now);
-    void send_error(const DatagramIn& d, uint8_t type, uint8_t code, uint32_t rest, Instant now);
+    void send_error(const DatagramIn& d, uint8_t type, uint8_t code, uint32_t rest, Instant now, bool about_groups = false);
     void quoted_error(const DatagramIn& d, IcmpError::Kind kind, uint16_t mtu);
     void local_error(const rte_mbuf* frame, uint8_t port, IcmpError::Kind kind);
     bool parse_quoted(const uint8_t* packet, uint32_t length, IcmpError& out) const;
+    // echo.cc
+    void echo_reply(DatagramIn& d, uint8_t reply_type, Instant now);
+    void send_in_parts(DatagramOut& whole, uint32_t mtu, Instant now);
     // output.cc
     bool output(DatagramOut& out, Instant now, uint8_t hop_limit, bool dont_fragment);
+    bool output_packet(DatagramOut& out, Instant now, uint8_t hop_limit, uint16_t fragment, uint16_t id);
     bool emit(rte_mbuf* frame, uint8_t port, const uint8_t* destination_mac, uint16_t ether_type);
     bool queue_frame(rte_mbuf* frame, uint8_t port);
     bool wait_for(Neighbor& n, rte_mbuf* frame, uint16_t ether_type, Instant now);
     void flush_pending(Neighbor& n, bool failed);
-    void solicit(Neighbor& n);
+    void solicit(Neighbor& n, Instant now);
     void heard(uint8_t port, const IpAddress& ip, const MacAddress& mac, bool solicited, bool override_mac, Instant now);
-    void announce();
     rte_mbuf* make_packet(uint16_t bytes);
     // shared checks
-    bool good_source(const IpAddress& source, uint8_t port) {
-        if (good_sources.contains(source, port)) return true;
-        if (martian_source(source, port)) return false;
-        good_sources.add(source, port);
-        return true;
+    /// Null, or the counter of why no packet from `source` may come in by this port.
+    uint64_t* refuse_source(const IpAddress& source, uint8_t port) {
+        if (good_sources.contains(source, port)) return nullptr;
+        uint64_t* const why = martian_source(source, port);
+        if (!why) good_sources.add(source, port);
+        return why;
     }
-    bool martian_source(const IpAddress& source, uint8_t port) const;
+    uint64_t* martian_source(const IpAddress& source, uint8_t port);
     bool verify_l4(const rte_mbuf* frame, uint8_t port, bool& verified);
 
     Verdict drop(rte_mbuf* frame, uint64_t& counter) {
@@ -173,14 +173,17 @@ struct Stack::Impl {
     GoodSources good_sources;
     NeighborTable neighbors;
     PathMtuCache path_mtu;
-    SmallRandom random;
-    TokenBucket error_bucket;
+    KeyedRandom random;
+    SipKey flow_key;
+    Reassembler reassembler;
+    TokenBucket error_bucket, echo_bucket, answer_bucket, solicit_bucket, claim_bucket;
     std::vector<PendingPacket> pending;     // a ring: the oldest is displaced
     uint32_t pending_next = 0;
     FixedQueue<IcmpError> errors;
     FixedQueue<NeighborUpdate> updates;
     Instant now_hint;                       // latest Instant seen, for const look-ups
-    bool announced = false;
+    Instant address_deadline = Instant::never();
+    bool started = false;
 };
 
 }  // namespace sluice::net

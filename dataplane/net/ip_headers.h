@@ -47,7 +47,7 @@ struct IcmpHeader {
 static_assert(sizeof(IcmpHeader) == 8);
 
 enum : uint8_t {  // RFC 792
-    kIcmpEchoReply = 0, kIcmpUnreachable = 3, kIcmpEcho = 8, kIcmpTimeExceeded = 11, kIcmpParameterProblem = 12,
+    kIcmpEchoReply = 0, kIcmpUnreachable = 3, kIcmpRedirect = 5, kIcmpEcho = 8, kIcmpTimeExceeded = 11, kIcmpParameterProblem = 12,
 };
 enum : uint8_t {  // RFC 4443, 4861
     kIcmp6Unreachable = 1, kIcmp6PacketTooBig = 2, kIcmp6TimeExceeded = 3, kIcmp6ParameterProblem = 4,
@@ -82,6 +82,12 @@ inline bool is_loopback(const IpAddress& a) {
     IpAddress one{};
     one.bytes[15] = 1;
     return a == one;
+}
+/// ::a.b.c.d, which means nothing any more (RFC 4291 2.5.5.1); :: and ::1 are not meant.
+inline bool is_v4_compatible(const IpAddress& a) {
+    for (size_t i = 0; i < 12; i++)
+        if (a.bytes[i] != 0) return false;
+    return true;
 }
 /// ff02::1:ffXX:XXXX (RFC 4291 2.7.1).
 inline IpAddress solicited_node(const IpAddress& a) {

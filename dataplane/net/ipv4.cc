@@ -30,11 +30,15 @@ Options check_options(const uint8_t* p, uint32_t length) {
 }
 }  // namespace
 
-/// Sources that no packet on a wire may have (RFC 1122 3.2.1.3, RFC 6890), and our own.
-bool Stack::Impl::martian_source(const IpAddress& source, uint8_t port) const {
-    if (source.is_multicast() || is_loopback(source) || routes.local(source)) return true;
-    if (source.is_v4() && (source.bytes[12] == 0 || source.bytes[12] >= 240 || routes.is_broadcast(source))) return true;
-    return routes.spoofed(source, port);
+/// Sources that no packet on a wire may have (RFC 1122 3.2.1.3, RFC 6890), our own, and those that this port does not lead to.
+uint64_t* Stack::Impl::martian_source(const IpAddress& source, uint8_t port) {
+    if (source.is_multicast() || routes.is_broadcast(source)) return &counters.rx_source_group;
+    if (is_loopback(source)) return &counters.rx_source_loopback;
+    if (routes.is_ours(source)) return &counters.rx_source_ours;
+    if (source.is_v4() ? source.bytes[12] == 0 || source.bytes[12] >= 240 : is_v4_compatible(source)) return &counters.rx_source_reserved;
+    if (routes.spoofed(source, port)) return &counters.rx_source_other_port;
+    if (!routes.reachable(source, port, ports[port].config.strict_reverse_path)) return &counters.rx_source_no_route;
+    return nullptr;
 }
 
 /// False: the port saw a wrong transport checksum. RX_L4_CKSUM_NONE contains the BAD bit: compare under the mask.
@@ -72,36 +76,50 @@ Verdict Stack::Impl::handle_ipv4(rte_mbuf* frame, const LinkHeader& link, uint8_
     out.protocol = h->protocol;
     out.ecn = h->tos & 3;
     out.port = port;
-    if (!good_source(out.source, port) || is_loopback(out.destination)) return drop(frame, counters.rx_martian);
-    if (!routes.is_local_on(out.destination, port)) {
+    if (is_loopback(out.destination)) return drop(frame, counters.rx_destination_loopback);
+    const LocalAddress* local = routes.local_on(out.destination, port);
+    if (!local) {   // whoever takes it has routes of his own to check its source by
         counters.rx_not_ours++;
         out.protocol = 0;
         return Verdict::kException;
     }
+    if (uint64_t* why = refuse_source(out.source, port)) return drop(frame, *why);
+    if (!local->usable()) return drop(frame, counters.rx_destination_duplicate);
     // RFC 1122 3.3.6: a unicast datagram in a link broadcast is discarded.
-    if (link.group) return drop(frame, counters.rx_martian);
-    if (h->fragment.value() & (kIpv4MoreFragments | kIpv4OffsetMask)) return drop(frame, counters.rx_fragment_dropped);
+    if (link.group) return drop(frame, counters.rx_destination_group);
     frame->l2_len = link.length & 0x7f;
     frame->l3_len = header_bytes & 0x1ff;
+    if (const uint16_t fragment = h->fragment.value(); fragment & (kIpv4MoreFragments | kIpv4OffsetMask)) {
+        out.more_fragments = (fragment & kIpv4MoreFragments) != 0;
+        out.fragment_offset = static_cast<uint16_t>((fragment & kIpv4OffsetMask) * 8);
+        out.fragment_id = h->id.value();
+        out.l4_checksum_verified = false;
+        return fragment_arrives(out, now);
+    }
     if (!verify_l4(frame, port, out.l4_checksum_verified)) return drop(frame, counters.rx_bad_checksum);
-    if (out.protocol == kProtocolTcp) return Verdict::kTransport;
-    if (out.protocol == kProtocolIcmp) {
-        handle_icmp4(out, now);
+    return deliver4(out, now);
+}
+
+/// A whole datagram to us.
+Verdict Stack::Impl::deliver4(DatagramIn& d, Instant now) {
+    if (d.protocol == kProtocolTcp) return Verdict::kTransport;
+    if (d.protocol == kProtocolIcmp) {
+        handle_icmp4(d, now);
         return Verdict::kConsumed;
     }
     counters.rx_no_protocol++;
     return Verdict::kException;
 }
 
-bool Stack::Impl::write_ipv4(DatagramOut& out, const PortState& port, uint8_t ttl, bool dont_fragment) {
+bool Stack::Impl::write_ipv4(DatagramOut& out, const PortState& port, uint8_t ttl, uint16_t fragment, uint16_t id) {
     rte_mbuf* m = out.mbuf;
     auto* h = reinterpret_cast<Ipv4Header*>(rte_pktmbuf_prepend(m, sizeof(Ipv4Header)));
     if (!h) return false;
     h->version_ihl = 0x45;
     h->tos = out.ecn & 3;
     h->total_length = be16_t(static_cast<uint16_t>(m->pkt_len));
-    h->id = be16_t(static_cast<uint16_t>(random.next()));  // RFC 6864 4.1: any value on an atomic datagram
-    h->fragment = be16_t(dont_fragment ? kIpv4DontFragment : uint16_t{0});
+    h->id = be16_t(id);
+    h->fragment = be16_t(fragment);
     h->ttl = ttl;
     h->protocol = out.protocol;
     h->checksum = 0;

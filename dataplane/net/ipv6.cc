@@ -1,56 +1,36 @@
 // IPv6 in: validation, the extension header chain (bounded), to the payload. IPv6 out: the header before a segment.
 // In: frames, segments. Out: DatagramIn for the transport, or the frame's end. Takes over the frame in every case.
-// RFC 8200, RFC 5095 (type 0 routing refused), RFC 6946 (atomic fragments), RFC 4291 2.5.5.2 (mapped addresses never on a wire).
+// RFC 8200, RFC 6946 (atomic fragments), RFC 4291 2.5.5.2 (mapped addresses never on a wire), RFC 6437 (flow labels).
 #include <cstring>
 
 #include "base/checksum.h"
+#include "net/extensions.h"
 #include "net/impl.h"
 
 namespace sluice::net {
 
 namespace {
-constexpr uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kDestinationOptions = 60;
-constexpr int kExtensionsMax = 6;            // RFC 8504 5.3: limits are ours to set
-constexpr uint32_t kExtensionBytesMax = 256;
-constexpr uint32_t kOptionsMax = 8;
-
-/// Unknown options that must not be skipped (RFC 8200 4.2: the two high bits) or are malformed: false.
-bool options_skippable(const uint8_t* p, uint32_t length) {
-    for (uint32_t n = 0; length > 0; n++) {
-        if (p[0] == 0) {  // Pad1
-            p++, length--;
-            if (n > kOptionsMax) return false;
-            continue;
-        }
-        if (n > kOptionsMax || length < 2 || p[1] + 2u > length || p[0] >> 6 != 0) return false;
-        length -= p[1] + 2u;
-        p += p[1] + 2u;
+/// RFC 6437 3: the same for all packets of a flow, and not to be guessed.
+uint32_t flow_label(const SipKey& key, const DatagramOut& d) {
+    SipHash13 h(key);
+    for (const IpAddress* a : {&d.source, &d.destination}) {
+        uint64_t words[2];
+        std::memcpy(words, a->bytes.data(), 16);
+        h.word(words[0]);
+        h.word(words[1]);
     }
-    return true;
+    uint32_t ports = 0;
+    if (d.protocol == kProtocolTcp && d.mbuf->data_len >= 4) std::memcpy(&ports, rte_pktmbuf_mtod(d.mbuf, const void*), 4);
+    h.word(uint64_t{ports} << 8 | d.protocol);
+    const auto label = static_cast<uint32_t>(h.finish()) & 0xfffff;
+    return label != 0 ? label : 1;   // 0 says that there is none
 }
-
-enum class Chain : uint8_t { kFine, kBad, kFragmented, kSourceRouted };
-
-/// Walks the extension headers in the first mbuf. `offset` and `next` move to the upper layer's.
-Chain walk_extensions(const rte_mbuf* frame, uint32_t& offset, uint32_t end, uint8_t& next) {
-    const uint32_t first = offset;
-    for (int n = 0;; n++) {
-        if (next != kHopByHop && next != kRouting && next != kFragment && next != kDestinationOptions) return Chain::kFine;
-        if (n == kExtensionsMax || offset - first > kExtensionBytesMax || (next == kHopByHop && n != 0)) return Chain::kBad;
-        if (offset + 8 > end || offset + 8 > frame->data_len) return Chain::kBad;
-        const auto* p = rte_pktmbuf_mtod_offset(frame, const uint8_t*, offset);
-        const uint32_t bytes = next == kFragment ? 8 : (p[1] + 1u) * 8;
-        if (offset + bytes > end || offset + bytes > frame->data_len) return Chain::kBad;
-        if (next == kFragment) {
-            if ((load_be16(p + 2) & 0xfff9) != 0) return Chain::kFragmented;  // offset or more: not atomic
-        } else if (next == kRouting) {
-            if (p[3] != 0) return Chain::kSourceRouted;   // segments left: we forward for no one
-        } else if (!options_skippable(p + 2, bytes - 2)) {
-            return Chain::kBad;
-        }
-        next = p[0];
-        offset += bytes;
-    }
+/// Who has our address says so from that address (RFC 4862 5.4.4).
+bool is_neighbor_advert(const rte_mbuf* frame, uint32_t ip) {
+    const auto* h = rte_pktmbuf_mtod_offset(frame, const Ipv6Header*, ip);
+    const uint32_t icmp = ip + uint32_t{sizeof *h};
+    return h->next_header == kProtocolIcmp6 && icmp < frame->data_len &&
+           *rte_pktmbuf_mtod_offset(frame, const uint8_t*, icmp) == kIcmp6NeighborAdvert;
 }
 }  // namespace
 
@@ -58,8 +38,7 @@ Verdict Stack::Impl::handle_ipv6(rte_mbuf* frame, const LinkHeader& link, uint8_
     if (frame->data_len < link.length + sizeof(Ipv6Header)) return drop(frame, counters.rx_bad_ip);
     const auto* h = rte_pktmbuf_mtod_offset(frame, const Ipv6Header*, link.length);
     const uint32_t vcf = h->version_class_flow.value();
-    uint32_t offset = link.length + uint32_t{sizeof *h};
-    const uint32_t end = offset + h->payload_length.value();
+    const uint32_t start = link.length + uint32_t{sizeof *h}, end = start + h->payload_length.value();
     if (vcf >> 28 != 6 || end > frame->pkt_len) return drop(frame, counters.rx_bad_ip);
     out.source = IpAddress::v6(h->source);
     out.destination = IpAddress::v6(h->destination);
@@ -67,49 +46,97 @@ Verdict Stack::Impl::handle_ipv6(rte_mbuf* frame, const LinkHeader& link, uint8_
     out.ecn = (vcf >> 20) & 3;
     out.port = port;
     const bool unspecified = out.source.is_unspecified();
-    if (out.source.is_v4() || out.destination.is_v4() || is_loopback(out.destination) ||
-        (!unspecified && !good_source(out.source, port)))
-        return drop(frame, counters.rx_martian);
-    const bool unicast_to_us = routes.is_local_on(out.destination, port);
-    bool group_of_ours = out.destination == all_nodes();
-    if (!unicast_to_us && out.destination.is_multicast() && !group_of_ours)
-        for (const LocalAddress& l : routes.locals())
-            group_of_ours |= l.port == port && !l.ip.is_v4() && out.destination == solicited_node(l.ip);
-    if (!unicast_to_us && !group_of_ours) {
+    const LocalAddress* local = routes.local_on(out.destination, port);
+    if (!local && !group_of_ours(out.destination, port)) {
         counters.rx_not_ours++;
         out.protocol = 0;
         return Verdict::kException;
     }
-    uint8_t next = h->next_header;
-    const uint8_t hop_limit = h->hop_limit;
-    switch (walk_extensions(frame, offset, end, next)) {
-        case Chain::kFine: break;
-        case Chain::kBad: return drop(frame, counters.rx_bad_ip);
-        case Chain::kFragmented: return drop(frame, counters.rx_fragment_dropped);
-        case Chain::kSourceRouted: return drop(frame, counters.rx_source_routed);
-    }
-    out.payload_offset = static_cast<uint16_t>(offset);
-    out.payload_length = static_cast<uint16_t>(end - offset);
-    out.protocol = next;
+    if (uint64_t* why = refuse_addresses6(frame, link, out)) return drop(frame, *why);
+    if (local && !local->usable()) return drop(frame, counters.rx_destination_duplicate);
+    if (local && link.group) return drop(frame, counters.rx_destination_group);
     frame->l2_len = link.length & 0x7f;
-    frame->l3_len = (offset - link.length) & 0x1ff;
-    if (!verify_l4(frame, port, out.l4_checksum_verified)) return drop(frame, counters.rx_bad_checksum);
-    if (next == kProtocolIcmp6) {
-        handle_icmp6(out, hop_limit, now);
+    out.payload_offset = static_cast<uint16_t>(start);
+    out.payload_length = h->payload_length.value();
+    const uint8_t hop_limit = h->hop_limit;
+    const Chain chain = walk_packet(frame);
+    if (chain.end != ChainEnd::kUpperLayer && refuse_chain(chain, out, now)) {
+        rte_pktmbuf_free(frame);
         return Verdict::kConsumed;
     }
-    if (unspecified || !unicast_to_us || link.group) return drop(frame, counters.rx_martian);
-    if (next == kProtocolTcp) return Verdict::kTransport;
+    // Only ICMPv6 speaks to groups, and only ND has no source: for them, group and source are its own to check.
+    const bool to_us_alone = local && !unspecified;
+    out.payload_offset = static_cast<uint16_t>(chain.offset);
+    out.payload_length = static_cast<uint16_t>(end - chain.offset);
+    out.protocol = chain.next;
+    frame->l3_len = (chain.offset - link.length) & 0x1ff;
+    if (!to_us_alone && (chain.end == ChainEnd::kFragment || chain.next != kProtocolIcmp6))
+        return drop(frame, unspecified ? counters.rx_source_reserved : counters.rx_destination_group);
+    if (chain.end == ChainEnd::kFragment) {
+        const auto* fragment = rte_pktmbuf_mtod_offset(frame, const uint8_t*, chain.fragment);
+        out.more_fragments = (fragment[3] & 1) != 0;
+        out.fragment_offset = load_be16(fragment + 2) & 0xfff8;
+        out.fragment_id = load_be32(fragment + 4);
+        out.l4_checksum_verified = false;
+        return fragment_arrives(out, now);
+    }
+    if (!verify_l4(frame, port, out.l4_checksum_verified)) return drop(frame, counters.rx_bad_checksum);
+    return deliver6(out, hop_limit, now);
+}
+
+/// Null, or the counter of why no packet may have these addresses.
+uint64_t* Stack::Impl::refuse_addresses6(const rte_mbuf* frame, const LinkHeader& link, const DatagramIn& d) {
+    if (d.source.is_v4() || d.destination.is_v4()) return &counters.rx_source_mapped;
+    if (is_loopback(d.destination)) return &counters.rx_destination_loopback;
+    if (d.source.is_unspecified()) return nullptr;   // duplicate address detection; others are refused below
+    uint64_t* const why = refuse_source(d.source, d.port);
+    return why == &counters.rx_source_ours && is_neighbor_advert(frame, link.length) ? nullptr : why;
+}
+
+/// All nodes, and the solicited-node groups of our addresses, those in doubt included: their defence is heard there.
+bool Stack::Impl::group_of_ours(const IpAddress& destination, uint8_t port) const {
+    if (!destination.is_multicast()) return false;
+    if (destination == all_nodes()) return true;
+    for (const LocalAddress& l : routes.locals())
+        if (l.port == port && !l.ip.is_v4() && destination == solicited_node(l.ip)) return true;
+    return false;
+}
+
+/// A whole datagram to us.
+Verdict Stack::Impl::deliver6(DatagramIn& d, uint8_t hop_limit, Instant now) {
+    if (d.protocol == kProtocolTcp) return Verdict::kTransport;
+    if (d.protocol == kProtocolIcmp6) {
+        handle_icmp6(d, hop_limit, now);
+        return Verdict::kConsumed;
+    }
     counters.rx_no_protocol++;
     return Verdict::kException;
+}
+
+/// Counts why the chain ends before an upper layer, and answers where the RFCs say so. False: it is a fragment, which may go on.
+bool Stack::Impl::refuse_chain(const Chain& chain, const DatagramIn& d, Instant now) {
+    switch (chain.end) {
+        case ChainEnd::kUpperLayer:
+        case ChainEnd::kFragment: return false;
+        case ChainEnd::kMalformed: counters.rx_bad_ip++; break;
+        case ChainEnd::kTooLong: counters.rx_extension_limit++; break;
+        case ChainEnd::kSourceRouted: counters.rx_source_routed++; break;
+        case ChainEnd::kDiscard:
+        case ChainEnd::kUnknownOption:
+        case ChainEnd::kMisplaced: counters.rx_bad_extension++; break;
+    }
+    if (chain.answered)
+        send_error(d, kIcmp6ParameterProblem, chain.problem_code, chain.problem - d.mbuf->l2_len, now, chain.answer_groups);
+    return true;
 }
 
 bool Stack::Impl::write_ipv6(DatagramOut& out, const PortState&, uint8_t hop_limit) {
     rte_mbuf* m = out.mbuf;
     const uint32_t length = m->pkt_len;
+    const uint32_t label = flow_label(flow_key, out);
     auto* h = reinterpret_cast<Ipv6Header*>(rte_pktmbuf_prepend(m, sizeof(Ipv6Header)));
     if (!h) return false;
-    h->version_class_flow = be32_t(0x60000000u | static_cast<uint32_t>(out.ecn & 3) << 20);
+    h->version_class_flow = be32_t(0x60000000u | static_cast<uint32_t>(out.ecn & 3) << 20 | label);
     h->payload_length = be16_t(static_cast<uint16_t>(length));
     h->next_header = out.protocol;
     h->hop_limit = hop_limit;

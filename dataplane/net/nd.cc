@@ -1,6 +1,6 @@
 // Neighbor Discovery: answers solicitations for our addresses, learns from advertisements, asks and announces.
 // In: ICMPv6 messages of types 133-137, checksum verified. Out: frames queued on the port. Routers are configured, so router
-// advertisements and redirects are ignored: neither can be trusted on an open link. RFC 4861 7, RFC 4291 2.7.1.
+// advertisements and redirects are ignored: neither can be trusted on an open link. RFC 4861 7, RFC 4291 2.7.1, RFC 4429.
 #include <cstring>
 
 #include "base/checksum.h"
@@ -51,11 +51,14 @@ void Stack::Impl::handle_neighbor_discovery(const DatagramIn& d, uint8_t hop_lim
     counters.nd_rx++;
     const auto* message = rte_pktmbuf_mtod_offset(d.mbuf, const uint8_t*, d.payload_offset);
     const uint8_t type = message[0];
-    if (type != kIcmp6NeighborSolicit && type != kIcmp6NeighborAdvert) return;
+    if (type != kIcmp6NeighborSolicit && type != kIcmp6NeighborAdvert) {
+        counters.nd_router_ignored++;
+        return;
+    }
     // RFC 4861 7.1: hop limit 255 proves that it comes from this link. All of it lies in the first mbuf or is dropped.
     if (hop_limit != kNdHopLimit || message[1] != 0 || d.payload_length < kNdMessageBytes ||
         d.payload_offset + d.payload_length > d.mbuf->data_len) {
-        counters.rx_bad_ip++;
+        counters.nd_bad++;
         return;
     }
     const IpAddress target = IpAddress::v6(message + 8);
@@ -65,59 +68,91 @@ void Stack::Impl::handle_neighbor_discovery(const DatagramIn& d, uint8_t hop_lim
         !find_link_option(message + kNdMessageBytes, d.payload_length - kNdMessageBytes,
                           is_solicit ? kOptionSourceLink : kOptionTargetLink, mac) ||
         (mac && (is_group_mac(mac) || is_zero_mac(mac)))) {
-        counters.rx_bad_ip++;
+        counters.nd_bad++;
         return;
     }
-    MacAddress address{};
-    if (mac) std::memcpy(address.data(), mac, 6);
-    if (is_solicit) {
-        const bool duplicate_probe = d.source.is_unspecified();
-        if (duplicate_probe && (mac || !d.destination.is_multicast())) {
-            counters.rx_bad_ip++;
-            return;
-        }
-        if (!routes.is_local_on(target, d.port)) return;
-        if (duplicate_probe) {  // RFC 4862 5.4.3: the address is taken, by us
-            send_neighbor_advert(d.port, multicast_mac(all_nodes()).data(), all_nodes(), target, false);
-            return;
-        }
-        if (!routes.on_link(d.source, d.port)) {
-            counters.rx_martian++;
-            return;
-        }
-        if (mac) heard(d.port, d.source, address, false, true, now);
-        // The answer goes back to the station that asked, without an entry for it.
-        const auto* link = rte_pktmbuf_mtod(d.mbuf, const EthernetHeader*);
-        send_neighbor_advert(d.port, mac ? mac : link->source, d.source, target, true);
+    const auto* link = rte_pktmbuf_mtod(d.mbuf, const EthernetHeader*);
+    if (std::memcmp(link->source, ports[d.port].config.mac.data(), 6) == 0) return;   // our own frame came back (RFC 7527)
+    if (is_solicit) neighbor_solicited(d, target, mac, now);
+    else neighbor_advertised(d, target, mac, load_be32(message + 4), now);
+}
+
+void Stack::Impl::neighbor_solicited(const DatagramIn& d, const IpAddress& target, const uint8_t* mac, Instant now) {
+    const auto* link = rte_pktmbuf_mtod(d.mbuf, const EthernetHeader*);
+    const bool probe = d.source.is_unspecified();
+    if (probe && (mac || !d.destination.is_multicast())) {
+        counters.nd_bad++;
         return;
     }
-    const uint32_t flags = load_be32(message + 4);
+    LocalAddress* ours = routes.local_on(target, d.port);
+    if (!ours) return;
+    if (probe) {   // RFC 4862 5.4.3: somebody wants the address; it is taken if it is ours for good
+        MacAddress claimant;
+        std::memcpy(claimant.data(), link->source, 6);
+        claimed(*ours, claimant, true, now);
+        if (ours->state() != AddressState::kUsed) return;
+    } else if (!routes.on_link(d.source, d.port)) {
+        counters.neighbor_off_link++;
+        return;
+    } else if (mac) {
+        MacAddress address;
+        std::memcpy(address.data(), mac, 6);
+        heard(d.port, d.source, address, false, true, now);
+    }
+    if (!ours->usable()) return;
+    if (!answer_bucket.take(now, random)) {
+        counters.neighbor_answer_limited++;
+        return;
+    }
+    if (probe) send_neighbor_advert(d.port, multicast_mac(all_nodes()).data(), all_nodes(), target, false);
+    // The answer goes back to the station that asked, without an entry for it.
+    else send_neighbor_advert(d.port, mac ? mac : link->source, d.source, target, true);
+}
+
+void Stack::Impl::neighbor_advertised(const DatagramIn& d, const IpAddress& target, const uint8_t* mac, uint32_t flags, Instant now) {
     const bool solicited = (flags & kFlagSolicited) != 0;
     if (solicited && d.destination.is_multicast()) {  // RFC 4861 7.1.2
-        counters.rx_bad_ip++;
+        counters.nd_bad++;
         return;
     }
-    if (routes.local(target)) {
-        if (!mac || address != ports[d.port].config.mac) counters.neighbor_conflict++;
+    MacAddress address;
+    std::memcpy(address.data(), mac ? mac : rte_pktmbuf_mtod(d.mbuf, const EthernetHeader*)->source, 6);
+    if (const LocalAddress* ours = routes.local(target)) {
+        if (ours->port == d.port) claimed(*routes.local_on(target, d.port), address, false, now);
+        else counters.address_claimed++;
+        if (ours->usable()) return;   // else the sender has it, and is a neighbour like others
+    }
+    if (routes.is_ours(d.source)) {   // let in for what it says of our own address, and of nothing else
+        counters.rx_source_ours++;
         return;
     }
-    if (!mac || !routes.on_link(target, d.port)) return;
+    if (!mac) return;
+    if (!routes.on_link(target, d.port)) {
+        counters.neighbor_off_link++;
+        return;
+    }
     heard(d.port, target, address, solicited, (flags & kFlagOverride) != 0, now);
 }
 
-void Stack::Impl::send_neighbor_solicit(uint8_t port, const Neighbor& n, const IpAddress& source) {
-    rte_mbuf* m = make_packet(kNdMessageBytes + kLinkOptionBytes);
+void Stack::Impl::send_neighbor_solicit(uint8_t port, const IpAddress& target, const IpAddress& source,
+                                        const uint8_t* link_destination) {
+    // From no address (RFC 4862 5.4.2), or from one in doubt (RFC 4429 3.2): nobody shall learn our MAC for it.
+    const LocalAddress* local = routes.local(source);
+    const bool with_option = local && local->state() == AddressState::kUsed;
+    const uint32_t bytes = kNdMessageBytes + (with_option ? kLinkOptionBytes : 0);
+    rte_mbuf* m = make_packet(static_cast<uint16_t>(bytes));
     if (!m) return;
     auto* p = rte_pktmbuf_mtod(m, uint8_t*);
-    std::memset(p, 0, kNdMessageBytes + kLinkOptionBytes);
+    std::memset(p, 0, bytes);
     p[0] = kIcmp6NeighborSolicit;
-    std::memcpy(p + 8, n.ip.bytes.data(), 16);
-    p[24] = kOptionSourceLink, p[25] = 1;
-    std::memcpy(p + 26, ports[port].config.mac.data(), 6);
-    const bool unicast = n.state == Neighbor::State::kProbe;
-    const IpAddress destination = unicast ? n.ip : solicited_node(n.ip);
+    std::memcpy(p + 8, target.bytes.data(), 16);
+    if (with_option) {
+        p[24] = kOptionSourceLink, p[25] = 1;
+        std::memcpy(p + 26, ports[port].config.mac.data(), 6);
+    }
+    const IpAddress destination = link_destination ? target : solicited_node(target);
     write_header(m, source, destination);
-    if (emit(m, port, unicast ? n.mac.data() : multicast_mac(destination).data(), kEtherTypeIpv6)) counters.nd_tx++;
+    if (emit(m, port, link_destination ? link_destination : multicast_mac(destination).data(), kEtherTypeIpv6)) counters.nd_tx++;
 }
 
 void Stack::Impl::send_neighbor_advert(uint8_t port, const uint8_t* link_destination, const IpAddress& destination,
@@ -127,7 +162,9 @@ void Stack::Impl::send_neighbor_advert(uint8_t port, const uint8_t* link_destina
     auto* p = rte_pktmbuf_mtod(m, uint8_t*);
     std::memset(p, 0, kNdMessageBytes + kLinkOptionBytes);
     p[0] = kIcmp6NeighborAdvert;
-    store_be32(p + 4, (solicited ? kFlagSolicited : 0) | kFlagOverride);
+    const LocalAddress* local = routes.local(target);
+    const bool in_doubt = local && local->state() == AddressState::kOptimistic;   // RFC 4429 3.3: takes nobody's place
+    store_be32(p + 4, (solicited ? kFlagSolicited : 0) | (in_doubt ? 0 : kFlagOverride));
     std::memcpy(p + 8, target.bytes.data(), 16);
     p[24] = kOptionTargetLink, p[25] = 1;
     std::memcpy(p + 26, ports[port].config.mac.data(), 6);

@@ -2,6 +2,9 @@
 // In: what was heard (learn), what is wanted (find_or_add), time. Out: entries that want a solicitation, entries that failed.
 // Entries are made only by our own wish to send, never by what a peer says, and number at most `capacity`.
 // Owns its entries; packets waiting for one are the caller's. RFC 826, RFC 4861 7.
+//
+// STALE of 7.3.2 is kReachable older than ReachableTime; its next use probes at once, while packets go on (use()). DELAY is left
+// out: it waits five seconds for a word from upper layers, which give none here, and a probe costs one frame in 30 s.
 #pragma once
 
 #include <cstdint>
@@ -76,6 +79,10 @@ class NeighborTable {
     }
     uint16_t index(const Neighbor& n) const { return static_cast<uint16_t>(&n - entries_.data()); }
     Neighbor& at(uint16_t i) { return entries_[i]; }
+    /// No handle given out so far finds its entry again.
+    void forget_hints() {
+        for (Neighbor& n : entries_) n.generation++;
+    }
     uint32_t in_use() const { return in_use_; }
     uint32_t capacity() const { return static_cast<uint32_t>(entries_.size()); }
     void remove(Neighbor& n);

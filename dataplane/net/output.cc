@@ -39,6 +39,12 @@ void request_offload(DatagramOut& out, bool v4) {
 }  // namespace
 
 bool Stack::Impl::output(DatagramOut& out, Instant now, uint8_t hop_limit, bool dont_fragment) {
+    // RFC 6864 4.1: any id on an atomic datagram; foretold by nobody (RFC 6274 3.5).
+    return output_packet(out, now, hop_limit, dont_fragment ? kIpv4DontFragment : uint16_t{0}, random.next16());
+}
+
+/// `fragment` and `id` are the IPv4 header's.
+bool Stack::Impl::output_packet(DatagramOut& out, Instant now, uint8_t hop_limit, uint16_t fragment, uint16_t id) {
     rte_mbuf* m = out.mbuf;
     assert(rte_mbuf_refcnt_read(m) == 1);  // headers are written in front of it
     out.mbuf = nullptr;
@@ -79,7 +85,7 @@ bool Stack::Impl::output(DatagramOut& out, Instant now, uint8_t hop_limit, bool 
         if (port.config.tx_tcp_checksum) request_offload(out, v4);
         else finish_checksum(m, out.protocol);
     }
-    const bool room = v4 ? write_ipv4(out, port, hop_limit, dont_fragment) : write_ipv6(out, port, hop_limit);
+    const bool room = v4 ? write_ipv4(out, port, hop_limit, fragment, id) : write_ipv6(out, port, hop_limit);
     out.mbuf = nullptr;
     if (!room) {
         drop(m, counters.tx_no_mbuf);
@@ -89,7 +95,7 @@ bool Stack::Impl::output(DatagramOut& out, Instant now, uint8_t hop_limit, bool 
     if (!n) return emit(m, port_index, nullptr, ether_type);
     if (!n->has_mac()) return wait_for(*n, m, ether_type, now);
     out.route_hint = neighbors.handle(*n);
-    if (neighbors.use(*n, now)) solicit(*n);
+    if (neighbors.use(*n, now)) solicit(*n, now);
     return emit(m, port_index, n->mac.data(), ether_type);
 }
 
@@ -153,7 +159,7 @@ bool Stack::Impl::wait_for(Neighbor& n, rte_mbuf* frame, uint16_t ether_type, In
     n.pending++;
     if (n.state == Neighbor::State::kFree) {
         neighbors.start(n, now);
-        solicit(n);
+        solicit(n, now);
     }
     return true;
 }
@@ -177,33 +183,31 @@ void Stack::Impl::flush_pending(Neighbor& n, bool failed) {
     }
 }
 
-/// Asks for the neighbour's MAC: everyone, or the one who had it (kProbe).
-void Stack::Impl::solicit(Neighbor& n) {
+/// Asks for the neighbour's MAC: the one who had it (kProbe), or everyone, and that at a limited rate: whoever can make us send to
+/// addresses that are not there makes us ask (RFC 6583).
+void Stack::Impl::solicit(Neighbor& n, Instant now) {
     const RouteEntry hop{{}, {}, n.port, true};
     const LocalAddress* source = routes.choose_source(hop, n.ip);
     if (!source) return;
-    if (!n.ip.is_v4()) {
-        send_neighbor_solicit(n.port, n, source->ip);
+    const uint8_t* unicast = n.state == Neighbor::State::kProbe ? n.mac.data() : nullptr;
+    if (!unicast && !solicit_bucket.take(now, random)) {
+        counters.neighbor_solicit_limited++;   // its next question comes in RetransTimer
         return;
     }
-    const bool unicast = n.state == Neighbor::State::kProbe;
-    send_arp(n.port, 1, unicast ? n.mac.data() : kBroadcastMac.data(), source->ip, nullptr, n.ip);
+    if (n.ip.is_v4()) send_arp(n.port, 1, unicast ? unicast : kBroadcastMac.data(), source->ip, nullptr, n.ip);
+    else send_neighbor_solicit(n.port, n.ip, source->ip, unicast);
 }
 
 void Stack::Impl::heard(uint8_t port, const IpAddress& ip, const MacAddress& mac, bool solicited, bool override_mac,
                         Instant now) {
-    if (config.share_neighbors) updates.push({ip, mac, port, solicited, override_mac});
-    if (Neighbor* n = neighbors.learn(port, ip, mac, solicited, override_mac, now)) flush_pending(*n, false);
-}
-
-/// Tells the link who has our addresses: after a restart or a move, peers' caches are right at once.
-void Stack::Impl::announce() {
-    static constexpr MacAddress kAllNodesMac{0x33, 0x33, 0, 0, 0, 1};
-    for (const LocalAddress& l : routes.locals()) {
-        if (!ports[l.port].config.link_layer) continue;
-        if (l.ip.is_v4()) send_arp(l.port, 1, kBroadcastMac.data(), l.ip, nullptr, l.ip);
-        else send_neighbor_advert(l.port, kAllNodesMac.data(), all_nodes(), l.ip, false);
+    if (config.share_neighbors) {
+        NeighborUpdate update;
+        update.ip = ip, update.mac = mac, update.port = port;
+        update.solicited = solicited, update.override_mac = override_mac;
+        updates.push(update);
     }
+    if (const Neighbor* known = neighbors.find(port, ip); known && known->has_mac() && known->mac != mac) counters.neighbor_conflict++;
+    if (Neighbor* n = neighbors.learn(port, ip, mac, solicited, override_mac, now)) flush_pending(*n, false);
 }
 
 rte_mbuf* Stack::Impl::make_packet(uint16_t bytes) {

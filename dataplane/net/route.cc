@@ -3,6 +3,7 @@
 #include "net/route.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "net/ip_headers.h"
 
@@ -11,7 +12,8 @@ namespace sluice::net {
 RouteTable::RouteTable(std::span<const PortConfig> ports) {
     for (uint8_t p = 0; p < ports.size(); p++) {
         for (const IpPrefix& a : ports[p].addresses) {
-            locals_.push_back({a.address, a.length, p});
+            LocalAddress& l = locals_.emplace_back();
+            l.ip = a.address, l.prefix_length = a.length, l.port = p;
             (a.address.is_v4() ? v4_ : v6_).push_back({a, {}, p, true});
         }
         for (const PortConfig::Route& r : ports[p].routes) {
@@ -30,15 +32,32 @@ const LocalAddress* RouteTable::local(const IpAddress& address) const {
     return nullptr;
 }
 
-bool RouteTable::is_local_on(const IpAddress& address, uint8_t port) const {
-    for (const LocalAddress& l : locals_)
-        if (l.ip == address && l.port == port) return true;
+bool RouteTable::is_ours(const IpAddress& address) const {
+    const LocalAddress* l = local(address);
+    return l && l->usable();
+}
+
+LocalAddress* RouteTable::local_on(const IpAddress& address, uint8_t port) {
+    for (LocalAddress& l : locals_)
+        if (l.ip == address && l.port == port) return &l;
+    return nullptr;
+}
+
+bool RouteTable::reachable(const IpAddress& source, uint8_t port, bool strict) const {
+    const RouteEntry* best = nullptr;
+    for (const RouteEntry& r : source.is_v4() ? v4_ : v6_) {
+        if (best && r.to.length < best->to.length) break;
+        if (!r.to.contains(source)) continue;
+        if (!strict || r.port == port) return true;
+        best = &r;
+    }
     return false;
 }
 
 const RouteEntry* RouteTable::find(const IpAddress& destination, const IpAddress& source) const {
-    if (destination.is_multicast() || destination.is_unspecified() || local(destination)) return nullptr;
+    if (destination.is_multicast() || destination.is_unspecified() || is_ours(destination)) return nullptr;
     const LocalAddress* from = source.is_unspecified() ? nullptr : local(source);
+    if (from && !from->usable()) return nullptr;
     const RouteEntry* best = nullptr;
     for (const RouteEntry& r : destination.is_v4() ? v4_ : v6_) {
         if (best && r.to.length < best->to.length) break;
@@ -51,18 +70,29 @@ const RouteEntry* RouteTable::find(const IpAddress& destination, const IpAddress
     return best;
 }
 
+namespace {
+/// Leading bits that both have.
+int common_bits(const IpAddress& a, const IpAddress& b) {
+    for (int i = 0; i < 16; i++)
+        if (a.bytes[i] != b.bytes[i]) return 8 * i + std::countl_zero(static_cast<uint8_t>(a.bytes[i] ^ b.bytes[i]));
+    return 128;
+}
+}  // namespace
+
 const LocalAddress* RouteTable::choose_source(const RouteEntry& route, const IpAddress& destination) const {
     const bool v4 = destination.is_v4();
     const IpAddress& hop = route.next_hop(destination);
-    const LocalAddress* first = nullptr;
-    const LocalAddress* best = nullptr;   // the longest on-link prefix with the next hop in it
+    const LocalAddress* best = nullptr;
+    int best_match = -1;
     for (const LocalAddress& l : locals_) {
-        if (l.port != route.port || l.ip.is_v4() != v4) continue;
-        if (!v4 && is_link_local(l.ip) != is_link_local(destination)) continue;
-        if (IpPrefix{l.ip, l.prefix_length}.contains(hop) && (!best || l.prefix_length > best->prefix_length)) best = &l;
-        if (!first) first = &l;
+        if (l.port != route.port || l.ip.is_v4() != v4 || !l.usable()) continue;
+        if (!v4 && is_link_local(l.ip) != is_link_local(destination)) continue;   // rule 2: the same scope
+        // Rule 8 looks at the network's part only: common bits of interface identifiers mean nothing.
+        const int match = v4 ? (IpPrefix{l.ip, l.prefix_length}.contains(hop) ? l.prefix_length : 0)
+                             : std::min<int>(common_bits(l.ip, destination), l.prefix_length);
+        if (match > best_match) best = &l, best_match = match;
     }
-    return best ? best : first;
+    return best;
 }
 
 bool RouteTable::on_link(const IpAddress& address, uint8_t port) const {

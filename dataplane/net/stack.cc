@@ -3,9 +3,11 @@
 // RFC 894, 2464, 4291 2.8 (a host's own addresses).
 #include "net/stack.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
+#include "net/extensions.h"
 #include "net/impl.h"
 
 namespace sluice::net {
@@ -16,6 +18,13 @@ IpAddress link_local_address(const MacAddress& mac) {
     IpAddress a{};
     a.bytes = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, static_cast<uint8_t>(mac[0] ^ 2), mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
     return a;
+}
+
+constexpr uint32_t kClaimsToldPerS = 20;   // of one core to the one that decides
+constexpr uint32_t kReassemblyPart = 16;   // of the pool: fragments never starve the queues
+
+uint64_t reassembly_bytes(const StackConfig& config, const rte_mempool* pool) {
+    return std::min(config.reassembly_bytes_max, uint64_t{pool->size} * pool->elt_size / kReassemblyPart);
 }
 
 std::vector<PortConfig> complete(std::vector<PortConfig> ports) {
@@ -49,12 +58,18 @@ Stack::Impl::Impl(const StackConfig& c, rte_mempool* mbufs)
       routes(port_configs),
       neighbors(c.neighbors_max, c.seed),
       path_mtu(c.seed * 0x9e3779b97f4a7c15 + 1),
-      random(c.seed ^ 0x736c75696365),
+      random(derive_key(c.seed, 1)),
+      flow_key(derive_key(c.seed, 2)),
+      reassembler({c.reassembly_datagrams_max, c.reassembly_fragments_max, reassembly_bytes(c, mbufs)}, derive_key(c.seed, 3)),
       error_bucket(c.icmp_errors_per_s),
+      echo_bucket(c.echo_replies_per_s),
+      answer_bucket(c.neighbor_answers_per_s),
+      solicit_bucket(c.neighbor_solicits_per_s),
+      claim_bucket(kClaimsToldPerS),
       pending(std::max<uint32_t>(c.pending_packets_max, 2)),
       errors(64),
       updates(c.share_neighbors ? 256 : 1),
-      announced(!c.announce) {
+      started(!c.announce) {
     for (const PortConfig& p : port_configs) ports.emplace_back(p, c.transmit_queue_frames);
 }
 
@@ -76,14 +91,16 @@ Verdict Stack::handle_frame(rte_mbuf* frame, uint8_t port, Instant now, Datagram
     out.protocol = 0;
     out.mbuf = frame;
     out.port = port;
+    out.is_fragment = false;
     const PortConfig& config = s.ports[port].config;
     LinkHeader link;
     if (config.link_layer) {
         switch (parse_link_header(frame, config.mac, config.vlan, link)) {
             case LinkVerdict::kOurs: break;
             case LinkVerdict::kBad: return s.drop(frame, s.counters.rx_bad_link);
-            case LinkVerdict::kOtherHost: return s.drop(frame, s.counters.rx_not_ours);
-            case LinkVerdict::kOtherVlan: s.counters.rx_not_ours++; return Verdict::kException;
+            case LinkVerdict::kOtherHost: return s.drop(frame, s.counters.rx_other_host);
+            case LinkVerdict::kOtherVlan: s.counters.rx_other_vlan++; return Verdict::kException;   // the kernel's at most
+            case LinkVerdict::kStackedVlan: return s.drop(frame, s.counters.rx_stacked_vlan);
         }
     } else {
         if (frame->data_len == 0) return s.drop(frame, s.counters.rx_bad_link);
@@ -97,13 +114,18 @@ Verdict Stack::handle_frame(rte_mbuf* frame, uint8_t port, Instant now, Datagram
     }
 }
 
+Verdict Stack::handle_fragment(DatagramIn& d, Instant now) { return impl_->reassemble(d, now); }
+
 void Stack::send_port_unreachable(const DatagramIn& d, Instant now) {
     if (d.protocol == 0) return;
     const bool port = d.protocol == kProtocolUdp || d.protocol == kProtocolTcp;
-    if (d.destination.is_v4()) impl_->send_error(d, kIcmpUnreachable, port ? 3 : 2, 0, now);
-    else if (port) impl_->send_error(d, kIcmp6Unreachable, 4, 0, now);
-    // RFC 8200 4: the pointer names the next-header field; without extension headers that is byte 6.
-    else if (d.mbuf->l3_len == sizeof(Ipv6Header)) impl_->send_error(d, kIcmp6ParameterProblem, 1, 6, now);
+    if (d.destination.is_v4()) {
+        impl_->send_error(d, kIcmpUnreachable, port ? 3 : 2, 0, now);
+    } else if (port) {
+        impl_->send_error(d, kIcmp6Unreachable, 4, 0, now);
+    } else {   // RFC 8200 4: the pointer names the next-header field
+        impl_->send_error(d, kIcmp6ParameterProblem, 1, walk_packet(d.mbuf).next_field - d.mbuf->l2_len, now);
+    }
 }
 
 bool Stack::poll_icmp_error(IcmpError& out) { return impl_->errors.pop(out); }
@@ -147,24 +169,40 @@ uint16_t Stack::transmit_room(uint8_t port) const { return static_cast<uint16_t>
 bool Stack::poll_neighbor_update(NeighborUpdate& out) { return impl_->updates.pop(out); }
 
 void Stack::handle_neighbor_update(const NeighborUpdate& u, Instant now) {
-    if (Neighbor* n = impl_->neighbors.learn(u.port, u.ip, u.mac, u.solicited, u.override_mac, now))
-        impl_->flush_pending(*n, false);
+    Impl& s = *impl_;
+    if (u.kind == NeighborUpdate::Kind::kHeard) {
+        if (Neighbor* n = s.neighbors.learn(u.port, u.ip, u.mac, u.solicited, u.override_mac, now)) s.flush_pending(*n, false);
+        return;
+    }
+    LocalAddress* l = s.routes.local_on(u.ip, u.port);
+    if (!l) return;
+    if (u.kind == NeighborUpdate::Kind::kClaimed) {
+        if (s.config.announce) s.judge_claim(*l, u.mac, u.probe, now);
+    } else if (!s.config.announce) {
+        s.set_address_state(*l, u.state, u.mac);
+    }
 }
 
 void Stack::handle_timeout(Instant now) {
     Impl& s = *impl_;
     s.now_hint = now;
-    if (!s.announced) {
-        s.announced = true;
-        s.announce();
+    if (!s.started) {
+        s.started = true;
+        s.start_addresses(now);
     }
-    s.neighbors.handle_timeout(now, [&s](Neighbor& n, NeighborTable::Due due) {
+    s.handle_address_timeout(now);
+    s.expire_fragments(now);
+    s.neighbors.handle_timeout(now, [&s, now](Neighbor& n, NeighborTable::Due due) {
         if (due == NeighborTable::Due::kFailed) s.flush_pending(n, true);
-        else s.solicit(n);
+        else s.solicit(n, now);
     });
 }
 
-Instant Stack::poll_timeout() const { return impl_->announced ? impl_->neighbors.poll_timeout() : Instant{0}; }
+Instant Stack::poll_timeout() const {
+    const Impl& s = *impl_;
+    if (!s.started) return Instant{0};
+    return std::min({s.neighbors.poll_timeout(), s.address_deadline, s.reassembler.poll_timeout()});
+}
 const Counters& Stack::counters() const { return impl_->counters; }
 void Stack::count_linearized(uint64_t bytes) { impl_->counters.bytes_linearized += bytes; }
 std::span<const PortConfig> Stack::ports() const { return impl_->port_configs; }

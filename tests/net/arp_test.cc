@@ -217,41 +217,111 @@ TEST_F(ArpTest, AStaleEntryIsProbedWhileInUse) {
     EXPECT_EQ(frames[0][0], 0xff);
 }
 
-TEST_F(ArpTest, AnnouncesItsAddressesAtStart) {
+TEST_F(ArpTest, AnswersAndQuestionsAreRateLimited) {
     StackConfig c = two_ports();
-    c.announce = true;
+    c.neighbor_answers_per_s = 100;
+    c.neighbor_solicits_per_s = 100;
     make(c);
-    EXPECT_LE(stack_->poll_timeout(), now_);
-    at(1'000'000);
-    const auto outside = sent(0), inside = sent(1);
-    ASSERT_EQ(outside.size(), 3u);  // IPv4, IPv6 and our own link-local
-    EXPECT_EQ(outside[0], hex("ffffffffffff 020000000001 0806 0001 0800 06 04 0001"
-                              "020000000001 c000020a 000000000000 c000020a"));
-    EXPECT_EQ(inside.size(), 1u);
-    EXPECT_EQ(stack_->poll_timeout(), Instant::never());
+    for (int i = 0; i < 1000; i++) in(ethernet(kBroadcast, kPeerMac, 0x0806, arp(1, kPeerMac, "192.0.2.7", {}, "192.0.2.10")));
+    const size_t answers = sent().size();
+    EXPECT_GE(answers, 1u);
+    EXPECT_LE(answers, 6u);   // a twentieth of a second's worth at once
+    EXPECT_EQ(stack_->counters().neighbor_answer_limited, 1000 - answers);
+    for (int i = 11; i < 211; i++) {
+        const std::string to = "192.0.2." + std::to_string(i);
+        send("192.0.2.10", to.c_str(), tcp_syn("192.0.2.10", to.c_str()));
+    }
+    const size_t questions = sent().size();
+    EXPECT_LE(questions, 6u);
+    EXPECT_EQ(stack_->counters().neighbor_solicit_limited, 200 - questions);
 }
 
-TEST_F(ArpTest, DefendsItsAddress) {
+TEST_F(ArpTest, EveryoneIsAskedOnceASecondWhateverIsSent) {
     make();
-    in(ethernet(kBroadcast, kPeerMac, 0x0806, arp(1, kPeerMac, "192.0.2.10", {}, "192.0.2.10")));
-    const auto frames = sent();
-    ASSERT_EQ(frames.size(), 1u);
-    EXPECT_EQ(frames[0][0], 0xff);
-    EXPECT_EQ(stack_->counters().neighbor_conflict, 1u);
+    for (int ms = 0; ms < 3000; ms++) {
+        send("192.0.2.10", "192.0.2.99", tcp_syn("192.0.2.10", "192.0.2.99"));
+        at(now_.us + 1000);
+    }
+    EXPECT_EQ(sent().size(), 3u);
+    for (int ms = 0; ms < 2900; ms++) {   // known to be silent: nothing leaves, and the transport hears of it at once
+        EXPECT_FALSE(send("192.0.2.10", "192.0.2.99", tcp_syn("192.0.2.10", "192.0.2.99")));
+        IcmpError error;
+        bool told = false;
+        while (stack_->poll_icmp_error(error)) told = error.kind == IcmpError::Kind::kHostUnreachable;
+        EXPECT_TRUE(told);
+        at(now_.us + 1000);
+    }
+    EXPECT_TRUE(sent().empty());
 }
 
-TEST_F(ArpTest, VlanIsDemandedAndWritten) {
-    StackConfig c = two_ports();
-    c.ports[0].vlan = 120;
-    make(c);
-    const Bytes request = arp(1, kPeerMac, "192.0.2.7", {}, "192.0.2.10");
-    EXPECT_EQ(in(ethernet(kBroadcast, kPeerMac, 0x0806, request)), Verdict::kException);
-    EXPECT_EQ(in(ethernet(kBroadcast, kPeerMac, 0x8100, hex("0079 0806") + request)), Verdict::kException);
+class VlanTest : public StackTest {
+ protected:
+    VlanTest() {
+        StackConfig c = two_ports();
+        c.ports[0].vlan = 120;
+        make(c);
+    }
+    const Bytes request_ = arp(1, kPeerMac, "192.0.2.7", {}, "192.0.2.10");
+    Verdict in_stripped(const Bytes& bytes, uint16_t tci, uint64_t flags = RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED) {
+        rte_mbuf* m = frame(bytes);
+        m->vlan_tci = tci;
+        m->ol_flags |= flags;
+        return stack_->handle_frame(m, 0, now_, out_);
+    }
+};
+
+TEST_F(VlanTest, TheTagIsDemandedAndWritten) {
+    EXPECT_EQ(in(ethernet(kBroadcast, kPeerMac, 0x0806, request_)), Verdict::kException);
+    EXPECT_EQ(in(ethernet(kBroadcast, kPeerMac, 0x8100, hex("0079 0806") + request_)), Verdict::kException);
+    EXPECT_EQ(stack_->counters().rx_other_vlan, 2u);
     EXPECT_TRUE(sent().empty());
-    EXPECT_EQ(in(ethernet(kBroadcast, kPeerMac, 0x8100, hex("6078 0806") + request)), Verdict::kConsumed);
+    EXPECT_EQ(in(ethernet(kBroadcast, kPeerMac, 0x8100, hex("6078 0806") + request_)), Verdict::kConsumed);   // priority 3
     const auto frames = sent();
     ASSERT_EQ(frames.size(), 1u);
     EXPECT_EQ(Bytes(frames[0].begin() + 12, frames[0].begin() + 18), hex("8100 0078 0806"));
+}
+
+TEST_F(VlanTest, ATagThatThePortTookOffCounts) {
+    EXPECT_EQ(in_stripped(ethernet(kBroadcast, kPeerMac, 0x0806, request_), 0x0079), Verdict::kException);
+    rte_pktmbuf_free(out_.mbuf);
+    EXPECT_EQ(stack_->counters().rx_other_vlan, 1u);
+    EXPECT_TRUE(sent().empty());
+    in_stripped(ethernet(kBroadcast, kPeerMac, 0x0806, request_), 0x6078);
+    EXPECT_EQ(sent().size(), 1u);
+}
+
+TEST_F(VlanTest, StackedTagsAreRefused) {
+    in(ethernet(kBroadcast, kPeerMac, 0x8100, hex("0078 8100 0078 0806") + request_));
+    in(ethernet(kBroadcast, kPeerMac, 0x8100, hex("0078 88a8 0078 0806") + request_));
+    in(ethernet(kBroadcast, kPeerMac, 0x88a8, hex("0078 0806") + request_));
+    in(ethernet(kBroadcast, kPeerMac, 0x9100, hex("0078 0806") + request_));
+    in_stripped(ethernet(kBroadcast, kPeerMac, 0x8100, hex("0078 0806") + request_), 0x0078);
+    in_stripped(ethernet(kBroadcast, kPeerMac, 0x0806, request_), 0x0078,
+                RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_QINQ | RTE_MBUF_F_RX_QINQ_STRIPPED);
+    EXPECT_EQ(stack_->counters().rx_stacked_vlan, 6u);
+    EXPECT_TRUE(sent().empty());
+}
+
+TEST_F(VlanTest, AnUntaggedPortTakesPriorityTagsOnly) {
+    make();
+    in(ethernet(kBroadcast, kPeerMac, 0x8100, hex("e000 0806") + request_));
+    EXPECT_EQ(sent().size(), 1u);
+    in(ethernet(kBroadcast, kPeerMac, 0x8100, hex("0001 0806") + request_));
+    EXPECT_TRUE(sent().empty());
+    EXPECT_EQ(stack_->counters().rx_other_vlan, 1u);
+}
+
+TEST_F(VlanTest, ASegmentComesAndGoesWithItsTag) {
+    const Bytes packet = ipv4("192.0.2.7", "192.0.2.10", 6, tcp_syn("192.0.2.7", "192.0.2.10"));
+    EXPECT_EQ(in(ethernet(kOurMac, kPeerMac, 0x8100, hex("0078 0800") + packet)), Verdict::kTransport);
+    EXPECT_EQ(out_.payload_offset, 38);
+    send("192.0.2.10", "192.0.2.7", tcp_with_pseudo("192.0.2.10", "192.0.2.7"));
+    sent();
+    in(ethernet(kOurMac, kPeerMac, 0x8100, hex("0078 0806") + arp(2, kPeerMac, "192.0.2.7", kOurMac, "192.0.2.10")));
+    const auto frames = sent();
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(Bytes(frames[0].begin(), frames[0].begin() + 18), hex("020000000002 020000000001 8100 0078 0800"));
+    EXPECT_EQ(Bytes(frames[0].begin() + 38, frames[0].end()), tcp_syn("192.0.2.10", "192.0.2.7"));
 }
 
 }  // namespace

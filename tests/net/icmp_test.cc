@@ -29,6 +29,9 @@ TEST_F(IcmpTest, EchoIpv4) {
 
 TEST_F(IcmpTest, EchoIpv4ChecksumEdges) {
     // All 65,536 checksums: the incremental update must agree with the full sum, 0x0000 and 0xffff included.
+    StackConfig c = two_ports();
+    c.echo_replies_per_s = 10'000'000;
+    make(c);
     send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"));
     resolve("192.0.2.7");
     sent();
@@ -158,6 +161,38 @@ TEST_F(IcmpTest, PacketTooBigIpv6) {
     ASSERT_TRUE(stack_->poll_icmp_error(e));
     EXPECT_EQ(e.path_mtu, 1280);
     EXPECT_EQ(e.tuple.remote.ip, ip("2001:db9::5"));
+}
+
+TEST_F(IcmpTest, RedirectsAndRouterAdvertisementsChangeNothing) {
+    in_ip(ipv4("192.0.2.1", "192.0.2.10", 1, icmp4(5, 1, address_bytes(ip("192.0.2.66")) +
+        ipv4("192.0.2.10", "198.51.100.5", 6, tcp_syn("192.0.2.10", "198.51.100.5")))));
+    in_ip(ipv6("fe80::1", "2001:db8::10", 58, icmp6("fe80::1", "2001:db8::10", 137, 0,
+        hex("00000000") + address_bytes(ip("2001:db8::66")) + address_bytes(ip("2001:db9::5"))), 255));
+    in_ip(ipv6("fe80::1", "2001:db8::10", 58, icmp6("fe80::1", "2001:db8::10", 134, 0, hex("40000708 00000000 00000000")), 255));
+    EXPECT_EQ(stack_->counters().icmp_redirect_ignored, 2u);
+    EXPECT_EQ(stack_->counters().nd_router_ignored, 1u);
+    send("192.0.2.10", "198.51.100.5", tcp_syn("192.0.2.10", "198.51.100.5"));
+    auto frames = sent();
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(Bytes(frames[0].begin() + 38, frames[0].end()), address_bytes(ip("192.0.2.1"))) << "the configured router is asked for";
+}
+
+TEST_F(IcmpTest, EchoRepliesAreRateLimited) {
+    StackConfig c = two_ports();
+    c.echo_replies_per_s = 200;
+    make(c);
+    send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"));
+    resolve("192.0.2.7");
+    sent();
+    size_t answers = 0;
+    for (int i = 0; i < 10'000; i++) {   // a second
+        in_ip(ipv4("192.0.2.7", "192.0.2.10", 1, icmp4(8, 0, hex("00010001"))));
+        answers += sent().size();
+        now_ = now_ + microseconds(100);
+    }
+    EXPECT_GT(answers, 100u);
+    EXPECT_LE(answers, 211u);
+    EXPECT_EQ(stack_->counters().echo_rate_limited, 10'000 - answers);
 }
 
 TEST_F(IcmpTest, PathMtuIsLearntLoweredAndForgotten) {

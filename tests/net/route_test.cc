@@ -47,6 +47,22 @@ TEST(RouteTable, SourceSelection) {
     EXPECT_EQ(source("fe80::77"), ip("fe80::1"));
 }
 
+TEST(RouteTable, SourceSelectionIpv6ByTheLongestMatch) {   // RFC 6724 5, rule 8
+    PortConfig a;
+    a.addresses = {prefix("2001:db8:1::10/64"), prefix("2001:db8:2::10/64"), prefix("fd00:1::10/64")};
+    a.routes = {{prefix("::/0"), ip("2001:db8:1::1")}};
+    const std::vector<PortConfig> p{a};
+    RouteTable t(p);
+    const auto source = [&](const char* to) { return t.choose_source(*t.find(ip(to), {}), ip(to))->ip; };
+    EXPECT_EQ(source("2001:db8:2::99"), ip("2001:db8:2::10"));
+    EXPECT_EQ(source("2001:db8:2:7::1"), ip("2001:db8:2::10")) << "not the next hop's network, but the nearest to the destination";
+    EXPECT_EQ(source("fd00:2::1"), ip("fd00:1::10"));
+    EXPECT_EQ(source("2600::1"), ip("2001:db8:1::10"));
+    EXPECT_EQ(source("2001:db8:1::ffff"), ip("2001:db8:1::10"));
+    t.local_on(ip("2001:db8:2::10"), 0)->set_state(AddressState::kDuplicate, kPeerMac);
+    EXPECT_EQ(source("2001:db8:2::99"), ip("2001:db8:1::10")) << "an address that another host has is no source";
+}
+
 TEST(RouteTable, NoRouteToOurselvesOrGroups) {
     const auto p = ports();
     const RouteTable t(p);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -153,6 +154,7 @@ class StackTest : public ::testing::Test {
         return c;
     }
     Stack& make(const StackConfig& c) {
+        stack_.reset();
         in_use_ = rte_mempool_in_use_count(sluice::test::test_mempool());
         stack_ = std::make_unique<Stack>(c, sluice::test::test_mempool());
         return *stack_;

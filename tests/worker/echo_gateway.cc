@@ -32,10 +32,10 @@ void print_counters(const worker::Crew& crew) {
         std::printf("  stages:");
         for (size_t s = 0; s < kStages; s++)
             std::printf(" %s %lu", std::string(kStageNames[s]).c_str(), w.stages().total(static_cast<Stage>(s)));
-        std::printf("\n  net: rx %lu tx %lu bad_link %lu bad_ip %lu bad_checksum %lu martian %lu not_ours %lu no_protocol %lu "
-                    "fragments %lu no_route %lu unresolved %lu pending_dropped %lu queue_full %lu too_big %lu no_mbuf %lu\n",
-                    n.rx_frames, n.tx_frames, n.rx_bad_link, n.rx_bad_ip, n.rx_bad_checksum, n.rx_martian, n.rx_not_ours,
-                    n.rx_no_protocol, n.rx_fragment_dropped, n.no_route, n.neighbor_unresolved, n.pending_dropped, n.tx_queue_full,
+        std::printf("\n  net: rx %lu tx %lu bad_link %lu bad_ip %lu bad_checksum %lu not_ours %lu no_protocol %lu "
+                    "fragments %lu whole %lu no_route %lu unresolved %lu pending_dropped %lu queue_full %lu too_big %lu no_mbuf %lu\n",
+                    n.rx_frames, n.tx_frames, n.rx_bad_link, n.rx_bad_ip, n.rx_bad_checksum, n.rx_not_ours,
+                    n.rx_no_protocol, n.rx_fragments, n.fragments_reassembled, n.no_route, n.neighbor_unresolved, n.pending_dropped, n.tx_queue_full,
                     n.tx_too_big, n.tx_no_mbuf);
         std::printf("  tcp: in %lu out %lu bad_checksum %lu accepted %lu retransmits %lu timeouts %lu fast %lu out_of_order %lu "
                     "duplicates %lu resets_in %lu resets_out %lu no_memory %lu copied %lu attached %lu\n",
