@@ -1,6 +1,7 @@
 // Which core owns a connection: bucket_table[hash of the 4-tuple], one function for demultiplexing, upstream source ports and
-// ICMP errors alike (DESIGN.md, A worker core). The hash is the ports' own Toeplitz where they steer by it, else a keyed one
-// that costs less. In: a 4-tuple. Out: a core's index. Immutable once cores run.
+// ICMP errors alike (DESIGN.md, A worker core), and for where fragments, which have no ports, meet. The hash is the ports' own
+// Toeplitz where they steer by it, else a keyed one that costs less. In: a 4-tuple or a fragment. Out: a core's index. Immutable
+// once cores run.
 #pragma once
 
 #include <array>
@@ -9,6 +10,7 @@
 #include <optional>
 
 #include "base/ip_address.h"
+#include "net/datagram.h"
 #include "worker/rss.h"
 
 namespace sluice::worker {
@@ -35,6 +37,13 @@ class OwnerTable {
     /// With by_rss() only: what the port computed, or is to compute.
     uint32_t owner_of_hash(uint32_t rss_hash) const { return buckets_[rss_hash & mask_]; }
     uint32_t rss_hash(const FourTuple& t) const { return toeplitz_->hash(t); }
+
+    /// Where the fragments of one datagram meet. RFC 8200 4.5: addresses and id name it, RFC 791: the protocol too.
+    uint32_t collector(const net::DatagramIn& fragment) const {
+        const uint16_t low = static_cast<uint16_t>(fragment.fragment_id), high = static_cast<uint16_t>(fragment.fragment_id >> 16);
+        const uint16_t protocol = fragment.source.is_v4() ? fragment.protocol : uint16_t{0};
+        return owner({{fragment.destination, low}, {fragment.source, static_cast<uint16_t>(high ^ protocol)}});
+    }
 
  private:
     void fill(uint32_t entries) {

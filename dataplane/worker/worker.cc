@@ -33,6 +33,7 @@ static_assert(limits::kPortsMax <= 8, "believed_hashes_ has a bit for each port"
 
 net::StackConfig with_sharing(net::StackConfig config, bool several_cores) {
     config.share_neighbors = several_cores;
+    config.share_fragments = several_cores;
     return config;
 }
 }  // namespace
@@ -125,10 +126,10 @@ void Worker::handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n) {
         switch (net_.handle_frame(frames[i], port, now_, d)) {
             case net::Verdict::kTransport: count++; break;
             case net::Verdict::kConsumed: break;
-            case net::Verdict::kException:
-                if (!kernel) net_.send_port_unreachable(d, now_);
-                else if (who != Audience::kBoth) kernel->to_kernel(d.mbuf);
-                rte_pktmbuf_free(d.mbuf);
+            case net::Verdict::kException: handle_exception(d, who); break;
+            case net::Verdict::kFragment:
+                if (const uint32_t collector = config_.owners->collector(d); collector != config_.index) hand_over(d, collector);
+                else if (reassemble(d)) count++;
                 break;
         }
     }
@@ -138,6 +139,21 @@ void Worker::handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n) {
         if (pool_low_ && refused_under_pressure(datagrams[i])) continue;
         handle_datagram(datagrams[i]);
     }
+}
+
+/// Not for the stack: the kernel's, if the port has a way there and it has not got its copy yet, else refused.
+void Worker::handle_exception(net::DatagramIn& d, Audience who) {
+    ExceptionEnd* const kernel = exceptions_[d.port].get();
+    if (!kernel) net_.send_port_unreachable(d, now_);
+    else if (who != Audience::kBoth) kernel->to_kernel(d.mbuf);
+    rte_pktmbuf_free(d.mbuf);
+}
+
+/// Puts a fragment to the others of its datagram. True: `d` is now the whole datagram, which may have another owner.
+bool Worker::reassemble(net::DatagramIn& d) {
+    const net::Verdict verdict = net_.handle_fragment(d, now_);
+    if (verdict == net::Verdict::kException) handle_exception(d, Audience::kGateway);
+    return verdict == net::Verdict::kTransport;
 }
 
 /// When frames run out, what would pin another one is dropped (the peer sends it again), and what frees some is let in:
@@ -209,7 +225,8 @@ bool Worker::take_over() {
         for (uint32_t i = 0; i < 4 * limits::kBurst && ring.pop(d); i++) {
             any = true;
             ++counters_.taken_over;
-            deliver(d);
+            if (!d.is_fragment) deliver(d);
+            else if (reassemble(d)) handle_datagram(d);   // we collect it, and may not be its connection's owner
         }
         auto& news = config_.exchange->news(from, config_.index);
         CoreNews item;

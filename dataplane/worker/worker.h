@@ -76,6 +76,7 @@ class Worker final : private tcp::Environment {
     uint32_t ports() const { return static_cast<uint32_t>(ports_.size()); }
     const ExceptionEnd* exception(uint32_t port) const { return exceptions_[port].get(); }   // null: none
     const net::Counters& net_counters() const { return net_.counters(); }
+    std::vector<net::AddressStatus> addresses() const { return net_.addresses(); }
     const tcp::Counters& tcp_counters() const { return tcp_.counters(); }
 
  private:
@@ -88,6 +89,8 @@ class Worker final : private tcp::Environment {
     void handle_datagram(net::DatagramIn& datagram);
     uint32_t owner_of(const net::DatagramIn& datagram);
     void deliver(net::DatagramIn& datagram);
+    void handle_exception(net::DatagramIn& datagram, Audience who);
+    bool reassemble(net::DatagramIn& datagram);
     bool refused_under_pressure(const net::DatagramIn& datagram);
     void hand_over(const net::DatagramIn& datagram, uint32_t owner);
     bool take_over();

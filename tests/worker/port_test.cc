@@ -112,37 +112,48 @@ rte_mbuf* syn_frame(uint16_t port, uint16_t payload = 0) {
     return m;
 }
 
-TEST(Worker, ASegmentAtTheWrongCoreIsAnsweredByItsOwner) {
-    OwnerTable owners(2, 77);
-    Exchange exchange(2);
-    // Each core has its own device here; Port takes the queues of its core.
+/// Two cores, each with a device of its own, since Port takes the queues of its core.
+struct TwoCores {
+    TwoCores() {
+        for (uint32_t i = 0; i < 2; i++) {
+            WorkerConfig c;
+            c.index = i;
+            c.net.announce = false;
+            net::PortConfig port;
+            port.mac = infos[i][0].mac;
+            port.addresses = {*IpPrefix::parse("192.0.2.10/24")};
+            c.net.ports = {port};
+            c.tcp.connections_max = 1000;
+            c.slice_nodes = 4096;
+            c.ports = &infos[i];
+            c.pool = sluice::test::test_mempool();
+            c.owners = &owners;
+            c.exchange = &exchange;
+            workers[i] = std::make_unique<Worker>(c);
+            workers[i]->set_application(std::make_unique<test::EchoApplication>(*workers[i]));
+        }
+    }
+    void arrives(uint32_t core, rte_mbuf* m) { ASSERT_EQ(rte_eth_tx_burst(infos[core][0].queues[core][0].ethdev, 0, &m, 1), 1); }
+    void turn(int times) {
+        for (int i = 0; i < times; i++)
+            for (auto& w : workers) w->turn();
+    }
+    OwnerTable owners{2, 77};
+    Exchange exchange{2};
     std::vector<PortInfo> infos[2] = {{ring_port(true, 2, 0)}, {ring_port(true, 2, 1)}};
     std::unique_ptr<Worker> workers[2];
-    for (uint32_t i = 0; i < 2; i++) {
-        WorkerConfig c;
-        c.index = i;
-        c.net.announce = false;
-        net::PortConfig port;
-        port.mac = infos[i][0].mac;
-        port.addresses = {*IpPrefix::parse("192.0.2.10/24")};
-        c.net.ports = {port};
-        c.tcp.connections_max = 1000;
-        c.slice_nodes = 4096;
-        c.ports = &infos[i];
-        c.pool = sluice::test::test_mempool();
-        c.owners = &owners;
-        c.exchange = &exchange;
-        workers[i] = std::make_unique<Worker>(c);
-        workers[i]->set_application(std::make_unique<test::EchoApplication>(*workers[i]));
-    }
+};
+
+TEST(Worker, ASegmentAtTheWrongCoreIsAnsweredByItsOwner) {
+    TwoCores two;
+    const OwnerTable& owners = two.owners;
+    auto& workers = two.workers;
     uint32_t expected[2] = {};
     for (uint16_t port = 1000; port < 1100; port++) {
-        rte_mbuf* m = syn_frame(port);   // every one arrives at core 0
-        ASSERT_EQ(rte_eth_tx_burst(infos[0][0].queues[0][0].ethdev, 0, &m, 1), 1);
+        two.arrives(0, syn_frame(port));   // every one
         expected[owners.owner({{*IpAddress::parse("192.0.2.10"), 80}, {*IpAddress::parse("192.0.2.7"), port}})]++;
     }
-    for (int turn = 0; turn < 10; turn++)
-        for (auto& w : workers) w->turn();
+    two.turn(10);
     EXPECT_GT(expected[0], 20u);
     EXPECT_GT(expected[1], 20u);
     for (uint32_t i = 0; i < 2; i++) EXPECT_EQ(workers[i]->tcp().half_open(), expected[i]) << i;
@@ -153,6 +164,53 @@ TEST(Worker, ASegmentAtTheWrongCoreIsAnsweredByItsOwner) {
     const auto& c = workers[0]->counters();
     EXPECT_GE(c.cycles.get(), c.busy_cycles.get());
     EXPECT_GT(c.busy_cycles.get(), 0u);
+}
+
+/// Bytes [begin, end) of the IP payload of `whole` as a fragment with this id.
+rte_mbuf* fragment_of(const rte_mbuf* whole, uint16_t begin, uint16_t end, uint16_t id) {
+    constexpr uint32_t kHeaders = net::kEthernetHeaderBytes + sizeof(net::Ipv4Header);
+    const auto* bytes = rte_pktmbuf_mtod(whole, const char*);
+    end = static_cast<uint16_t>(std::min<uint32_t>(end, whole->data_len - kHeaders));
+    rte_mbuf* m = mbuf_of(std::string(bytes, kHeaders) + std::string(bytes + kHeaders + begin, static_cast<size_t>(end - begin)));
+    auto* h = rte_pktmbuf_mtod_offset(m, net::Ipv4Header*, net::kEthernetHeaderBytes);
+    h->total_length = be16_t(static_cast<uint16_t>(sizeof *h + end - begin));
+    h->id = be16_t(id);
+    h->fragment = be16_t(static_cast<uint16_t>(begin / 8 | (kHeaders + end < whole->data_len ? net::kIpv4MoreFragments : 0)));
+    h->checksum = 0;
+    h->checksum = checksum_finish(checksum_add(h, sizeof *h));
+    return m;
+}
+
+TEST(Worker, FragmentsThatArriveAtDifferentCoresMeetAndGoToTheOwner) {
+    const unsigned before = mbufs_in_use();
+    {
+        TwoCores two;
+        uint32_t expected[2] = {}, collected_elsewhere = 0;
+        for (uint16_t port = 1000; port < 1100; port++) {
+            rte_mbuf* whole = syn_frame(port, 100);
+            two.arrives(port % 2, fragment_of(whole, 64, 999, port));
+            two.arrives((port + port / 2) % 2, fragment_of(whole, 0, 64, port));
+            rte_pktmbuf_free(whole);
+            const uint32_t owner = two.owners.owner({{*IpAddress::parse("192.0.2.10"), 80}, {*IpAddress::parse("192.0.2.7"), port}});
+            expected[owner]++;
+            net::DatagramIn f;
+            f.source = *IpAddress::parse("192.0.2.7"), f.destination = *IpAddress::parse("192.0.2.10");
+            f.protocol = net::kProtocolTcp, f.fragment_id = port;
+            collected_elsewhere += two.owners.collector(f) != owner;
+        }
+        two.turn(10);
+        EXPECT_GT(expected[0], 20u);
+        EXPECT_GT(expected[1], 20u);
+        EXPECT_GT(collected_elsewhere, 20u) << "so that whole datagrams were handed over, too";
+        uint64_t reassembled = 0;
+        for (uint32_t i = 0; i < 2; i++) {
+            EXPECT_EQ(two.workers[i]->tcp().half_open(), expected[i]) << i;
+            EXPECT_GT(two.workers[i]->counters().handed_over.get(), 0u);
+            reassembled += two.workers[i]->net_counters().fragments_reassembled;
+        }
+        EXPECT_EQ(reassembled, 100u);
+    }
+    EXPECT_EQ(mbufs_in_use(), before);
 }
 
 TEST(Worker, PayloadIsRefusedWhileThePoolIsLow) {
