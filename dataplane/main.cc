@@ -75,6 +75,8 @@ worker::CrewSetup crew_setup(const host::GatewayHost& host, const std::vector<un
         for (const auto& route : port.routes) config.routes.push_back({.to = route.to, .via = route.via});
         config.mtu = port.mtu;
         config.vlan = port.vlan;
+        config.strict_reverse_path = port.reverse_path == host::Port::ReversePath::kStrict;
+        config.detect_duplicates = port.duplicate_detection;
         setup.ports.push_back(std::move(config));
     }
     setup.tcp.connections_max = 2 * host.limits.connections / host.workers.count + 1024;  // downstream and upstream
@@ -179,6 +181,7 @@ class Gateway {
     admin::Sources sources();
     std::vector<admin::WorkerRuntime> runtime() const;
     std::vector<admin::PortState> ports() const;
+    void tell_conflicts();
     void control_loop(control::Signals& signals, source::DirectoryWatcher& watcher);
     bool drained() const;
     control::Watchdog make_watchdog() const;
@@ -197,6 +200,7 @@ class Gateway {
     std::unique_ptr<worker::Crew> crew_;
     admin::TablesHolder tables_;
     control::Revisions revisions_;
+    std::vector<std::string> conflicts_;   // of addresses, as last told
     std::atomic<uint64_t> waiting_{0};   // snapshots << 32 | parts not yet retired
 };
 
@@ -326,6 +330,28 @@ int Gateway::run() {
     return kOk;
 }
 
+/// Our addresses that other hosts have, by the core that looks after them: "192.0.2.10 is in use by 02:...".
+std::vector<std::string> conflicts_of(const worker::Worker& worker, uint8_t port) {
+    std::vector<std::string> all;
+    for (const net::AddressStatus& a : worker.addresses()) {
+        if (a.port != port || (a.state != net::AddressState::kDuplicate && a.state != net::AddressState::kTentative)) continue;
+        all.push_back(fmt::format("{} is in use by {:02x}", a.ip.to_string(), fmt::join(a.claimant, ":")));
+    }
+    return all;
+}
+
+void Gateway::tell_conflicts() {
+    std::vector<std::string> now;
+    for (uint8_t p = 0; p < host_.ports.size(); p++)
+        for (const auto& conflict : conflicts_of(crew_->worker(0), p)) now.push_back(fmt::format("port {}: {}", host_.ports[p].name, conflict));
+    for (const auto& conflict : now)
+        if (std::find(conflicts_.begin(), conflicts_.end(), conflict) == conflicts_.end())
+            spdlog::error("{}: not used here; asked for again every 60 to 70 s. Give one of the two another address", conflict);
+    for (const auto& conflict : conflicts_)
+        if (std::find(now.begin(), now.end(), conflict) == now.end()) spdlog::info("{}: no longer", conflict);
+    conflicts_ = std::move(now);
+}
+
 bool Gateway::drained() const {
     for (uint32_t i = 0; i < crew_->size(); i++)
         if (const auto* proxy = proxies_[i].load(); proxy && !proxy->drained()) return false;
@@ -360,6 +386,7 @@ void Gateway::control_loop(control::Signals& signals, source::DirectoryWatcher& 
             control::notify_service_manager("WATCHDOG=1");
         }
         const bool pending = revisions_.tick();
+        tell_conflicts();
         const auto waiting = publisher_.reclaim();
         waiting_.store(uint64_t{waiting.snapshots} << 32 | waiting.parts, std::memory_order_relaxed);
         if (!pending) adopt_compiled();
@@ -437,6 +464,7 @@ std::vector<admin::PortState> Gateway::ports() const {
         const auto device = crew_->eal().device_counters(p);
         admin::PortState state{.name = configured.name, .device = configured.device, .addresses = {}, .listen = configured.listen};
         for (const auto& prefix : configured.addresses) state.addresses.push_back(prefix.to_string());
+        state.conflicts = conflicts_of(crew_->worker(0), static_cast<uint8_t>(p));
         state.queues = 0;
         for (const auto& queues : info.queues) state.queues += static_cast<uint32_t>(queues.size());
         state.rx_frames = device.rx_frames, state.rx_bytes = device.rx_bytes;

@@ -72,6 +72,7 @@ struct WorkerRuntime {
 struct PortState {
     std::string name, device;                // outside, af_xdp:outside0
     std::vector<std::string> addresses;      // 192.0.2.10/24
+    std::vector<std::string> conflicts;      // of these, why one is not used: "192.0.2.10 is in use by 02:00:00:00:00:07"
     bool listen = false, link_up = true;
     uint32_t queues = 1;
     uint64_t speed_mbps = 0;                 // 0 = unknown

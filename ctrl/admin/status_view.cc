@@ -75,7 +75,7 @@ Json backends_json(const Sources& s, const Tables& tables) {
 Json ports_json(const std::vector<PortState>& ports) {
     Json out = Json::array();
     for (const auto& p : ports)
-        out.push_back({{"name", p.name}, {"device", p.device}, {"addresses", p.addresses}, {"listen", p.listen}, {"link_up", p.link_up},
+        out.push_back({{"name", p.name}, {"device", p.device}, {"addresses", p.addresses}, {"conflicts", p.conflicts}, {"listen", p.listen}, {"link_up", p.link_up},
                        {"queues", p.queues}, {"speed_mbps", p.speed_mbps}, {"rx_frames", p.rx_frames}, {"rx_bytes", p.rx_bytes},
                        {"tx_frames", p.tx_frames}, {"tx_bytes", p.tx_bytes}, {"rx_dropped", p.rx_dropped},
                        {"tx_dropped", p.tx_dropped}, {"rx_errors", p.rx_errors}, {"exception", p.exception}, {"to_kernel", p.to_kernel},

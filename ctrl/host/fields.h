@@ -23,7 +23,8 @@ inline constexpr std::string_view kTop[] = {"apiVersion", "kind", "node", "worke
                                             "limits", "mesh", "admin", "accessLog", "drain"};
 inline constexpr std::string_view kNode[] = {"id", "namespace", "labels", "locality"};
 inline constexpr std::string_view kWorkers[] = {"cores", "count", "poll"};
-inline constexpr std::string_view kPort[] = {"name", "device", "addresses", "routes", "vlan", "mtu", "listen", "exception"};
+inline constexpr std::string_view kPort[] = {"name", "device", "addresses", "routes", "vlan", "mtu",
+                                             "reversePath", "duplicateDetection", "listen", "exception"};
 inline constexpr std::string_view kRoute[] = {"to", "via"};
 inline constexpr std::string_view kMemory[] = {"limit", "hugepages"};
 inline constexpr std::string_view kLimits[] = {"connections", "requestHeader", "ephemeralPorts"};

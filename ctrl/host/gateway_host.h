@@ -41,7 +41,10 @@ struct Port {
     std::vector<IpPrefix> addresses;              // with the on-link prefix length
     std::vector<Route> routes;
     uint16_t vlan = 0;                            // 0 = untagged
+    enum class ReversePath : uint8_t { kLoose, kStrict };
     uint16_t mtu = 1500;
+    ReversePath reverse_path = ReversePath::kLoose;   // sources that some port leads to, or this one
+    bool duplicate_detection = true;              // RFC 5227, RFC 4862
     bool listen = false;                          // Gateways without bind open here, and only here
     std::string exception;                        // TAP device for what is not the gateway's; empty = refused
 };

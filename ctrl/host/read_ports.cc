@@ -11,6 +11,7 @@ namespace sluice::host {
 namespace {
 
 constexpr std::string_view kDeviceKinds[] = {"pci", "af_xdp", "af_packet", "devargs"};
+constexpr std::string_view kReversePaths[] = {"loose", "strict"};
 constexpr uint32_t kMtuMin = 576, kMtuMinV6 = 1280;   // RFC 791, RFC 8200 (5)
 constexpr uint32_t kMtuMax = limits::kMbufRoomBytes - 22;   // one frame with VLAN tag and check sequence in one mbuf
 constexpr size_t kInterfaceNameMax = 15;              // IFNAMSIZ - 1
@@ -168,6 +169,9 @@ void read_port(Context& context, const yaml::Node& yaml, const std::string& path
     o.number("vlan", port.vlan, 1, 4094);
     const bool v6 = std::any_of(port.addresses.begin(), port.addresses.end(), [](const IpPrefix& p) { return !p.address.is_v4(); });
     o.number("mtu", port.mtu, v6 ? kMtuMinV6 : kMtuMin, kMtuMax);
+    size_t reverse_path = 0;
+    if (o.word("reversePath", kReversePaths, reverse_path)) port.reverse_path = static_cast<Port::ReversePath>(reverse_path);
+    o.boolean("duplicateDetection", port.duplicate_detection);
     o.boolean("listen", port.listen);
     read_exception(o, port, ports);
     ports.push_back(std::move(port));

@@ -103,6 +103,7 @@ int status(const Context& c) {
         c.out << fmt::format("port    {}{}{} {}  drops {}{}{}\n", text_of(p, "name"), gigabits.empty() ? "" : " ", gigabits,
                              count_of(number_of(p, "queues"), "queue"), grouped(number_of(p, "rx_dropped") + number_of(p, "tx_dropped")),
                              exception.empty() ? "" : fmt::format("  kernel by {}", exception), flag_of(p, "link_up") ? "" : "  LINK DOWN");
+        for (const auto& conflict : child_of(p, "conflicts")) c.out << fmt::format("        ADDRESS CONFLICT: {}\n", conflict.get<std::string>());
     }
     std::string last;   // one listener on several addresses of a port is one line
     for (const auto& l : child_of(*s, "listeners")) {

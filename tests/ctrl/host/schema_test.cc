@@ -61,6 +61,8 @@ TEST(Schema, SaysTheReadersDefaults) {
     const json port = p["ports"]["items"]["properties"];
     EXPECT_EQ(port["mtu"]["default"], h.ports[0].mtu);
     EXPECT_EQ(port["listen"]["default"], Port{}.listen);
+    EXPECT_EQ(port["reversePath"]["default"], Port{}.reverse_path == Port::ReversePath::kLoose ? "loose" : "other");
+    EXPECT_EQ(port["duplicateDetection"]["default"], Port{}.duplicate_detection);
 }
 
 TEST(Schema, EveryWordOfAnEnumIsRead) {
@@ -70,6 +72,12 @@ TEST(Schema, EveryWordOfAnEnumIsRead) {
             const auto reading = read("x.yaml", host_with(std::string(section) + ": {" + field + ": " + word.get<std::string>() + "}\n"));
             EXPECT_TRUE(reading.host) << word << render(reading.diagnostics, 1);
         }
+    for (const auto& word : p["ports"]["items"]["properties"]["reversePath"]["enum"]) {
+        const auto reading = read("x.yaml", "apiVersion: sluice/v1\nkind: GatewayHost\nports: [{name: a, device: 'af_xdp:a', "
+                                            "addresses: [192.0.2.1/24], listen: true, reversePath: " + word.get<std::string>() + "}]\n");
+        ASSERT_TRUE(reading.host) << word << render(reading.diagnostics, 1);
+        EXPECT_EQ(reading.host->ports[0].reverse_path == Port::ReversePath::kStrict, word == "strict");
+    }
 }
 
 TEST(Schema, NumbersEndWhereTheReaderSaysSo) {
