@@ -1,7 +1,8 @@
 // impair: a wire that loses, delays, reorders, duplicates and corrupts frames, repeatable by its seed. It bridges two
 // interfaces by raw sockets (these kernels have no sch_netem). In: two interface names and odds in per cent. Out: frames;
 // counts on SIGTERM. Usage: impair --a IF --b IF --seed N [--loss 1] [--duplicate 1] [--reorder 2] [--corrupt 0.5]
-//                                  [--delay-us 2000] [--jitter-us 500]
+//                                  [--delay-us 2000] [--jitter-us 500] [--vlan N]
+// With --vlan it is a switch, too: a is a trunk where frames carry the 802.1Q tag N, b an access port of that VLAN.
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
@@ -44,6 +45,7 @@ int open_raw(const char* interface) {
     }
     const int on = 1, buffer = 16 << 20;
     setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on);
+    setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer);
     packet_mreq all{};
@@ -51,6 +53,31 @@ int open_raw(const char* interface) {
     all.mr_type = PACKET_MR_PROMISC;
     setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof all);
     return fd;
+}
+
+/// One frame into `bytes`; 0: none. `tag` is that of its 802.1Q header, -1 without; the kernel takes the header off and tells apart.
+size_t receive(int fd, std::vector<uint8_t>& bytes, int& tag) {
+    iovec data{bytes.data(), bytes.size()};
+    alignas(cmsghdr) char control[256];
+    msghdr message{};
+    message.msg_iov = &data, message.msg_iovlen = 1;
+    message.msg_control = control, message.msg_controllen = sizeof control;
+    const ssize_t got = recvmsg(fd, &message, 0);
+    tag = -1;
+    if (got <= 0) return 0;
+    for (cmsghdr* c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+        if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA) continue;
+        tpacket_auxdata aux;
+        std::memcpy(&aux, CMSG_DATA(c), sizeof aux);
+        if (aux.tp_status & TP_STATUS_VLAN_VALID) tag = aux.tp_vlan_tci & 0xfff;
+    }
+    return static_cast<size_t>(got);
+}
+
+std::vector<uint8_t> tagged(std::vector<uint8_t> frame, int vlan) {
+    const uint8_t header[4] = {0x81, 0x00, static_cast<uint8_t>(vlan >> 8), static_cast<uint8_t>(vlan)};
+    frame.insert(frame.begin() + 12, header, header + 4);
+    return frame;
 }
 
 struct Frame {
@@ -109,6 +136,8 @@ int main(int argc, char** argv) {
     wire.loss = number("--loss"), wire.duplicate = number("--duplicate"), wire.reorder = number("--reorder");
     wire.corrupt = number("--corrupt");
     wire.delay_us = static_cast<uint64_t>(number("--delay-us")), wire.jitter_us = static_cast<uint64_t>(number("--jitter-us"));
+    const int vlan = static_cast<int>(number("--vlan"));
+    uint64_t other_vlan = 0;
     pollfd fds[2] = {{open_raw(options["--a"].c_str()), POLLIN, 0}, {open_raw(options["--b"].c_str()), POLLIN, 0}};
     struct sigaction action{};
     action.sa_handler = [](int) { stopping = 1; };
@@ -133,13 +162,21 @@ int main(int argc, char** argv) {
         now = now_us();
         for (int from = 0; from < 2; from++) {
             for (int n = 0; n < 256; n++) {
-                const ssize_t got = recv(fds[from].fd, buffer.data(), buffer.size(), 0);
-                if (got <= 0) break;
-                wire.take({buffer.begin(), buffer.begin() + got}, 1 - from, now);
+                int tag;
+                const size_t got = receive(fds[from].fd, buffer, tag);
+                if (got == 0) break;
+                std::vector<uint8_t> frame(buffer.begin(), buffer.begin() + static_cast<ssize_t>(got));
+                if (vlan == 0) {
+                    wire.take(tag < 0 ? std::move(frame) : tagged(std::move(frame), tag), 1 - from, now);
+                } else if (from == 0 ? tag != vlan : tag >= 0) {
+                    other_vlan++;
+                } else {
+                    wire.take(from == 0 ? std::move(frame) : tagged(std::move(frame), vlan), 1 - from, now);
+                }
             }
         }
     }
-    std::printf("frames %lu lost %lu duplicated %lu reordered %lu corrupted %lu\n", wire.frames, wire.lost, wire.duplicated,
-                wire.reordered, wire.corrupted);
+    std::printf("frames %lu lost %lu duplicated %lu reordered %lu corrupted %lu other_vlan %lu\n", wire.frames, wire.lost,
+                wire.duplicated, wire.reordered, wire.corrupted, other_vlan);
     return 0;
 }

@@ -114,13 +114,71 @@ def test_byte_by_byte_requests(web):
     assert web.backends[0].find("/bytes").body == b"b" * 20000
 
 
-def test_fragments(web, injector, rng):
-    """First fragments whose rest never comes (FragmentSmack): nothing is kept for long, nobody waits."""
+def test_fragment_flood(web, injector, rng):
+    """Parts whose rest never comes (FragmentSmack): the oldest give way, nothing grows, nobody waits."""
+    served(web)
     before = resident_mib(web)
     for _ in range(10000):
         injector.packet(packets.ipv4(far_away(rng), ADDRESS, rng.randbytes(64), ident=rng.randrange(65536), fragment=0x2000))
-        injector.packet(packets.ipv4(far_away(rng), ADDRESS, rng.randbytes(64), ident=rng.randrange(65536), fragment=rng.randrange(1, 8000)))
+        injector.packet(packets.ipv4(far_away(rng), ADDRESS, rng.randbytes(64), ident=rng.randrange(65536), fragment=0x2000 | rng.randrange(1, 8000)))
     assert served(web) and resident_mib(web) - before < 16
+    assert web.metric("sluice_net_fragments_evicted_total") > 1000
+
+
+@pytest.mark.parametrize("order", ["in order", "reversed"])
+def test_a_request_in_fragments(web, injector, rng, order):
+    """A client's request in IP fragments, a flood of others' around them: put together and answered."""
+    client = packets.RawClient(injector, web.client, "eth0", far_away(rng), ADDRESS, port=rng.randrange(1024, 65536))
+    ident = 0
+
+    def send(packet, *cuts):
+        nonlocal ident
+        ident += 1
+        parts = packets.fragments(packet, *cuts, ident=ident)
+        for part in parts if order == "in order" else reversed(parts):
+            injector.packet(part)
+            for _ in range(20):
+                injector.packet(packets.ipv4(far_away(rng), ADDRESS, rng.randbytes(64), ident=rng.randrange(65536), fragment=0x2008))
+
+    injector.packet(client.segment(SYN, options=b"\x02\x04\x05\xb4"))   # a header may not be cut: it is all there is
+    flags, _ = client.receive()
+    assert flags == SYN | ACK
+    client.seq += 1
+    request = b"GET /in-parts HTTP/1.1\r\nHost: shop.example\r\nX-Long: " + b"l" * 3000 + b"\r\nConnection: close\r\n\r\n"
+    send(client.segment(ACK | PSH, request), 24, 64, 1480, 2960)
+    client.seq += len(request)
+    answer = b""
+    while b"b1" not in answer.partition(b"\r\n\r\n")[2]:
+        flags, payload = client.receive()
+        assert not flags & RST, answer
+        answer += payload
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    client.close()
+    assert "/in-parts" in web.backends[0].paths()
+
+
+def test_forged_and_impossible_packets_are_counted_by_reason(web, injector, rng):
+    """Each kind of packet that no honest host sends, and the counter that says so."""
+    syn = packets.tcp(CLIENT, ADDRESS, 40000, 80, 1, 0, SYN)
+
+    def from_(source):
+        return packets.tcp(source, ADDRESS, 40000, 80, 1, 0, SYN)
+
+    kinds = {
+        "rx_source_loopback": from_("127.0.0.1"), "rx_source_reserved": from_("240.0.0.1"), "rx_source_group": from_("224.0.0.5"),
+        "rx_source_ours": from_(ADDRESS), "rx_source_other_port": from_(BACKENDS[0]),
+        "fragments_tiny_first": packets.fragments(syn, 8)[0], "fragments_bad": packets.ipv4(CLIENT, ADDRESS, b"x" * 100, fragment=0x1FFE),
+        "icmp_redirect_ignored": packets.icmp(CLIENT, ADDRESS, 5, 1, socket.inet_aton("192.0.2.66") + bytes(28)),
+        "icmp_bad_quote": packets.icmp(CLIENT, ADDRESS, 3, 1, bytes(32)),
+    }
+    names = {name: f"sluice_net_{name}_total" for name in kinds}
+    before = {name: web.metric(metric) for name, metric in names.items()}
+    for packet in kinds.values():
+        for _ in range(7):
+            injector.packet(packet)
+    assert served(web)
+    counted = {name: web.metric(metric) - before[name] for name, metric in names.items()}
+    assert counted == dict.fromkeys(kinds, 7)
 
 
 def test_arp_flood(web, injector, rng):

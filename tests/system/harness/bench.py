@@ -3,6 +3,7 @@
 In: pytest fixtures (conftest.py). Out: Bench (hosts, backends, gateway), its config and mesh files.
 The bench owns everything; one gateway serves many tests, each with its own mesh, edited live.
 Addresses: client 192.0.2.2 and 2001:db8::2, gateway .10 and ::10, backends 10.0.0.21 to .24.
+With `vlan`, a switch stands between client and gateway: the client's port is untagged, the gateway's is a trunk.
 """
 
 import os
@@ -47,16 +48,17 @@ def merge(base, changes):
 
 
 class Bench:
-    def __init__(self, work):
+    def __init__(self, work, prefix=PREFIX, vlan=None):
         self.work = work
         self.mesh_dir = os.path.join(work, "mesh")
         self.config_path = os.path.join(work, "sluice.yaml")
         self.access_log = os.path.join(work, "access.log")
         self.log = os.path.join(work, "sluiced.log")
         self.admin_socket = os.path.join(work, "admin.sock")
-        self.lab = Lab(PREFIX)
+        self.vlan = vlan
+        self.lab = Lab(prefix)
         self.client, self.gateway_host, self.backends_host = (self.lab.host(n) for n in ("client", "gateway", "backends"))
-        self.lab.wire(self.client, "eth0", self.gateway_host, "outside0")
+        self.wire_client()
         self.lab.wire(self.backends_host, "eth0", self.gateway_host, "inside0")
         self.client.serve("eth0", f"{CLIENT}/24", f"{CLIENT6}/64", steer_cpus=KERNEL_CPUS)
         self.backends_host.serve("eth0", *(f"{a}/16" for a in BACKENDS), "2001:db8:1::21/64", steer_cpus=KERNEL_CPUS)
@@ -67,6 +69,18 @@ class Bench:
         self.gateway = None
         self.settings = None
         self.edits = 0
+
+    def wire_client(self):
+        if self.vlan is None:
+            self.lab.wire(self.client, "eth0", self.gateway_host, "outside0")
+            return
+        self.switch = self.lab.host("switch")
+        self.lab.wire(self.client, "eth0", self.switch, "access0")
+        self.lab.wire(self.switch, "trunk0", self.gateway_host, "outside0")
+        for dev in ("access0", "trunk0"):
+            self.switch.leave_bare(dev)
+        build = os.environ.get("SLUICE_BUILD", os.path.join(ROOT, "build"))
+        self.switch.start(os.path.join(build, "tests", "support", "impair"), "--a", "trunk0", "--b", "access0", "--vlan", str(self.vlan))
 
     # --- The gateway -----------------------------------------------------------------------------
 
@@ -88,6 +102,8 @@ class Bench:
             "accessLog": {"path": self.access_log, "format": "text"},
             "drain": {"deadline": "5s"},
         }
+        if self.vlan is not None:
+            base["ports"][0]["vlan"] = self.vlan
         return merge(base, changes or {})
 
     def write_config(self, settings):

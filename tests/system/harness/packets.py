@@ -1,7 +1,7 @@
 """Frames and packets made by hand, for what no honest kernel would send.
 
-In: fields. Out: bytes of Ethernet, ARP, IPv4 and TCP with right checksums, and Injector, which sends
-them from the client's end of the wire. RFC 791, 826, 9293.
+In: fields. Out: bytes of Ethernet, ARP, IPv4, ICMP and TCP with right checksums, and Injector, which sends
+them from the client's end of the wire. RFC 791, 792, 826, 9293.
 """
 
 import socket
@@ -39,9 +39,58 @@ def tcp(source, destination, source_port, port, seq, ack, flags, payload=b"", wi
     return ipv4(source, destination, head[:16] + struct.pack("!H", total) + head[18:] + payload)
 
 
+def icmp(source, destination, kind, code, rest):
+    head = struct.pack("!BBH", kind, code, 0)
+    return ipv4(source, destination, head[:2] + struct.pack("!H", checksum(head + rest)) + rest, protocol=1)
+
+
 def arp(operation, sender_mac, sender, target_mac, target):
     return struct.pack("!HHBBH", 1, ETH_IPV4, 6, 4, operation) + bytes.fromhex(sender_mac.replace(":", "")) + socket.inet_aton(sender) \
         + bytes.fromhex(target_mac.replace(":", "")) + socket.inet_aton(target)
+
+
+def fragments(packet, *cuts, ident=1):
+    """An IPv4 packet without options in parts that end at these offsets of its payload (multiples of 8)."""
+    source, destination = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
+    payload, begin, parts = packet[20:], 0, []
+    for end in (*cuts, len(payload)):
+        more = 0x2000 if end < len(payload) else 0
+        parts.append(ipv4(source, destination, payload[begin:end], packet[9], ident, begin // 8 | more))
+        begin = end
+    return parts
+
+
+class RawClient:
+    """The client's side of one TCP connection, each segment as the test wants it, from an address that no kernel has.
+
+    `send(packet)` puts what it is given on the wire; the answers are read off the injector's device.
+    """
+
+    def __init__(self, injector, host, dev, source, destination, port=40000, seq=1000):
+        self.injector, self.source, self.destination, self.port, self.seq, self.ack = injector, source, destination, port, seq, 0
+        self.sniffer = host.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self.sniffer.bind((dev, ETH_IPV4))
+        self.sniffer.settimeout(5)
+
+    def segment(self, flags, payload=b"", **options):
+        return tcp(self.source, self.destination, self.port, 80, self.seq, self.ack, flags, payload, **options)
+
+    def receive(self):
+        """(flags, payload) of the next segment to us."""
+        while True:
+            frame = self.sniffer.recv(65536)
+            ip = frame[14:]
+            if ip[9] != 6 or ip[12:20] != socket.inet_aton(self.destination) + socket.inet_aton(self.source):
+                continue
+            ip = ip[:struct.unpack("!H", ip[2:4])[0]]
+            segment = ip[(ip[0] & 15) * 4:]
+            if struct.unpack("!HH", segment[:4]) == (80, self.port):
+                payload = segment[(segment[12] >> 4) * 4:]
+                self.ack = (struct.unpack("!I", segment[4:8])[0] + len(payload) + (1 if segment[13] & (SYN | FIN) else 0)) & 0xFFFFFFFF
+                return segment[13], payload
+
+    def close(self):
+        self.sniffer.close()
 
 
 class Injector:
