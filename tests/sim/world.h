@@ -76,7 +76,7 @@ class World final : public PacketSink {
     std::vector<uint32_t> news_;                         // endpoints to be served in this step
     std::priority_queue<Timed, std::vector<Timed>, std::greater<>> look_at_;
     std::unordered_map<uint64_t, uint32_t> clients_;     // by host and port: which endpoint opened it
-    uint32_t unreleased_ = 0;
+    uint32_t unreleased_ = 0, opened_twice_ = 0;
     std::array<uint32_t, 8> idle_wakeups_{};             // of each host in this second
     uint64_t second_ = 0;
     std::string complaint_;
