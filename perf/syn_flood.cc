@@ -224,6 +224,7 @@ class Flood final : public tcp::Environment {
             for (size_t i = at; i < end; i++) {
                 if (net_.handle_frame(frames_[i], 0, now, datagrams[count]) == net::Verdict::kTransport) count++;
             }
+            tcp_.prefetch({datagrams.data(), count});
             for (uint32_t i = 0; i < count; i++) {
                 if (tcp_.handle_segment(datagrams[i], now)) continue;
                 tcp_.reject(datagrams[i], now);
