@@ -18,6 +18,19 @@ IP_BIND_ADDRESS_NO_PORT = 24
 CHUNK_BYTES = 262144
 
 
+def cubic(connection):
+    """Also where the machine's default is another (BBR is, on some). Set before connect or listen."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
+    return connection
+
+
+def connected(host, port):
+    connection = cubic(socket.socket())
+    connection.settimeout(60)
+    connection.connect((host, port))
+    return connection
+
+
 def sink(connection):
     buffer, total = bytearray(CHUNK_BYTES), 0
     while n := connection.recv_into(buffer):
@@ -43,6 +56,7 @@ def serve_one(work, connection):
 def serve(address):
     def accept(port, work):
         with socket.create_server((address, port), backlog=64) as listener:
+            cubic(listener)
             while True:
                 threading.Thread(target=serve_one, args=(work, listener.accept()[0]), daemon=True).start()
 
@@ -54,7 +68,7 @@ def serve(address):
 
 def put(host, seconds):
     began = time.monotonic()
-    with socket.create_connection((host, SINK), timeout=60) as connection:
+    with connected(host, SINK) as connection:
         sent, chunk = 0, bytes(CHUNK_BYTES)
         while time.monotonic() - began < seconds:
             sent += connection.send(chunk)
@@ -67,7 +81,7 @@ def put(host, seconds):
 
 def get(host, seconds):
     began = time.monotonic()
-    with socket.create_connection((host, SOURCE), timeout=60) as connection:
+    with connected(host, SOURCE) as connection:
         connection.sendall(b"%d\n" % (1 << 40))
         taken, buffer = 0, bytearray(CHUNK_BYTES)
         while time.monotonic() - began < seconds:
