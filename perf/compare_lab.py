@@ -90,7 +90,7 @@ class CompareLab:
         return host.start("taskset", "-c", str(cpu), *command, log=os.path.join(self.work, f"{name}.log"))
 
     def _backend(self):
-        os.makedirs(os.path.join(self.work, "files"))
+        os.makedirs(os.path.join(self.work, "files"), exist_ok=True)
         for name, size in SIZES.items():
             with open(os.path.join(self.work, "files", name), "wb") as file:
                 file.write(b"x" * size)

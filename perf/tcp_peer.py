@@ -94,7 +94,8 @@ def get(host, seconds):
 
 def hold(host, port, number, sources):
     """Opens connections from each source in turn, says so, and keeps them until it is stopped."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (number + 100, number + 100))
+    files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))
     request = f"GET /0 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
     held = []
     for i in range(number):
