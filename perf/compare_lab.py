@@ -9,7 +9,6 @@ import glob
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -17,7 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "scripts", "lib"))
 
 from gateway import Gateway, GatewayError, program  # noqa: E402
-from netlab import Lab  # noqa: E402
+from netlab import Lab, receive_in_thread  # noqa: E402
 
 PREFIX = "slup-"
 SHARED_CPU, PROXY_CPU = 0, 1
@@ -70,21 +69,11 @@ class CompareLab:
 
     def receive_here(self, *devices):
         """Receive work of these ends belongs to the proxy core: RPS does it for sockets of the kernel and
-        AF_PACKET; an XDP program runs in NAPI, whose thread is put there. Without this it would run on the
-        sender's core, unseen."""
+        AF_PACKET, a NAPI thread for XDP. Without this it would run on the sender's core, unseen."""
         if not self.receive_on_proxy_core or self.driver != "af_xdp":
             return
         for dev in devices:
-            self.proxy.run("sh", "-c", f"echo 1 >/sys/class/net/{dev}/threaded")
-        for path in glob.glob("/proc/[0-9]*/comm"):
-            try:
-                with open(path) as file:
-                    name = file.read().strip()
-            except OSError:
-                continue
-            # The kernel cuts names at 15 bytes: napi/outside1-
-            if any(name.startswith(f"napi/{dev}"[:15]) for dev in devices):
-                subprocess.run(["taskset", "-pc", str(PROXY_CPU), path.split("/")[2]], capture_output=True, check=False)
+            receive_in_thread(self.proxy, dev, PROXY_CPU)
 
     def _fill(self, name, **words):
         """A committed config with its upper-case words filled in."""
@@ -101,7 +90,7 @@ class CompareLab:
         return host.start("taskset", "-c", str(cpu), *command, log=os.path.join(self.work, f"{name}.log"))
 
     def _backend(self):
-        os.makedirs(os.path.join(self.work, "files"))
+        os.makedirs(os.path.join(self.work, "files"), exist_ok=True)
         for name, size in SIZES.items():
             with open(os.path.join(self.work, "files", name), "wb") as file:
                 file.write(b"x" * size)

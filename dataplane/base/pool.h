@@ -10,6 +10,8 @@
 #include <new>
 #include <utility>
 
+#include "base/large_memory.h"
+
 namespace sluice {
 
 #ifdef SLUICE_FAULT_INJECTION
@@ -20,11 +22,11 @@ template <typename T>
 class Pool {
  public:
     explicit Pool(uint32_t capacity)
-        : slots_(static_cast<Slot*>(::operator new(sizeof(Slot) * capacity, std::align_val_t{alignof(Slot)}))),
-          capacity_(capacity) {}
+        : memory_(sizeof(Slot) * capacity), slots_(static_cast<Slot*>(memory_.data())), capacity_(capacity) {
+        static_assert(alignof(Slot) <= LargeMemory::kAlignment);
+    }
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
-    ~Pool() { ::operator delete(slots_, std::align_val_t{alignof(Slot)}); }
 
     template <typename... Args>
     [[nodiscard]] T* take(Args&&... args) {
@@ -61,6 +63,7 @@ class Pool {
         Slot* next;
         alignas(T) std::byte storage[sizeof(T)];
     };
+    LargeMemory memory_;
     Slot* slots_;
     Slot* free_ = nullptr;
     uint32_t capacity_;

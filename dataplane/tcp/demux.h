@@ -6,11 +6,10 @@
 
 #include <bit>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 
 #include "base/ip_address.h"
+#include "base/large_memory.h"
 #include "base/siphash.h"
 
 namespace sluice::tcp {
@@ -47,15 +46,15 @@ class Demux {
     };
 
     /// Room for `entries_max` entries.
-    explicit Demux(uint32_t entries_max) : mask_(std::bit_ceil(entries_max < 32 ? 64u : entries_max * 2) - 1) {
-        entries_.reset(static_cast<Entry*>(std::calloc(size_t{mask_} + 1, sizeof(Entry))));  // pages appear when used
-    }
+    explicit Demux(uint32_t entries_max)
+        : mask_(std::bit_ceil(entries_max < 32 ? 64u : entries_max * 2) - 1), memory_((size_t{mask_} + 1) * sizeof(Entry)),
+          entries_(static_cast<Entry*>(memory_.data())) {}
 
     /// First entry with this hash for which matches(Ref) holds.
     template <typename Matches>
     bool find(uint32_t hash, Ref& out, Matches&& matches) const {
         for (uint32_t at = hash & mask_;; at = (at + 1) & mask_) {
-            const Entry& entry = entries_.get()[at];
+            const Entry& entry = entries_[at];
             if (entry.ref == 0) return false;
             if (entry.hash != hash) continue;
             out = unpack(entry.ref);
@@ -64,26 +63,26 @@ class Demux {
     }
     void insert(uint32_t hash, Ref ref) {
         uint32_t at = hash & mask_;
-        while (entries_.get()[at].ref != 0) at = (at + 1) & mask_;
-        entries_.get()[at] = {hash, pack(ref)};
+        while (entries_[at].ref != 0) at = (at + 1) & mask_;
+        entries_[at] = {hash, pack(ref)};
         size_++;
     }
     void erase(uint32_t hash, Ref ref) {
         uint32_t at = hash & mask_;
         const uint32_t packed = pack(ref);
-        for (; entries_.get()[at].ref != packed; at = (at + 1) & mask_) {
-            if (entries_.get()[at].ref == 0) return;
+        for (; entries_[at].ref != packed; at = (at + 1) & mask_) {
+            if (entries_[at].ref == 0) return;
         }
         size_--;
         // Knuth 6.4 algorithm R: move back whatever would no longer be found.
         for (uint32_t hole = at, next = (at + 1) & mask_;; next = (next + 1) & mask_) {
-            const Entry& candidate = entries_.get()[next];
+            const Entry& candidate = entries_[next];
             if (candidate.ref == 0) {
-                entries_.get()[hole] = {};
+                entries_[hole] = {};
                 return;
             }
             if (((next - candidate.hash) & mask_) >= ((next - hole) & mask_)) {
-                entries_.get()[hole] = candidate;
+                entries_[hole] = candidate;
                 hole = next;
             }
         }
@@ -91,10 +90,10 @@ class Demux {
     template <typename Visit>
     void for_each(Visit&& visit) const {
         for (uint32_t at = 0; size_ > 0 && at <= mask_; at++) {
-            if (entries_.get()[at].ref != 0) visit(unpack(entries_.get()[at].ref));
+            if (entries_[at].ref != 0) visit(unpack(entries_[at].ref));
         }
     }
-    void prefetch(uint32_t hash) const { __builtin_prefetch(&entries_.get()[hash & mask_]); }
+    void prefetch(uint32_t hash) const { __builtin_prefetch(&entries_[hash & mask_]); }
     uint32_t size() const { return size_; }
 
  private:
@@ -102,15 +101,13 @@ class Demux {
         uint32_t hash;
         uint32_t ref;  // 0: empty
     };
-    struct Free {
-        void operator()(Entry* p) const { std::free(p); }
-    };
     static uint32_t pack(Ref ref) { return (ref.index << 1 | (ref.time_wait ? 1 : 0)) + 1; }
     static Ref unpack(uint32_t packed) { return {(packed - 1) >> 1, ((packed - 1) & 1) != 0}; }
 
     uint32_t mask_;
     uint32_t size_ = 0;
-    std::unique_ptr<Entry, Free> entries_;
+    LargeMemory memory_;
+    Entry* entries_;
 };
 
 }  // namespace sluice::tcp

@@ -10,6 +10,8 @@ namespace sluice::tcp {
 
 namespace {
 
+constexpr size_t kPrefetchMax = 64;  // segments of a burst whose connections stay in the core's own cache together
+
 bool checksum_ok(const net::DatagramIn& in) {
     const uint64_t sum = pseudo_header_sum(in.source, in.destination, net::kProtocolTcp, in.payload_length);
     return checksum_finish(checksum_add_mbuf(in.mbuf, in.payload_offset, in.payload_length, sum)) == 0;
@@ -40,6 +42,24 @@ Tcb* Stack::Impl::find(const FourTuple& tuple, uint32_t hash) const {
     Demux::Ref ref;
     const bool found = demux.find(hash, ref, [&](Demux::Ref r) { return !r.time_wait && tcbs.at(r.index)->tuple == tuple; });
     return found ? tcbs.at(ref.index) : nullptr;
+}
+
+/// Two rounds, since an entry must be there before it says where the control block is.
+void Stack::Impl::prefetch(std::span<const net::DatagramIn> burst) const {
+    std::array<uint32_t, kPrefetchMax> hashes;
+    uint32_t count = 0;
+    for (const net::DatagramIn& in : burst.first(std::min<size_t>(burst.size(), kPrefetchMax))) {
+        if (in.payload_length < sizeof(WireHeader) || uint32_t{in.payload_offset} + sizeof(WireHeader) > in.mbuf->data_len) continue;
+        const auto* wire = rte_pktmbuf_mtod_offset(in.mbuf, const WireHeader*, in.payload_offset);
+        hashes[count] = hash_tuple(demux_key, {{in.destination, wire->destination_port.value()}, {in.source, wire->source_port.value()}});
+        demux.prefetch(hashes[count++]);
+    }
+    Demux::Ref ref;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!demux.find(hashes[i], ref, [](Demux::Ref r) { return !r.time_wait; })) continue;
+        const auto* t = reinterpret_cast<const char*>(tcbs.at(ref.index));
+        for (size_t line = 0; line < sizeof(Tcb); line += 64) __builtin_prefetch(t + line, 1);
+    }
 }
 
 bool Stack::Impl::handle_segment(net::DatagramIn& in, Instant now) {

@@ -125,6 +125,9 @@ class Stack {
     Connection* connect(const SocketAddress& remote, const IpAddress& source_ip, const Options& options, void* user,
                         Instant now, Error* error);
 
+    /// Optional, before the segments of a burst are handled: fetches what they will touch. Among a million connections the
+    /// table's entry and the control block lie in memory, and waiting for one at a time doubles a segment's cost.
+    void prefetch(std::span<const net::DatagramIn> burst) const;
     /// Takes ownership of datagram.mbuf. False if it belongs to no listener or connection: then the mbuf stays the caller's
     /// (exception port), who may answer by reject().
     bool handle_segment(net::DatagramIn& datagram, Instant now);

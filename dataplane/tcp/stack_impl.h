@@ -80,6 +80,7 @@ struct Stack::Impl {
     ~Impl();
 
     // receive.cc: a segment's way in.
+    void prefetch(std::span<const net::DatagramIn> burst) const;
     bool handle_segment(net::DatagramIn& in, Instant now);
     void segment_arrives(Tcb& t, Segment& s, net::DatagramIn& in, Instant now);
     void in_syn_sent(Tcb& t, Segment& s, net::DatagramIn& in, Instant now);

@@ -134,6 +134,7 @@ void Worker::handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n) {
         }
     }
     stages_.enter(Stage::kTcp);
+    tcp_.prefetch({datagrams.data(), count});
     pool_low_ = rte_mempool_avail_count(config_.pool) < pool_reserve_;
     for (uint16_t i = 0; i < count; i++) {
         if (pool_low_ && refused_under_pressure(datagrams[i])) continue;

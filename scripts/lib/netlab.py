@@ -6,6 +6,7 @@ Ends of a wire that the kernel serves send whole, checksummed frames (no offload
 """
 
 import ctypes
+import glob
 import os
 import shutil
 import signal
@@ -37,6 +38,19 @@ def namespaces(prefix):
 
 def pids_in(namespace):
     return [int(pid) for pid in sh("ip", "netns", "pids", namespace, check=False).stdout.split()]
+
+
+def receive_in_thread(host, dev, cpu):
+    """XDP programs run in NAPI, by default on the sender's CPU: a thread of its own is put on the receiver's, as RPS does for sockets."""
+    host.run("sh", "-c", f"echo 1 >/sys/class/net/{dev}/threaded")
+    for path in glob.glob("/proc/[0-9]*/comm"):
+        try:
+            with open(path) as file:
+                name = file.read().strip()
+        except OSError:
+            continue
+        if name.startswith(f"napi/{dev}-"[:15]):   # the kernel cuts names at 15 bytes
+            sh("taskset", "-pc", str(cpu), path.split("/")[2], check=False)
 
 
 def remove_namespaces(prefix, grace_s=2.0):

@@ -113,6 +113,7 @@ class World final : public Environment {
         datagram.protocol = net::kProtocolTcp;
         datagram.ecn = bytes.size() > 15 ? bytes[15] & 3 : 0;
         datagram.l4_checksum_verified = true;
+        stack_.prefetch({&datagram, 1});
         if (!stack_.handle_segment(datagram, now_)) {
             stack_.reject(datagram, now_);
             rte_pktmbuf_free(datagram.mbuf);

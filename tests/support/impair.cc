@@ -1,7 +1,8 @@
 // impair: a wire that loses, delays, reorders, duplicates and corrupts frames, repeatable by its seed. It bridges two
 // interfaces by raw sockets (these kernels have no sch_netem). In: two interface names and odds in per cent. Out: frames;
 // counts on SIGTERM. Usage: impair --a IF --b IF --seed N [--loss 1] [--duplicate 1] [--reorder 2] [--corrupt 0.5]
-//                                  [--delay-us 2000] [--jitter-us 500] [--vlan N]
+//                                  [--delay-us 2000] [--jitter-us 500] [--rate-mbit 1000 [--queue-kib 512]] [--vlan N]
+// A rate holds for each direction on its own; what finds the queue before it full is lost.
 // With --vlan it is a switch, too: a is a trunk where frames carry the 802.1Q tag N, b an access port of that VLAN.
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
@@ -18,6 +19,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <queue>
 #include <random>
 #include <string>
@@ -91,15 +93,33 @@ struct Frame {
 struct Wire {
     double loss = 0, duplicate = 0, reorder = 0, corrupt = 0;   // per cent
     uint64_t delay_us = 0, jitter_us = 0;
+    double rate_mbit = 0, queue_kib = 512;
     std::mt19937_64 random;
     std::priority_queue<Frame> queue;
-    uint64_t number = 0, frames = 0, lost = 0, duplicated = 0, reordered = 0, corrupted = 0;
+    uint64_t number = 0, frames = 0, lost = 0, overflowed = 0, duplicated = 0, reordered = 0, corrupted = 0;
     uint64_t last_due_us[2] = {};
+    double sent_at_us[2] = {};          // when the last byte so far has passed the rate
 
     bool chance(double per_cent) { return std::uniform_real_distribution<>(0, 100)(random) < per_cent; }
 
-    void take(std::vector<uint8_t> bytes, int to, uint64_t now) {
+    /// When a frame has passed the bottleneck; none if its queue is full.
+    std::optional<uint64_t> serialized(size_t bytes, int to, uint64_t now) {
+        if (rate_mbit <= 0) return now;
+        const double begin = std::max(sent_at_us[to], static_cast<double>(now));
+        if ((begin - static_cast<double>(now)) * rate_mbit > queue_kib * 8192) return std::nullopt;
+        const auto wire_bytes = static_cast<double>(bytes + 24);   // preamble, check sequence, gap
+        sent_at_us[to] = begin + wire_bytes * 8 / rate_mbit;
+        return static_cast<uint64_t>(sent_at_us[to]);
+    }
+
+    void take(std::vector<uint8_t> bytes, int to, uint64_t arrived) {
         frames++;
+        const auto passed = serialized(bytes.size(), to, arrived);
+        if (!passed) {
+            overflowed++;
+            return;
+        }
+        const uint64_t now = *passed;
         if (chance(loss)) {
             lost++;
             return;
@@ -135,6 +155,8 @@ int main(int argc, char** argv) {
     wire.random.seed(seed);
     wire.loss = number("--loss"), wire.duplicate = number("--duplicate"), wire.reorder = number("--reorder");
     wire.corrupt = number("--corrupt");
+    wire.rate_mbit = number("--rate-mbit");
+    if (options.contains("--queue-kib")) wire.queue_kib = number("--queue-kib");
     wire.delay_us = static_cast<uint64_t>(number("--delay-us")), wire.jitter_us = static_cast<uint64_t>(number("--jitter-us"));
     const int vlan = static_cast<int>(number("--vlan"));
     uint64_t other_vlan = 0;
@@ -176,7 +198,7 @@ int main(int argc, char** argv) {
             }
         }
     }
-    std::printf("frames %lu lost %lu duplicated %lu reordered %lu corrupted %lu other_vlan %lu\n", wire.frames, wire.lost,
-                wire.duplicated, wire.reordered, wire.corrupted, other_vlan);
+    std::printf("frames %lu lost %lu overflowed %lu duplicated %lu reordered %lu corrupted %lu other_vlan %lu\n", wire.frames, wire.lost,
+                wire.overflowed, wire.duplicated, wire.reordered, wire.corrupted, other_vlan);
     return 0;
 }
