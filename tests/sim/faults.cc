@@ -36,12 +36,12 @@ bool due(uint32_t every, uint32_t& left) {
 using FreeObjects = std::vector<void*>;
 
 int pool_alloc(rte_mempool* pool) {
-    auto* free_objects = new FreeObjects;
-    free_objects->reserve(kMbufs);
-    pool->pool_data = free_objects;
+    static FreeObjects free_objects;  // there is one such pool, and it lasts as long as the process
+    free_objects.reserve(kMbufs);
+    pool->pool_data = &free_objects;
     return 0;
 }
-void pool_free(rte_mempool* pool) { delete static_cast<FreeObjects*>(pool->pool_data); }
+void pool_free(rte_mempool*) {}
 int pool_enqueue(rte_mempool* pool, void* const* objects, unsigned n) {
     auto& free_objects = *static_cast<FreeObjects*>(pool->pool_data);
     free_objects.insert(free_objects.end(), objects, objects + n);
