@@ -32,7 +32,7 @@ Tcb* Stack::Impl::create(const FourTuple& tuple, uint32_t hash, const Options& o
     t->max_segment = options.max_segment;
     t->rcv_shift = config.window_scale ? shift_for(options.receive_buffer_bytes) : 0;
     t->ts_offset = timestamp_offset(tuple);
-    t->quick_acks = 16;
+    t->quick_acks = kQuickAcks;
     t->last_receive_ms = t->last_send_ms = t->last_progress_ms = ms(now);
     t->last_challenge = static_cast<uint16_t>((ms(now) - kChallengeGapMs) / 8);
     apply_route(*t, route);

@@ -352,6 +352,7 @@ void Stack::Impl::take_payload(Tcb& t, const Segment& s, net::DatagramIn& in, In
         report_duplicate(t, known);
         t.ack_now = true;  // RFC 5681 4.2: at once, so that the sender learns of the gap
         if (!t.sack && t.extra_acks < 15) t.extra_acks++;
+        t.quick_acks = kQuickAcks;  // the peer will start again with few segments in flight: none of them may wait for a second
         return;
     }
     const bool had_gap = !t.reassembly.empty();
@@ -361,6 +362,7 @@ void Stack::Impl::take_payload(Tcb& t, const Segment& s, net::DatagramIn& in, In
     uint32_t accepted_bytes = length;
     t.rcv_nxt = t.rcv_nxt + length;
     if (had_gap) {
+        t.quick_acks = kQuickAcks;
         const uint32_t more = t.reassembly.take(t.rcv_nxt, t.receive_queue, runs);
         t.rcv_nxt = t.rcv_nxt + more;
         accepted_bytes += more;

@@ -60,6 +60,7 @@ inline constexpr uint8_t kHandshakeTries = 6, kSynAckTries = 5, kRetransmitTries
 inline constexpr uint32_t kLingerMs = 60'000;      // FIN-WAIT-2 and orphans without progress
 inline constexpr uint32_t kChallengeGapMs = 500;   // RFC 5961 10, per connection
 inline constexpr uint32_t kChallengesPerSecond = 4000;  // of a core, on average: each second's number is drawn
+inline constexpr uint8_t kQuickAcks = 16;          // full segments acknowledged one by one at the start and after a gap
 inline constexpr uint32_t kCopyBreakBytes = 512;   // payload below is copied behind its header: cheaper than another mbuf
 inline constexpr uint32_t kPiecesMax = 8;          // mbufs of payload in a segment; more are copied together
 inline constexpr uint32_t kCutPiecesMax = 32;      // the same in a frame that the port cuts

@@ -57,6 +57,32 @@ TEST_F(Transfer, EverySecondFullSegmentAtOnce) {
     }
 }
 
+TEST_F(Transfer, AfterAGapFullSegmentsAreAcknowledgedOneByOne) {
+    accept();
+    const std::string full(1460, 'x');
+    uint32_t n = 0;
+    for (; n < 40; n++) {   // past the quick ACKs of the start
+        receive_text(full, their_seq_ + n * 1460);
+        read(connection_);
+        poll();
+    }
+    receive_text(full, their_seq_ + n * 1460);
+    expect_silence();       // every second one
+    receive_text(full, their_seq_ + (n + 2) * 1460);
+    EXPECT_EQ(expect().segment.ack, their_seq_ + (n + 1) * 1460);
+    receive_text(full, their_seq_ + (n + 1) * 1460);
+    EXPECT_EQ(expect().segment.ack, their_seq_ + (n + 3) * 1460);
+    read(connection_);
+    n += 3;
+    poll();
+    // A sender that lost has few segments in flight: a delayed ACK would stop it for 40 ms.
+    for (uint32_t i = 0; i < 10; i++, n++) {
+        receive_text(full, their_seq_ + n * 1460);
+        read(connection_);
+        EXPECT_EQ(expect().segment.ack, their_seq_ + (n + 1) * 1460) << i;
+    }
+}
+
 TEST_F(Transfer, AGapIsReportedAndClosed) {
     HeaderFields syn;
     syn.sack_permitted = true;
