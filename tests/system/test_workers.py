@@ -80,6 +80,10 @@ class Pair:
         assert values, f"no metric {name}"
         return sum(float(v) for v in values)
 
+    def cut(self):
+        """Established connections that a RST has ended, at the client's end and at the backends'."""
+        return [int(host.run("nstat", "-asz", "TcpEstabResets").stdout.split()[-2]) for host in (self.client, self.backends)]
+
     def destroy(self):
         self.stop()
         self.server.terminate()
@@ -99,18 +103,21 @@ def pair():
 @pytest.mark.parametrize("driver", ["af_xdp", "af_packet"])
 def test_two_workers_share_the_load(pair, driver):
     pair.start(driver)
+    cut = pair.cut()
     wrk = subprocess.Popen(pair.client.command("wrk", "-t1", "-c200", "-d4s", f"http://{mesh.HOST}/1k"), stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, text=True)
     while sum(pair.by_core("sluice_worker_requests_total").values()) < 5000 and wrk.poll() is None:
         time.sleep(0.05)
-    resets = pair.metric("sluice_tcp_resets_in_total"), pair.metric("sluice_tcp_resets_out_total")
+    # Not by RSTs sent: the repeated FINs of the gateway before this one are answered so.
+    now_cut, resets_in = pair.cut(), pair.metric("sluice_tcp_resets_in_total")
     requests, failed = Bench.finish_wrk(wrk)
     assert failed == 0 and requests > 5000, f"{failed} failed of {requests}"
-    assert resets == (0, 0), "connections were reset under load"
+    assert now_cut == cut and resets_in == 0, "connections were reset under load"
     served = pair.by_core("sluice_worker_requests_total")
     assert set(served) == set(CORES)
     assert all(n >= 0.3 * sum(served.values()) for n in served.values()), served
-    handed, taken = pair.by_core("sluice_worker_handed_over_total"), pair.by_core("sluice_worker_taken_over_total")
+    taken = pair.by_core("sluice_worker_taken_over_total")   # first: the clients' FINs are still under way
+    handed = pair.by_core("sluice_worker_handed_over_total")
     assert sum(handed.values()) > 0 and sum(handed.values()) >= sum(taken.values()) > 0, (handed, taken)
     assert pair.metric("sluice_worker_handover_dropped_total") == 0
     assert pair.metric("sluice_tcp_bad_checksum_total") == 0 and pair.metric("sluice_tcp_no_memory_total") == 0

@@ -1,7 +1,7 @@
 """A backend that records every request it receives and answers as its test says.
 
 In: a test host, an address; rules from path prefix to a function (wire, request) -> None.
-Out: `requests`, `connections`, `peers`, `malformed` (whatever a strict reader refused). One thread each.
+Out: `requests`, `connections`, `peers` (of each request), `malformed` (whatever a strict reader refused). One thread each.
 Default answer: 200 with the backend's name as its body and in x-served-by.
 """
 
@@ -89,9 +89,9 @@ class Backend:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wire = Wire(sock, timeout_s=60)
+            wire.peer = peer
             with self.lock:
                 self.connections += 1
-                self.peers.append(peer)
                 self.live.append(wire)
             threading.Thread(target=self._serve, args=(wire,), daemon=True).start()
 
@@ -99,6 +99,8 @@ class Backend:
         try:
             while True:
                 request = wire.request()
+                with self.lock:
+                    self.peers.append(wire.peer)
                 rule = next((self.rules[p] for p in sorted(self.rules, key=len, reverse=True) if request.target.startswith(p)), None)
                 if getattr(rule, "before_body", False):
                     with self.lock:
