@@ -5,16 +5,8 @@
 namespace sluice::tcp {
 namespace {
 
-class Ecn : public Script {
+class Ecn : public ConnectedScript {
  protected:
-    void TearDown() override {
-        if (connection_) {
-            connection_->abort();
-            connection_->release();
-            while (poll()) {}
-        }
-        Script::TearDown();
-    }
     void start_with(StackConfig::Ecn mode) {
         StackConfig config;
         config.ecn = mode;

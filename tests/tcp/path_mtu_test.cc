@@ -7,16 +7,8 @@
 namespace sluice::tcp {
 namespace {
 
-class PathMtu : public Script {
+class PathMtu : public ConnectedScript {
  protected:
-    void TearDown() override {
-        if (connection_) {
-            connection_->abort();
-            connection_->release();
-            while (poll()) {}
-        }
-        Script::TearDown();
-    }
     void open() {
         HeaderFields syn;
         syn.sack_permitted = true, syn.window_shift = 7;

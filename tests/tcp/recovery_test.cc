@@ -6,16 +6,8 @@
 namespace sluice::tcp {
 namespace {
 
-class Recover : public Script {
+class Recover : public ConnectedScript {
  protected:
-    void TearDown() override {
-        if (connection_) {
-            connection_->abort();
-            connection_->release();
-            while (poll()) {}
-        }
-        Script::TearDown();
-    }
     std::optional<net::RouteInfo> route(const IpAddress& to, const IpAddress& from) override {
         auto info = Script::route(to, from);
         info->tso = info->tx_checksum = info->multi_segment = offload_;

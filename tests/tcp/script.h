@@ -171,4 +171,17 @@ class Script : public testing::Test, public Environment {
     unsigned mbufs_ = 0;
 };
 
+/// A script that ends with whatever connection_ is by then: aborted and let go.
+class ConnectedScript : public Script {
+ protected:
+    void TearDown() override {
+        if (connection_) {
+            connection_->abort();
+            connection_->release();
+            while (poll()) {}
+        }
+        Script::TearDown();
+    }
+};
+
 }  // namespace sluice::tcp

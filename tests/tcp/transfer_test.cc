@@ -4,16 +4,8 @@
 namespace sluice::tcp {
 namespace {
 
-class Transfer : public Script {
+class Transfer : public ConnectedScript {
  protected:
-    void TearDown() override {
-        if (connection_) {
-            connection_->abort();
-            connection_->release();
-            while (poll()) {}
-        }
-        Script::TearDown();
-    }
     void receive_text(std::string_view text, Seq seq) {
         HeaderFields f = next(kAck | kPsh);
         f.seq = seq;
