@@ -1,4 +1,4 @@
-// Everything the management endpoint shows or does, as one struct that dataplane/main.cc fills before the server starts.
+// Everything the management endpoint shows or does, as one struct that dataplane/gateway/views.cc fills before the server starts.
 // In: functions that are safe to call from any thread (they return copies or atomics). Out: nothing is kept beyond a request.
 // What the pointers name outlives the server. A function left empty means "this gateway has none": its section says so.
 #pragma once

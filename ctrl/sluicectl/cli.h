@@ -17,6 +17,10 @@ namespace sluice::ctl {
 int run(std::vector<std::string> arguments, std::ostream& out, std::ostream& err);
 int run(std::vector<std::string> arguments, std::ostream& out, std::ostream& err, std::function<void(Duration)> sleep, std::function<Instant()> now);
 
+/// Every group of commands, in the order of --help.
+class CommandTree;
+void add_all_commands(CommandTree& tree);
+
 /// A completion script for bash, zsh or fish, of the commands and options that `app` has.
 std::string completion(const CLI::App& app, const std::string& shell);
 

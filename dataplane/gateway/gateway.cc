@@ -1,0 +1,125 @@
+// Start and stop: access log, cores, ports, a proxy on each core, the management endpoint, and back.
+#include "gateway/gateway.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "ctrl/admin/server.h"
+#include "ctrl/control/mesh_loader.h"
+#include "ctrl/host/ephemeral.h"
+#include "gateway/setup.h"
+
+namespace sluice::gateway {
+
+namespace {
+
+void log(control::Revisions::Level level, const std::string& text) {
+    switch (level) {
+        case control::Revisions::Level::kInfo: spdlog::info("{}", text); break;
+        case control::Revisions::Level::kWarning: spdlog::warn("{}", text); break;
+        case control::Revisions::Level::kError: spdlog::error("{}", text); break;
+    }
+}
+
+}  // namespace
+
+Gateway::Gateway(host::GatewayHost host)
+    : host_(std::move(host)), cores_(worker_cores(host_)), publisher_(static_cast<uint32_t>(cores_.size())),
+      revisions_([this] { return control::load_mesh(host_.mesh.directory, shown_directory(host_), proxy_node(host_)); },
+                 [this](const auto& resources, uint64_t revision, const auto& hash) { return apply(resources, revision, hash); },
+                 [this] { return live_everywhere(); }, log) {}
+
+std::unique_ptr<worker::Application> Gateway::make_proxy(worker::Worker& worker) {
+    const uint32_t index = worker.index();
+    proxy::CoreConfig config;
+    config.core = index;
+    config.connections_max = std::max(host_.limits.connections / host_.workers.count, 64u);
+    config.upstream_connections_max = config.connections_max;
+    config.streams_max = config.connections_max;
+    config.arena_chunks = 4 * config.streams_max;
+    auto proxy = std::make_unique<proxy::Proxy>(config, worker.tcp(), publisher_.reader(index), worker.pool(), worker.nodes(),
+                                                *stats_[index], access_log_ ? rings_[index].get() : nullptr, worker.stages(),
+                                                draining_);
+    proxies_[index].store(proxy.get());
+    return proxy;
+}
+
+/// A new cluster, endpoint, listener or route does not begin with the counters of a deleted one.
+void Gateway::reset_counters_of_reused_ids() {
+    using Kind = snapshot::Publisher::IdKind;
+    auto reset = [this](Kind kind, void (telemetry::CoreStats::*what)(uint32_t)) {
+        publisher_.on_id_reuse(kind, [this, what](uint32_t id) {
+            for (auto& stats : stats_) (stats.get()->*what)(id);
+        });
+    };
+    reset(Kind::kListener, &telemetry::CoreStats::reset_listener);
+    reset(Kind::kCluster, &telemetry::CoreStats::reset_cluster);
+    reset(Kind::kEndpoint, &telemetry::CoreStats::reset_endpoint);
+    reset(Kind::kRoute, &telemetry::CoreStats::reset_route);
+}
+
+Result<void> Gateway::open() {
+    keep_off(cores_);
+    reset_counters_of_reused_ids();
+    for (size_t i = 0; i < cores_.size(); i++) {
+        stats_.push_back(std::make_unique<telemetry::CoreStats>());
+        rings_.push_back(std::make_unique<telemetry::AccessLogRing>());
+    }
+    if (!host_.access_log.path.empty()) {
+        telemetry::AccessLogWriter::Options options;
+        options.path = host_.access_log.path;
+        using Format = host::AccessLog::Format;
+        if (host_.access_log.format == Format::kJson) options.format = telemetry::AccessLogFormat::json();
+        if (host_.access_log.format == Format::kCustom) {
+            auto format = telemetry::AccessLogFormat::parse(host_.access_log.custom);
+            if (!format) return std::unexpected("accessLog.format: " + format.error().message);
+            options.format = std::move(*format);
+        }
+        std::vector<telemetry::AccessLogRing*> rings;
+        for (auto& ring : rings_) rings.push_back(ring.get());
+        auto writer = telemetry::AccessLogWriter::open(std::move(options), std::move(rings), [](const std::string& text, bool error) {
+            error ? spdlog::error("{}", text) : spdlog::info("{}", text);
+        });
+        if (!writer) return std::unexpected(writer.error());
+        access_log_ = std::move(*writer);
+        access_log_->start();
+    }
+    auto setup = crew_setup(host_, cores_);
+    const auto ephemeral = host::ephemeral_ports(host_, host::kernel_ephemeral_ports());
+    if (!ephemeral) return std::unexpected(ephemeral.error());
+    setup.tcp.port_first = ephemeral->first, setup.tcp.port_last = ephemeral->last;
+    auto crew = worker::Crew::open(setup);
+    if (!crew) return std::unexpected(crew.error());
+    crew_ = std::move(*crew);
+    return crew_->launch([this](worker::Worker& worker) { return make_proxy(worker); });
+}
+
+int Gateway::run() {
+    control::Signals signals{SIGTERM, SIGINT, SIGHUP};
+    std::signal(SIGPIPE, SIG_IGN);
+    source::DirectoryWatcher watcher(host_.mesh.directory);
+    if (auto opened = open(); !opened) {
+        spdlog::critical("{}", opened.error());
+        return kUnusable;
+    }
+    const admin::Handler handler(sources());
+    auto server = admin::Server::start({.socket = host_.admin.socket, .http = host_.admin.http}, handler);
+    if (!server) {
+        spdlog::critical("{}", server.error());
+        return kUnusable;
+    }
+    for (const auto& port : ports())
+        spdlog::info("port {} {} {} queue{} {}", port.name, port.device, port.queues, port.queues == 1 ? "" : "s",
+                     fmt::join(port.addresses, " "));
+    control_loop(signals, watcher);
+    control::notify_service_manager("STOPPING=1");
+    (*server)->stop();
+    crew_->stop();
+    if (access_log_) access_log_->stop();
+    spdlog::info("stopped");
+    return kOk;
+}
+
+}  // namespace sluice::gateway

@@ -1,0 +1,72 @@
+// The running gateway: opens cores and ports, starts a proxy on each core, and then is the control thread: mesh config in,
+// snapshots out, until told to stop. Owns everything; what workers use is destroyed after they ended.
+// This room alone knows both halves. gateway.cc: start and stop; control_loop.cc: the control thread; views.cc: what operators see.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <expected>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ctrl/admin/sources.h"
+#include "ctrl/control/process.h"
+#include "ctrl/control/revisions.h"
+#include "ctrl/control/watchdog.h"
+#include "ctrl/host/gateway_host.h"
+#include "ctrl/source/directory.h"
+#include "proxy/proxy.h"
+#include "snapshot/snapshot.h"
+#include "telemetry/access_log_writer.h"
+#include "telemetry/core_stats.h"
+#include "worker/crew.h"
+
+namespace sluice::gateway {
+
+class Gateway {
+ public:
+    explicit Gateway(host::GatewayHost host);
+    Gateway(const Gateway&) = delete;
+    Gateway& operator=(const Gateway&) = delete;
+
+    /// Serves until told to stop. Returns the exit code.
+    int run();
+
+ private:
+    std::expected<void, std::vector<Diagnostic>> apply(const xds::ResourceSet& resources, uint64_t revision, const std::string& hash);
+    void adopt_compiled();
+    bool live_everywhere() const;
+    void reset_counters_of_reused_ids();
+    Result<void> open();
+    std::unique_ptr<worker::Application> make_proxy(worker::Worker& worker);
+    admin::Sources sources();
+    std::vector<admin::WorkerRuntime> runtime() const;
+    std::vector<admin::PortState> ports() const;
+    void tell_conflicts();
+    void control_loop(control::Signals& signals, source::DirectoryWatcher& watcher);
+    bool drained() const;
+    control::Watchdog make_watchdog() const;
+    bool cores_turn(control::Watchdog& watchdog) const;
+
+    const host::GatewayHost host_;
+    const std::vector<unsigned> cores_;
+    const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
+    snapshot::Publisher publisher_;
+    std::vector<std::unique_ptr<telemetry::CoreStats>> stats_;
+    std::vector<std::unique_ptr<telemetry::AccessLogRing>> rings_;
+    std::unique_ptr<telemetry::AccessLogWriter> access_log_;
+    std::atomic<bool> draining_{false};
+    std::atomic<bool> stopping_{false};   // told to end: a drain is not taken back any more
+    std::vector<std::atomic<const proxy::Proxy*>> proxies_{cores_.size()};
+    std::unique_ptr<worker::Crew> crew_;
+    admin::TablesHolder tables_;
+    control::Revisions revisions_;
+    std::vector<std::string> conflicts_;   // of addresses, as last told
+    std::atomic<uint64_t> waiting_{0};   // snapshots << 32 | parts not yet retired
+};
+
+/// Our addresses that other hosts have, by the core that looks after them: "192.0.2.10 is in use by 02:...".
+std::vector<std::string> conflicts_of(const worker::Worker& worker, uint8_t port);
+
+}  // namespace sluice::gateway

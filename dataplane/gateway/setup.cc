@@ -1,0 +1,98 @@
+// The operator's file names cores, ports and memory; each part of the program gets its share of them here.
+#include "gateway/setup.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+namespace sluice::gateway {
+
+namespace {
+
+/// Pools are sized from memory.limit: half of it for frames, the rest for connections, streams and tables.
+uint32_t mbufs_per_core(const host::GatewayHost& host) {
+    constexpr uint64_t kMbufBytes = 2560;
+    const uint64_t each = host.memory.limit_bytes / 2 / kMbufBytes / host.workers.count;
+    return static_cast<uint32_t>(std::clamp<uint64_t>(each, 8192, 524288));
+}
+
+}  // namespace
+
+translate::ProxyNode proxy_node(const host::GatewayHost& host) {
+    translate::ProxyNode node{.id = host.node.id, .ns = host.node.ns, .labels = {}, .locality = host.node.locality,
+                              .listen_addresses = {}, .access_log_path = host.access_log.path,
+                              .access_log_json = host.access_log.format == host::AccessLog::Format::kJson};
+    for (const auto& [key, value] : host.node.labels) node.labels[key] = value;
+    for (const auto& port : host.ports)
+        if (port.listen)
+            for (const auto& prefix : port.addresses) node.listen_addresses.push_back(prefix.address.to_string());
+    return node;
+}
+
+worker::CrewSetup crew_setup(const host::GatewayHost& host, const std::vector<unsigned>& cores) {
+    worker::CrewSetup setup;
+    setup.eal.cores = cores;
+    setup.eal.mbufs_per_core = mbufs_per_core(host);
+    switch (host.memory.hugepages) {
+        case host::Memory::Hugepages::kAuto: setup.eal.hugepages = worker::Hugepages::kAuto; break;
+        case host::Memory::Hugepages::kRequire: setup.eal.hugepages = worker::Hugepages::kRequire; break;
+        case host::Memory::Hugepages::kNever: setup.eal.hugepages = worker::Hugepages::kNever; break;
+    }
+    for (const auto& port : host.ports) {
+        setup.eal.ports.push_back({.name = port.name, .device = port.device, .mtu = port.mtu, .exception = port.exception});
+        net::PortConfig config;
+        config.name = port.name;
+        config.addresses = port.addresses;
+        for (const auto& route : port.routes) config.routes.push_back({.to = route.to, .via = route.via});
+        config.mtu = port.mtu;
+        config.vlan = port.vlan;
+        config.strict_reverse_path = port.reverse_path == host::Port::ReversePath::kStrict;
+        config.detect_duplicates = port.duplicate_detection;
+        setup.ports.push_back(std::move(config));
+    }
+    setup.tcp.connections_max = 2 * host.limits.connections / host.workers.count + 1024;  // downstream and upstream
+    setup.poll.busy = host.workers.poll == host::Workers::Poll::kBusy;
+    setup.slice_nodes = 2 * setup.eal.mbufs_per_core;
+    return setup;
+}
+
+std::vector<unsigned> worker_cores(const host::GatewayHost& host) {
+    if (!host.workers.cores.empty()) return {host.workers.cores.begin(), host.workers.cores.end()};
+    std::vector<unsigned> cores;
+    cpu_set_t allowed;
+    sched_getaffinity(0, sizeof allowed, &allowed);
+    // From the last CPU down: the first ones carry interrupts and everything else of the machine.
+    for (int cpu = CPU_SETSIZE - 1; cpu >= 0 && cores.size() < host.workers.count; cpu--)
+        if (CPU_ISSET(cpu, &allowed)) cores.push_back(static_cast<unsigned>(cpu));
+    return cores;
+}
+
+// ---- Configuration ----
+
+std::vector<Diagnostic> as_diagnostics(const std::vector<apply::Nack>& nacks) {
+    std::vector<Diagnostic> diagnostics;
+    for (const auto& nack : nacks) diagnostics.push_back(apply::to_diagnostic(nack));
+    return diagnostics;
+}
+
+std::optional<host::GatewayHost> read_host(const std::string& path) {
+    auto reading = host::read_file(path);
+    if (!reading.diagnostics.empty()) fmt::print(stderr, "{}", render(reading.diagnostics, 1));
+    return reading.host;
+}
+
+std::string shown_directory(const host::GatewayHost& host) {
+    return std::filesystem::path(host.mesh.directory).lexically_normal().filename().string();
+}
+
+void keep_off(const std::vector<unsigned>& cores) {
+    cpu_set_t set;
+    sched_getaffinity(0, sizeof set, &set);
+    for (const unsigned core : cores) CPU_CLR(core, &set);
+    if (CPU_COUNT(&set) > 0) sched_setaffinity(0, sizeof set, &set);
+}
+
+}  // namespace sluice::gateway
