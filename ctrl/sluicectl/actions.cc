@@ -32,7 +32,10 @@ int wait_ready(const Context& c, Duration timeout) {
     return wait_for(c, timeout, [&](std::optional<Failure>& failure) -> std::optional<int> {
         const auto status = c.client.status_of("/ready");
         if (!status) failure = status.error();
-        else if (*status == 200) return c.out << "ready\n", 0;
+        else if (*status == 200) {
+            if (!write_data(c, {{"ready", true}})) c.out << "ready\n";
+            return 0;
+        }
         return std::nullopt;
     }, fmt::format("not ready after {}: sluicectl status says why", seconds_text(timeout)));
 }
@@ -43,7 +46,8 @@ int wait_revision(const Context& c, uint64_t revision, Duration timeout) {
         if (!config) return failure = config.error(), std::nullopt;
         const Json& in_force = child_of(*config, "in_force");
         if (number_of(in_force, "revision") >= revision && flag_of(in_force, "live_everywhere")) {
-            c.out << fmt::format("revision {} is live on all cores\n", number_of(in_force, "revision"));
+            const uint64_t live = number_of(in_force, "revision");
+            if (!write_data(c, {{"revision", live}, {"live_everywhere", true}})) c.out << fmt::format("revision {} is live on all cores\n", live);
             return 0;
         }
         // A refused revision's number is never given again.
