@@ -141,7 +141,7 @@ std::string render(std::span<const Diagnostic> diagnostics, size_t file_count) {
 std::string render_json(const Diagnostic& d) {
     return fmt::format(
         R"({{"file": {}, "line": {}, "column": {}, "code": {}, "severity": "{}", "object": {}, "field": {}, )"
-        R"("message": {}, "sourceLine": {}, "cure": {}, "caretWidth": {}}})",
+        R"("message": {}, "source_line": {}, "cure": {}, "caret_width": {}}})",
         json_string(d.file), d.line, d.column, json_string(d.code),
         d.severity == Severity::kError ? "error" : "warning", json_string(d.object), json_string(d.field),
         json_string(d.message), json_string(d.source_line), json_string(d.cure), d.caret_width);

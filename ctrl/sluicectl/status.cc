@@ -19,9 +19,9 @@ Diagnostic diagnostic_of(const Json& json) {
     d.object = text_of(json, "object");
     d.field = text_of(json, "field");
     d.message = text_of(json, "message");
-    d.source_line = text_of(json, "sourceLine");
+    d.source_line = text_of(json, "source_line");
     d.cure = text_of(json, "cure");
-    d.caret_width = static_cast<int>(number_of(json, "caretWidth"));
+    d.caret_width = static_cast<int>(number_of(json, "caret_width"));
     return d;
 }
 

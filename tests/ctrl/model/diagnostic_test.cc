@@ -96,8 +96,8 @@ TEST(Diagnostic, HasAJsonTwin) {
     EXPECT_EQ(render_json(d),
               R"({"file": "mesh/reviews.yaml", "line": 14, "column": 9, "code": "SLC0104", "severity": "error", )"
               R"("object": "VirtualService shop/reviews", "field": "spec.http[0].route[1].wieght", )"
-              R"("message": "a \"b\" \\ \u000a", "sourceLine": "        wieght: 50", )"
-              R"("cure": "did you mean `weight`?", "caretWidth": 6})");
+              R"("message": "a \"b\" \\ \u000a", "source_line": "        wieght: 50", )"
+              R"("cure": "did you mean `weight`?", "caret_width": 6})");
     EXPECT_EQ(render_json(std::span<const Diagnostic>{}), "[]");
 }
 
