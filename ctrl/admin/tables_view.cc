@@ -1,5 +1,5 @@
 // /v1/listeners, routes, clusters, endpoints: the tables in force with their counters and where each line was written.
-// Filters: host (a virtual host's domain, or a service's name), port (of a listener, or of a service).
+// Filters: host (a virtual host's domain, or a service's name), port (of a listener, or of a service), source (file, or file:line).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -96,6 +96,33 @@ const char* policy_text(upstream::LbPolicy policy) {
     return "";
 }
 
+Json endpoint_json(const Sources& s, const upstream::Cluster& cluster, const upstream::Endpoint& endpoint, const char* state, uint64_t now_us) {
+    const auto e = telemetry::summarize_endpoint(s.cores, endpoint.id);
+    Json row{{"cluster", cluster.name}, {"address", endpoint.address.to_string()}, {"state", state ? state : e.down_since_us ? "down" : "up"},
+             {"weight", endpoint.weight}, {"priority", endpoint.priority}, {"locality", endpoint.locality},
+             {"requests", e.requests}, {"requests_active", e.active}, {"failures", e.failures},
+             {"connect_failures", e.connect_failures}, {"responses_5xx", e.responses_5xx}};
+    if (e.last_failure_us) row["last_failure"] = telemetry::to_string(e.last_failure_reason);
+    if (e.down_since_us) row["down_s"] = now_us > e.down_since_us ? static_cast<double>(now_us - e.down_since_us) / 1e6 : 0.0;
+    return row;
+}
+
+const char* left_out_text(upstream::LeftOut why) {
+    switch (why) {
+        case upstream::LeftOut::kUnhealthy: return "unhealthy";
+        case upstream::LeftOut::kDraining: return "draining";
+        case upstream::LeftOut::kTimeout: return "timeout";
+    }
+    return "";
+}
+
+/// `source=mesh/reviews.yaml`, or with `:14`: written in that file, or at that line.
+bool written_at(const std::string& source, const Request& request) {
+    const std::string wanted = request.parameter("source");
+    if (wanted.empty() || source == wanted) return true;
+    return source.size() > wanted.size() && source.starts_with(wanted) && source[wanted.size()] == ':';
+}
+
 }  // namespace
 
 std::string listeners_json(const Sources& s, const Request& request) {
@@ -103,7 +130,7 @@ std::string listeners_json(const Sources& s, const Request& request) {
     const auto ports = ports_of(s);
     Json out = Json::array();
     for (const auto& l : tables->listeners) {
-        if (!l || !port_is(request.parameter("port"), l->address.port)) continue;
+        if (!l || !port_is(request.parameter("port"), l->address.port) || !written_at(l->source, request)) continue;
         const auto count = [&](telemetry::Counter telemetry::ListenerStats::*field) {
             return total(s, [&](const CoreStats& c) -> const telemetry::Counter& { return c.listener(l->id).*field; });
         };
@@ -132,7 +159,9 @@ std::string routes_json(const Sources& s, const Request& request) {
         const auto users = listeners_using(*tables, table->name(), request.parameter("port"));
         if (users.empty() && !request.parameter("port").empty()) continue;
         for (const auto* host : chosen_hosts(*table, request.parameter("host")))
-            for (const auto& route : host->routes) out.push_back(route_json(s, table->name(), *host, route));
+            for (const auto& route : host->routes)
+                if (written_at(route.source, request)) out.push_back(route_json(s, table->name(), *host, route));
+        if (!request.parameter("source").empty()) continue;
         uint64_t none = 0;
         for (const auto* l : users)
             none += total(s, [&](const CoreStats& c) -> const telemetry::Counter& { return c.listener(l->id).no_route; });
@@ -147,7 +176,7 @@ std::string clusters_json(const Sources& s, const Request& request) {
     const auto tables = tables_of(s);
     Json out = Json::array();
     for (const auto& c : tables->clusters) {
-        if (!c || !cluster_is(*c, request)) continue;
+        if (!c || !cluster_is(*c, request) || !written_at(c->source, request)) continue;
         const ClusterName name = split_cluster_name(c->name);
         const auto count = [&](telemetry::Counter telemetry::ClusterStats::*field) {
             return total(s, [&](const CoreStats& core) -> const telemetry::Counter& { return core.cluster(c->id).*field; });
@@ -171,17 +200,9 @@ std::string endpoints_json(const Sources& s, const Request& request) {
     const uint64_t now = unix_us_now();
     Json out = Json::array();
     for (const auto& c : tables->clusters) {
-        if (!c || !c->endpoints || !cluster_is(*c, request)) continue;
-        for (const auto& endpoint : c->endpoints->endpoints) {
-            const auto e = telemetry::summarize_endpoint(s.cores, endpoint.id);
-            Json row{{"cluster", c->name}, {"address", endpoint.address.to_string()}, {"state", e.down_since_us ? "down" : "up"},
-                     {"weight", endpoint.weight}, {"priority", endpoint.priority}, {"locality", endpoint.locality},
-                     {"requests", e.requests}, {"requests_active", e.active}, {"failures", e.failures},
-                     {"connect_failures", e.connect_failures}, {"responses_5xx", e.responses_5xx}};
-            if (e.last_failure_us) row["last_failure"] = telemetry::to_string(e.last_failure_reason);
-            if (e.down_since_us) row["down_s"] = now > e.down_since_us ? static_cast<double>(now - e.down_since_us) / 1e6 : 0.0;
-            out.push_back(std::move(row));
-        }
+        if (!c || !c->endpoints || !cluster_is(*c, request) || !written_at(c->source, request)) continue;
+        for (const auto& endpoint : c->endpoints->endpoints) out.push_back(endpoint_json(s, *c, endpoint, nullptr, now));
+        for (const auto& endpoint : c->endpoints->left_out) out.push_back(endpoint_json(s, *c, endpoint, left_out_text(endpoint.why), now));
     }
     return dump(out);
 }

@@ -1,5 +1,5 @@
 // ClusterLoadAssignment -> EndpointSet: the endpoints that may be used, best priority first, with weights.
-// In: an assignment. Out: the set. UNHEALTHY, DRAINING and TIMEOUT endpoints are left out; UNKNOWN counts as healthy.
+// In: an assignment. Out: the set. UNHEALTHY, DRAINING and TIMEOUT endpoints are listed apart; UNKNOWN counts as healthy.
 // With locality weights a locality's share of the traffic is its weight, whatever its endpoints' weights add up to.
 // Envoy endpoint.v3.
 #include <algorithm>
@@ -18,6 +18,11 @@ constexpr double kWeightOfLargest = 1'000'000;   // where localities are weighed
 
 bool usable(HealthStatus status) {
     return status == HealthStatus::UNKNOWN || status == HealthStatus::HEALTHY || status == HealthStatus::DEGRADED;
+}
+
+upstream::LeftOut left_out_as(HealthStatus status) {
+    if (status == HealthStatus::DRAINING) return upstream::LeftOut::kDraining;
+    return status == HealthStatus::TIMEOUT ? upstream::LeftOut::kTimeout : upstream::LeftOut::kUnhealthy;
 }
 
 std::string locality_text(const envoy::config::core::v3::Locality& in) {
@@ -40,6 +45,7 @@ class EndpointsReader {
     Build& build_;
     const EndpointOptions& options_;
     std::vector<upstream::Endpoint> endpoints_;
+    std::vector<upstream::LeftOutEndpoint> left_out_;
     std::vector<double> shares_;  // of each endpoint in the traffic, where localities are weighed; unscaled
 };
 
@@ -61,12 +67,13 @@ bool EndpointsReader::locality(const pb::LocalityLbEndpoints& in, const At& at) 
     uint64_t total = 0;
     for (int i = 0; i < in.lb_endpoints_size(); i++) {
         const auto& one = in.lb_endpoints(i);
-        if (!usable(one.health_status())) continue;
-        upstream::Endpoint& out = endpoints_.emplace_back();
+        const bool use = usable(one.health_status());
+        if (!use) left_out_.emplace_back().why = left_out_as(one.health_status());
+        upstream::Endpoint& out = use ? endpoints_.emplace_back() : left_out_.back();
         out.priority = static_cast<uint8_t>(in.priority());
         out.locality = locality_text(in.locality());
         if (!endpoint(one, out, at.child("lb_endpoints", i))) return false;
-        total += out.weight;
+        if (use) total += out.weight;
     }
     for (size_t i = first; options_.weigh_localities && i < endpoints_.size(); i++) {
         shares_.push_back(static_cast<double>(in.load_balancing_weight().value()) * endpoints_[i].weight / static_cast<double>(total));
@@ -105,6 +112,7 @@ std::shared_ptr<const upstream::EndpointSet> EndpointsReader::finish() {
         set->equal_weights &= at->weight == endpoints_.front().weight;
     }
     set->endpoints = std::move(endpoints_);
+    set->left_out = std::move(left_out_);
     return set;
 }
 

@@ -91,9 +91,9 @@ int clusters(const Context& c, const Filters& filters) {
 int endpoints(const Context& c, const Filters& filters) {
     const auto fill = [](const Json& rows, Table& table, bool wide) {
         for (const auto& r : rows) {
-            const bool down = text_of(r, "state") == "down";
+            const std::string state = text_of(r, "state");
             std::vector<std::string> cells{text_of(r, "address"),
-                                           down ? fmt::format("down {} ({})", age(real_of(r, "down_s")), text_of(r, "last_failure")) : "up",
+                                           state == "down" ? fmt::format("down {} ({})", age(real_of(r, "down_s")), text_of(r, "last_failure")) : state,
                                            grouped(number_of(r, "requests")), grouped(number_of(r, "requests_active")),
                                            grouped(number_of(r, "failures")), grouped(number_of(r, "responses_5xx")), text_of(r, "cluster")};
             if (wide) {

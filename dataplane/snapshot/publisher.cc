@@ -167,6 +167,7 @@ bool Publisher::Impl::register_parts(const Snapshot& snapshot) {
         if (const auto& endpoints = cluster->endpoints; endpoints && endpoints->slot == UINT32_MAX) {
             std::vector<uint32_t> of_endpoints[kIdKinds];
             for (const auto& endpoint : endpoints->endpoints) of_endpoints[kEndpoint].push_back(endpoint.id);
+            for (const auto& endpoint : endpoints->left_out) of_endpoints[kEndpoint].push_back(endpoint.id);
             if (!register_part(endpoints, std::move(of_endpoints))) return false;
         }
     }

@@ -23,9 +23,17 @@ struct Endpoint {
     std::string locality;     // region/zone/subzone
 };
 
+/// Why an endpoint that is configured is never picked (xDS health_status).
+enum class LeftOut : uint8_t { kUnhealthy, kDraining, kTimeout };
+
+struct LeftOutEndpoint : Endpoint {
+    LeftOut why = LeftOut::kUnhealthy;
+};
+
 /// One cluster's endpoints, replaced whole when EDS changes; unchanged sets are shared between snapshots.
 struct EndpointSet : snapshot::Part {
     std::vector<Endpoint> endpoints;          // those of priority 0 first
+    std::vector<LeftOutEndpoint> left_out;    // known and not used: their connections end with what they carry
     std::vector<uint32_t> cumulative_weight;  // for weighted picks over endpoints of the lowest priority; same order
     uint32_t lowest_priority_count = 0;       // how many endpoints share the best priority
     bool equal_weights = true;

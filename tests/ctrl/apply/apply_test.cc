@@ -243,6 +243,10 @@ TEST(ApplyClusters, ReadsPolicyLimitsAndEndpoints) {
     EXPECT_EQ(set.endpoints[0].locality, "eu/1");
     EXPECT_EQ(set.endpoints[1].address.to_string(), "[2001:db8::1]:80");
     EXPECT_EQ(set.endpoints[2].priority, 1);
+    ASSERT_EQ(set.left_out.size(), 2u) << "shown, never picked";
+    EXPECT_EQ(set.left_out[0].address.to_string(), "10.0.0.2:80");
+    EXPECT_EQ(set.left_out[0].why, upstream::LeftOut::kUnhealthy);
+    EXPECT_EQ(set.left_out[1].why, upstream::LeftOut::kDraining);
     EXPECT_EQ(set.lowest_priority_count, 2u);
     EXPECT_EQ(set.cumulative_weight, (std::vector<uint32_t>{3, 4}));
     EXPECT_FALSE(set.equal_weights);
