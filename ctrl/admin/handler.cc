@@ -35,8 +35,9 @@ Handler::Handler(Sources sources) : sources_(std::move(sources)) {
         {"GET", "/v1/endpoints", "?host= &port= &source=", json(endpoints_json)},
         {"GET", "/v1/runtime", "cores: cycles by stage", json(runtime_json)},
         {"GET", "/v1/stats", "?filter= : counters by name", json(stats_json)},
-        {"POST", "/drain", "finish open requests, accept no new connections", [this](const Request&) { return drain(true); }},
-        {"POST", "/undrain", "accept again", [this](const Request&) { return drain(false); }},
+        {"POST", "/drain", "finish open requests, accept no new connections; ?endpoint= &force=1 : pick this endpoint no more",
+         [this](const Request& r) { return drain(r, true); }},
+        {"POST", "/undrain", "accept again; ?endpoint= : pick it again", [this](const Request& r) { return drain(r, false); }},
         {"POST", "/log/reopen", "open the access log's path again (logrotate)", [this](const Request&) { return reopen_log(); }},
         {"POST", "/log/level", "?level= : of the gateway's own log", [this](const Request& r) { return log_level(r); }},
     };
@@ -84,7 +85,17 @@ Answer Handler::ready() const {
     return Answer::text("LIVE\n");
 }
 
-Answer Handler::drain(bool on) const {
+Answer Handler::drain_endpoint(const Request& request, bool on) const {
+    if (!sources_.drain_endpoint) return Answer::error(501, "this gateway cannot drain an endpoint");
+    const std::string force = request.parameter("force");
+    const auto done = sources_.drain_endpoint(request.parameter("endpoint"), on, force == "1" || force == "true");
+    if (!done) return Answer::error(done.error().status, done.error().message, done.error().cure);
+    const nlohmann::ordered_json answer{{"endpoint", done->endpoint}, {"draining", done->draining}, {"clusters", done->clusters}};
+    return Answer::json(answer.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+Answer Handler::drain(const Request& request, bool on) const {
+    if (!request.parameter("endpoint").empty()) return drain_endpoint(request, on);
     if (!sources_.set_draining) return Answer::error(501, "this gateway cannot drain");
     sources_.set_draining(on);
     const bool draining = sources_.draining && sources_.draining();

@@ -45,7 +45,8 @@ class Handler {
  private:
     Answer index() const;
     Answer ready() const;
-    Answer drain(bool on) const;
+    Answer drain(const Request& request, bool on) const;
+    Answer drain_endpoint(const Request& request, bool on) const;
     Answer reopen_log() const;
     Answer log_level(const Request& request) const;
     bool live() const;

@@ -74,6 +74,15 @@ std::string listener_place(const snapshot::Listener& listener, std::span<const P
     return names.empty() ? listener.address.to_string() : fmt::format("{}:{}", names, listener.address.port);
 }
 
+const char* left_out_text(upstream::LeftOut why) {
+    switch (why) {
+        case upstream::LeftOut::kUnhealthy: return "unhealthy";
+        case upstream::LeftOut::kDraining: return "draining";
+        case upstream::LeftOut::kTimeout: return "timeout";
+    }
+    return "";
+}
+
 size_t domain_match(std::string_view domain, std::string_view host) {
     if (domain == "*") return 1;
     // Istio adds each domain with its port too; a filter is given without.

@@ -23,6 +23,9 @@ std::string route_target(const route::Route& route);
 /// "outside:80": the listening port's name where the address is one of its own, or all listening ports' for 0.0.0.0 and [::].
 std::string listener_place(const snapshot::Listener& listener, std::span<const PortState> ports);
 
+/// "unhealthy", "draining", "timeout".
+const char* left_out_text(upstream::LeftOut why);
+
 /// How well a virtual host's domain matches `host`: 0 not at all; "*" < "*.example" < "shop.example".
 size_t domain_match(std::string_view domain, std::string_view host);
 }  // namespace sluice::admin

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <expected>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -82,6 +83,19 @@ struct PortState {
     uint64_t to_kernel = 0, from_kernel = 0, exception_dropped = 0;
 };
 
+/// Why a write was not done, in the words of an answer.
+struct Refusal {
+    int status = 400;             // HTTP
+    std::string message, cure;
+};
+
+/// What became of an endpoint.
+struct EndpointDrain {
+    std::string endpoint;         // as the gateway writes it
+    bool draining = false;
+    std::vector<std::string> clusters;   // that have it
+};
+
 struct Sources {
     std::string node_id, node_namespace, version;
     std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
@@ -99,6 +113,9 @@ struct Sources {
     // Writes: from the unix socket only.
     std::function<bool()> draining;
     std::function<void(bool drain)> set_draining;               // true: drain and stay; false: undrain, if it can
+    /// Takes an endpoint out of rotation (false: puts it back), or says why not. `force`: also a cluster's last one.
+    std::function<std::expected<EndpointDrain, Refusal>(const std::string& endpoint, bool drain, bool force)> drain_endpoint;
+    std::function<std::vector<std::string>()> drained_endpoints;
     std::function<std::string()> log_level;
     std::function<bool(std::string_view level)> set_log_level;  // false: no such level
 };

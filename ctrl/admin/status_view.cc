@@ -2,7 +2,10 @@
 // Degraded means: something needs an operator (a refused revision, an endpoint down, no revision in force).
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
+#include <set>
+#include <tuple>
 
 #include "ctrl/admin/json.h"
 #include "ctrl/admin/names.h"
@@ -59,6 +62,24 @@ std::map<std::pair<std::string, SocketAddress>, Backend> backends(const Sources&
     return out;
 }
 
+/// Known and never picked: by the mesh config, or by an operator's drain.
+Json left_out_json(const Sources& s, const Tables& tables) {
+    std::set<std::tuple<std::string, std::string, std::string>> all;
+    for (const auto& cluster : tables.clusters) {
+        if (!cluster || !cluster->endpoints) continue;
+        for (const auto& endpoint : cluster->endpoints->left_out)
+            all.emplace(short_host(split_cluster_name(cluster->name).host, true), endpoint.address.to_string(), left_out_text(endpoint.why));
+    }
+    const auto drained = s.drained_endpoints ? s.drained_endpoints() : std::vector<std::string>{};
+    const auto by_operator = [&](const std::string& address) {
+        return std::any_of(drained.begin(), drained.end(), [&](const std::string& one) { return address == one || address.starts_with(one + ":") || address.starts_with("[" + one + "]:"); });
+    };
+    Json out = Json::array();
+    for (const auto& [host, address, state] : all)
+        out.push_back({{"host", host}, {"address", address}, {"state", state}, {"by_operator", by_operator(address)}});
+    return out;
+}
+
 Json backends_json(const Sources& s, const Tables& tables) {
     const auto all = backends(s, tables);
     Json down = Json::array();
@@ -69,7 +90,8 @@ Json backends_json(const Sources& s, const Tables& tables) {
         down.push_back({{"host", b.host}, {"address", b.address.to_string()},
                         {"down_s", now > since ? static_cast<double>(now - since) / 1e6 : 0.0}, {"reason", telemetry::to_string(b.reason)}});
     }
-    return {{"up", all.size() - down.size()}, {"total", all.size()}, {"down", std::move(down)}};
+    Json left_out = left_out_json(s, tables);
+    return {{"up", all.size() - down.size()}, {"total", all.size() + left_out.size()}, {"down", std::move(down)}, {"left_out", std::move(left_out)}};
 }
 
 Json ports_json(const std::vector<PortState>& ports) {

@@ -107,15 +107,6 @@ Json endpoint_json(const Sources& s, const upstream::Cluster& cluster, const ups
     return row;
 }
 
-const char* left_out_text(upstream::LeftOut why) {
-    switch (why) {
-        case upstream::LeftOut::kUnhealthy: return "unhealthy";
-        case upstream::LeftOut::kDraining: return "draining";
-        case upstream::LeftOut::kTimeout: return "timeout";
-    }
-    return "";
-}
-
 /// `source=mesh/reviews.yaml`, or with `:14`: written in that file, or at that line.
 bool written_at(const std::string& source, const Request& request) {
     const std::string wanted = request.parameter("source");

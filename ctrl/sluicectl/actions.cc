@@ -1,4 +1,4 @@
-// wait, drain and log: commands that change something or wait for it. A gateway that is not there yet is waited for too.
+// wait and log: commands that change something or wait for it. A gateway that is not there yet is waited for too.
 #include <fmt/format.h>
 
 #include "ctrl/sluicectl/commands.h"
@@ -55,14 +55,6 @@ int wait_revision(const Context& c, uint64_t revision, Duration timeout) {
             return fail(c, {1, fmt::format("revision {} was rejected: sluicectl config show says why", revision)});
         return std::nullopt;
     }, fmt::format("revision {} is not live after {}: sluicectl status says why", revision, seconds_text(timeout)));
-}
-
-int drain(const Context& c, bool on) {
-    const auto answer = c.client.post(on ? "/drain" : "/undrain");
-    if (!answer) return fail(c, answer.error());
-    if (write_data(c, *answer)) return 0;
-    c.out << (flag_of(*answer, "draining") ? "draining: open requests go on, new connections are refused\n" : "serving\n");
-    return flag_of(*answer, "draining") == on ? 0 : 1;
 }
 
 int log_reopen(const Context& c) {

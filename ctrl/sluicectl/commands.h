@@ -45,7 +45,9 @@ int stats(const Context& context, const std::string& filter, Duration delta);
 
 int wait_ready(const Context& context, Duration timeout);
 int wait_revision(const Context& context, uint64_t revision, Duration timeout);
-int drain(const Context& context, bool on);
+/// `wait` above zero: until nothing is under way any more.
+int drain(const Context& context, bool on, Duration wait);
+int drain_endpoint(const Context& context, const std::string& endpoint, bool on, bool force, Duration wait);
 int log_reopen(const Context& context);
 int log_level(const Context& context, const std::string& level);
 

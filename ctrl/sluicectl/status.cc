@@ -1,6 +1,8 @@
 // status and config show: what is in force, what was refused and where, who is down. Degraded is exit code 1.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ctrl/model/diagnostic.h"
 #include "ctrl/sluicectl/commands.h"
 #include "ctrl/sluicectl/text.h"
@@ -63,13 +65,14 @@ void print_head(const Context& c, const Json& s) {
 void print_backends(const Context& c, const Json& backends) {
     if (number_of(backends, "total") == 0) return;
     std::string line = fmt::format("backend {}/{} up", number_of(backends, "up"), number_of(backends, "total"));
-    const Json& down = child_of(backends, "down");
-    size_t shown = 0;
-    for (const auto& d : down) {
-        if (++shown > 5 && c.form != Form::kWide) break;
-        line += fmt::format("; {} {} down {} ({})", text_of(d, "host"), text_of(d, "address"), age(real_of(d, "down_s")), text_of(d, "reason"));
-    }
-    if (down.size() > shown - (shown > 5 ? 1 : 0) && c.form != Form::kWide && down.size() > 5) line += fmt::format("; and {} more", down.size() - 5);
+    std::vector<std::string> words;
+    for (const auto& d : child_of(backends, "down"))
+        words.push_back(fmt::format("{} {} down {} ({})", text_of(d, "host"), text_of(d, "address"), age(real_of(d, "down_s")), text_of(d, "reason")));
+    for (const auto& e : child_of(backends, "left_out"))
+        words.push_back(fmt::format("{} {} {}{}", text_of(e, "host"), text_of(e, "address"), text_of(e, "state"), flag_of(e, "by_operator") ? " (by an operator)" : ""));
+    const size_t most = c.form == Form::kWide ? words.size() : 5;
+    for (size_t i = 0; i < std::min(most, words.size()); i++) line += "; " + words[i];
+    if (words.size() > most) line += fmt::format("; and {} more", words.size() - most);
     c.out << line << "\n";
 }
 

@@ -13,7 +13,7 @@ struct FakeGateway {
     telemetry::CoreStats core_a, core_b;
     TablesHolder tables;
     control::State state;
-    bool draining = false;
+    bool draining = false, drained_endpoint = false, last_endpoint = false;
     std::string level = "info";
     std::vector<WorkerRuntime> workers;
 
@@ -65,6 +65,12 @@ struct FakeGateway {
         s.waiting = [] { return std::pair<uint32_t, uint32_t>{1, 2}; };
         s.draining = [this] { return draining; };
         s.set_draining = [this](bool on) { draining = on; };
+        s.drain_endpoint = [this](const std::string& endpoint, bool drain, bool force) -> std::expected<EndpointDrain, Refusal> {
+            if (endpoint != "10.0.1.2:9080") return std::unexpected(Refusal{404, "no endpoint " + endpoint + " is in force", "sluicectl pc endpoints lists them"});
+            if (drain && !force && last_endpoint) return std::unexpected(Refusal{409, "reviews.shop would have no endpoint left", "--force does it all the same"});
+            drained_endpoint = drain;
+            return EndpointDrain{endpoint, drain, {"outbound|9080|v2|reviews.shop.svc.cluster.local"}};
+        };
         s.log_level = [this] { return level; };
         s.set_log_level = [this](std::string_view l) {
             if (l != "info" && l != "debug") return false;

@@ -183,6 +183,38 @@ TEST_F(Tool, WaitRevision) {
     EXPECT_EQ(run({"wait", "revision", "-1"}), 2);
 }
 
+TEST_F(Tool, DrainWaitsForWhatIsUnderWay) {
+    gateway.core_a.listener(4).connections_active.add(2);
+    start();
+    EXPECT_EQ(run({"drain"}), 0) << "without --wait it only says what is left";
+    EXPECT_THAT(out, HasSubstr("; 2 connections under way\n"));
+    EXPECT_EQ(run({"drain", "--wait", "1s"}), 1);
+    EXPECT_GE(now.us, 1'000'000u);
+    on_sleep = [&] { gateway.core_a.listener(4).connections_active.set(0); };
+    EXPECT_EQ(run({"drain", "--wait", "10s"}), 0);
+    EXPECT_THAT(out, HasSubstr("; no connection under way\n"));
+    EXPECT_LT(now.us, 3'000'000u);
+    EXPECT_EQ(run({"-o", "json", "drain"}), 0);
+    EXPECT_EQ(json::parse(out), json({{"draining", true}, {"under_way", 0}}));
+}
+
+TEST_F(Tool, DrainOfAnEndpoint) {
+    start();
+    EXPECT_EQ(run({"drain", "--endpoint", "10.0.1.2:9080"}), 0) << err;
+    EXPECT_TRUE(gateway.drained_endpoint);
+    EXPECT_FALSE(gateway.draining) << "the gateway itself goes on";
+    EXPECT_THAT(out, HasSubstr("10.0.1.2:9080 of 1 cluster is picked no more"));
+    EXPECT_EQ(run({"undrain", "--endpoint", "10.0.1.2:9080"}), 0);
+    EXPECT_FALSE(gateway.drained_endpoint);
+    EXPECT_EQ(run({"drain", "--endpoint", "10.9.9.9:1"}), 1);
+    EXPECT_EQ(err, "sluicectl: no endpoint 10.9.9.9:1 is in force: sluicectl pc endpoints lists them\n");
+    gateway.last_endpoint = true;
+    EXPECT_EQ(run({"drain", "--endpoint", "10.0.1.2:9080"}), 1);
+    EXPECT_THAT(err, HasSubstr("no endpoint left: --force"));
+    EXPECT_EQ(run({"drain", "--endpoint", "10.0.1.2:9080", "--force"}), 0);
+    EXPECT_EQ(run({"drain", "--force"}), 2) << "it belongs to --endpoint";
+}
+
 TEST_F(Tool, DrainAndLog) {
     start();
     EXPECT_EQ(run({"drain"}), 0);
