@@ -46,7 +46,6 @@ bool Stack::Impl::output(DatagramOut& out, Instant now, uint8_t hop_limit, bool 
 /// `fragment` and `id` are the IPv4 header's.
 bool Stack::Impl::output_packet(DatagramOut& out, Instant now, uint8_t hop_limit, uint16_t fragment, uint16_t id) {
     rte_mbuf* m = out.mbuf;
-    assert(rte_mbuf_refcnt_read(m) == 1);  // headers are written in front of it
     out.mbuf = nullptr;
     Neighbor* n = nullptr;
     uint8_t port_index = 0;

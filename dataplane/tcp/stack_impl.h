@@ -150,8 +150,11 @@ struct Stack::Impl {
     HeaderFields header_for(Tcb& t, Seq seq, uint8_t flags, Instant now);
 
     // frame.cc
-    bool build(Tcb& t, const HeaderFields& fields, const TxRecord* payload, net::DatagramOut& out);
-    rte_mbuf* attach_payload(const TxRecord& record);
+    /// `fresh`: the payload was never sent before, and may leave in its own mbufs.
+    bool build(Tcb& t, const HeaderFields& fields, const TxRecord* payload, bool fresh, net::DatagramOut& out);
+    rte_mbuf* frame_in_place(const Tcb& t, const TxRecord& record, std::span<const uint8_t> header);
+    rte_mbuf* frame_of_copy(const Tcb& t, const TxRecord* payload, std::span<const uint8_t> header, bool fresh);
+    rte_mbuf* attach_payload(const TxRecord& record, bool fresh, uint32_t skip);
     void copy_payload(const TxRecord& record, uint8_t* to);
     void push_control(const FourTuple& tuple, const HeaderFields& fields);
     void reset_for(const FourTuple& tuple, const Segment& s);

@@ -132,7 +132,7 @@ bool Stack::Impl::emit_handshake(Tcb& t, net::DatagramOut& out, Instant now) {
     f.sack_permitted = t.sack;
     // RFC 7323 2.2: who offered gets an answer, a shift of 0 too, or it would not scale what we then read as scaled.
     if (answer ? t.window_scale : config.window_scale) f.window_shift = t.rcv_shift;
-    if (!build(t, f, nullptr, out)) return false;
+    if (!build(t, f, nullptr, false, out)) return false;
     t.syn_pending = false;
     t.ack_now = false;
     t.last_ack_sent = t.rcv_nxt;
@@ -189,7 +189,7 @@ bool Stack::Impl::emit_record(Tcb& t, TxRecord& record, net::DatagramOut& out, I
     const bool room = record.payload_bytes + sack_option_bytes(t) <= t.snd_mss;
     if (room) add_sack(t, f, blocks);
     f.window = advertise_window(t);
-    if (!build(t, f, &record, out)) return false;
+    if (!build(t, f, &record, false, out)) return false;
     if (room) sent_ack(t);
     record.sent_at = now;
     if (record.has(TxRecord::kLost) && !record.has(TxRecord::kInRetransmit)) {
@@ -302,7 +302,7 @@ bool Stack::Impl::transmit_new(Tcb& t, uint32_t length, net::DatagramOut& out, I
         f.ecn_capable = true;
         if (t.cwr_now) f.flags |= kCwr;
     }
-    if (!build(t, f, &record, out)) {
+    if (!build(t, f, &record, true, out)) {
         records.give(kept);
         return false;
     }
@@ -338,7 +338,7 @@ bool Stack::Impl::emit_bare(Tcb& t, Seq seq, net::DatagramOut& out, Instant now)
     std::array<SackBlock, 4> blocks;
     add_sack(t, f, blocks);
     f.window = advertise_window(t);
-    if (!build(t, f, nullptr, out)) return false;
+    if (!build(t, f, nullptr, false, out)) return false;
     sent_ack(t);
     return true;
 }
