@@ -124,10 +124,10 @@ Result<DevicePlan> plan_device(const PortSetup& port, uint32_t cores, uint32_t& 
     plan.ethdev_names.push_back(name);
     plan.pci = kind == "pci" || name.find(':') != std::string::npos;
     plan.shares_memory = name.starts_with("net_virtio_user") || name.starts_with("virtio_user");
-    plan.arguments.push_back((plan.pci ? "--allow=" : "--vdev=") + rest);
+    plan.arguments.push_back(fmt::format("{}={}", plan.pci ? "--allow" : "--vdev", rest));
     if (plan.shares_memory) {   // a frame to be cut takes tens of descriptors: 256, the driver's own choice, hold few of them
         if (rest.find(",queue_size=") == rest.npos) plan.arguments.back() += fmt::format(",queue_size={}", kDescriptors);
-        if (cores > 1 && rest.find(",queues=") == rest.npos) plan.arguments.back() += fmt::format(",queues={}", cores);
+        if (cores > 1 && rest.find(",queues=") == rest.npos) plan.arguments.back() += fmt::format(",queues={},cq=1", cores);
     }
     return plan;
 }
