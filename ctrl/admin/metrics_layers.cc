@@ -19,7 +19,7 @@ struct Field {
 #define SLUICE_FIELD(Counters, field) {#field, &Counters::field}
 constexpr Field<net::Counters> kNet[] = {
     SLUICE_FIELD(net::Counters, rx_frames), SLUICE_FIELD(net::Counters, rx_bytes), SLUICE_FIELD(net::Counters, tx_frames),
-    SLUICE_FIELD(net::Counters, tx_bytes), SLUICE_FIELD(net::Counters, rx_bad_link), SLUICE_FIELD(net::Counters, rx_other_host),
+    SLUICE_FIELD(net::Counters, tx_bytes), SLUICE_FIELD(net::Counters, rx_merged), SLUICE_FIELD(net::Counters, rx_bad_link), SLUICE_FIELD(net::Counters, rx_other_host),
     SLUICE_FIELD(net::Counters, rx_other_vlan), SLUICE_FIELD(net::Counters, rx_stacked_vlan),
     SLUICE_FIELD(net::Counters, rx_bad_ip), SLUICE_FIELD(net::Counters, rx_bad_checksum),
     SLUICE_FIELD(net::Counters, rx_not_ours), SLUICE_FIELD(net::Counters, rx_no_protocol),
@@ -46,6 +46,7 @@ constexpr Field<net::Counters> kNet[] = {
     SLUICE_FIELD(net::Counters, neighbor_full), SLUICE_FIELD(net::Counters, pending_dropped),
     SLUICE_FIELD(net::Counters, tx_no_mbuf), SLUICE_FIELD(net::Counters, bytes_linearized),
     SLUICE_FIELD(net::Counters, tx_queue_full), SLUICE_FIELD(net::Counters, tx_too_big),
+    SLUICE_FIELD(net::Counters, tx_cut_by_port),
 };
 static_assert(std::size(kNet) * sizeof(uint64_t) == sizeof(net::Counters), "a counter of net is not shown");
 constexpr Field<tcp::Counters> kTcp[] = {

@@ -24,7 +24,8 @@ inline constexpr std::string_view kTop[] = {"apiVersion", "kind", "node", "worke
 inline constexpr std::string_view kNode[] = {"id", "namespace", "labels", "locality"};
 inline constexpr std::string_view kWorkers[] = {"cores", "count", "poll"};
 inline constexpr std::string_view kPort[] = {"name", "device", "addresses", "routes", "vlan", "mtu",
-                                             "reversePath", "duplicateDetection", "listen", "exception"};
+                                             "reversePath", "duplicateDetection", "listen", "exception", "offloads"};
+inline constexpr std::string_view kOffloads[] = {"checksum", "segmentation", "largeReceive"};
 inline constexpr std::string_view kRoute[] = {"to", "via"};
 inline constexpr std::string_view kMemory[] = {"limit", "hugepages"};
 inline constexpr std::string_view kLimits[] = {"connections", "requestHeader", "ephemeralPorts"};
@@ -36,11 +37,12 @@ inline constexpr UnsupportedField kTopLater[] = {
     {"identity", "not supported yet: this version terminates and originates no TLS"}};
 
 inline constexpr ObjectFields kFile{"", kTop, kTopLater}, kNodeObject{"node", kNode, {}}, kWorkersObject{"workers", kWorkers, {}},
-    kPortObject{"ports[]", kPort, {}}, kRouteObject{"ports[].routes[]", kRoute, {}}, kMemoryObject{"memory", kMemory, {}},
+    kPortObject{"ports[]", kPort, {}}, kRouteObject{"ports[].routes[]", kRoute, {}},
+    kOffloadsObject{"ports[].offloads", kOffloads, {}}, kMemoryObject{"memory", kMemory, {}},
     kLimitsObject{"limits", kLimits, {}}, kMeshObject{"mesh", kMesh, {}}, kAdminObject{"admin", kAdmin, {}},
     kAccessLogObject{"accessLog", kAccessLog, {}}, kDrainObject{"drain", kDrain, {}};
 
-inline constexpr const ObjectFields* kAll[] = {&kFile, &kNodeObject, &kWorkersObject, &kPortObject, &kRouteObject, &kMemoryObject,
+inline constexpr const ObjectFields* kAll[] = {&kFile, &kNodeObject, &kWorkersObject, &kPortObject, &kRouteObject, &kOffloadsObject, &kMemoryObject,
                                                &kLimitsObject, &kMeshObject, &kAdminObject, &kAccessLogObject, &kDrainObject};
 }  // namespace fields
 

@@ -36,6 +36,9 @@ struct Port {
         IpPrefix to;                              // default: 0.0.0.0/0 or ::/0, by the family of via
         IpAddress via;
     };
+    struct Offloads {
+        bool checksum = true, segmentation = true, large_receive = true;   // used where the device has them
+    };
     std::string name;
     std::string device;                           // pci:ADDRESS | af_xdp:IFACE | af_packet:IFACE | devargs:STRING
     std::vector<IpPrefix> addresses;              // with the on-link prefix length
@@ -47,6 +50,7 @@ struct Port {
     bool duplicate_detection = true;              // RFC 5227, RFC 4862
     bool listen = false;                          // Gateways without bind open here, and only here
     std::string exception;                        // TAP device for what is not the gateway's; empty = refused
+    Offloads offloads;
 };
 
 struct Memory {

@@ -146,6 +146,18 @@ void read_route(Context& context, const yaml::Node& item, const std::string& pat
     }
 }
 
+void read_offloads(Context& context, const yaml::Node& yaml, const std::string& path, Port::Offloads& offloads) {
+    const Object o(context, yaml, path, fields::kOffloadsObject);
+    o.boolean("checksum", offloads.checksum);
+    o.boolean("segmentation", offloads.segmentation);
+    o.boolean("largeReceive", offloads.large_receive);
+    if (offloads.checksum) return;
+    for (const std::string_view field : {"segmentation", "largeReceive"}) {   // neither works without
+        const bool wanted = field == "segmentation" ? offloads.segmentation : offloads.large_receive;
+        if (wanted && o.has(field)) o.wrong(field, "needs checksum, which is false", "checksum: true, or leave this out").code = "SLC0008";
+    }
+}
+
 void read_port(Context& context, const yaml::Node& yaml, const std::string& path, std::vector<Port>& ports) {
     const Object o(context, yaml, path, fields::kPortObject);
     if (yaml.kind != yaml::Node::Kind::kMap) return;
@@ -174,6 +186,7 @@ void read_port(Context& context, const yaml::Node& yaml, const std::string& path
     o.boolean("duplicateDetection", port.duplicate_detection);
     o.boolean("listen", port.listen);
     read_exception(o, port, ports);
+    if (const yaml::Node* offloads = o.find("offloads")) read_offloads(context, *offloads, path + ".offloads", port.offloads);
     ports.push_back(std::move(port));
 }
 

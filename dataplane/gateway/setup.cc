@@ -42,7 +42,9 @@ worker::CrewSetup crew_setup(const host::GatewayHost& host, const std::vector<un
         case host::Memory::Hugepages::kNever: setup.eal.hugepages = worker::Hugepages::kNever; break;
     }
     for (const auto& port : host.ports) {
-        setup.eal.ports.push_back({.name = port.name, .device = port.device, .mtu = port.mtu, .exception = port.exception});
+        setup.eal.ports.push_back({.name = port.name, .device = port.device, .mtu = port.mtu, .exception = port.exception,
+                                   .offloads = {.checksum = port.offloads.checksum, .segmentation = port.offloads.segmentation,
+                                                .large_receive = port.offloads.large_receive}});
         net::PortConfig config;
         config.name = port.name;
         config.addresses = port.addresses;

@@ -25,6 +25,7 @@ struct DatagramIn {
     uint8_t ecn = 0;              // the two ECN bits (RFC 3168)
     uint8_t port = 0;             // our port's index
     bool l4_checksum_verified = false;  // by the NIC; else the transport checks it
+    uint16_t merged_bytes = 0;    // payload of each TCP segment that the port merged into this one (LRO); 0: it came as it is
     bool is_fragment = false;     // one part of a datagram: Stack::handle_fragment takes it, no transport does
     bool more_fragments = false;
     uint16_t fragment_offset = 0;   // bytes

@@ -157,6 +157,7 @@ struct Stack::Impl {
     }
     uint64_t* martian_source(const IpAddress& source, uint8_t port);
     bool verify_l4(const rte_mbuf* frame, uint8_t port, bool& verified);
+    void note_merged(DatagramIn& d);
 
     Verdict drop(rte_mbuf* frame, uint64_t& counter) {
         counter++;

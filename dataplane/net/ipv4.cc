@@ -49,6 +49,13 @@ bool Stack::Impl::verify_l4(const rte_mbuf* frame, uint8_t port, bool& verified)
     return !(ports[port].config.rx_checksum && l4 == RTE_MBUF_F_RX_L4_CKSUM_BAD);
 }
 
+/// A frame of several segments, put together by the port or never cut by a peer on this machine.
+void Stack::Impl::note_merged(DatagramIn& d) {
+    if ((d.mbuf->ol_flags & RTE_MBUF_F_RX_LRO) == 0) return;
+    d.merged_bytes = d.mbuf->tso_segsz;
+    counters.rx_merged++;
+}
+
 Verdict Stack::Impl::handle_ipv4(rte_mbuf* frame, const LinkHeader& link, uint8_t port, Instant now, DatagramIn& out) {
     if (frame->data_len < link.length + sizeof(Ipv4Header)) return drop(frame, counters.rx_bad_ip);
     const auto* h = rte_pktmbuf_mtod_offset(frame, const Ipv4Header*, link.length);
@@ -97,6 +104,7 @@ Verdict Stack::Impl::handle_ipv4(rte_mbuf* frame, const LinkHeader& link, uint8_
         return fragment_arrives(out, now);
     }
     if (!verify_l4(frame, port, out.l4_checksum_verified)) return drop(frame, counters.rx_bad_checksum);
+    note_merged(out);
     return deliver4(out, now);
 }
 

@@ -81,6 +81,7 @@ Verdict Stack::Impl::handle_ipv6(rte_mbuf* frame, const LinkHeader& link, uint8_
         return fragment_arrives(out, now);
     }
     if (!verify_l4(frame, port, out.l4_checksum_verified)) return drop(frame, counters.rx_bad_checksum);
+    note_merged(out);
     return deliver6(out, hop_limit, now);
 }
 

@@ -79,6 +79,7 @@ bool Stack::Impl::output_packet(DatagramOut& out, Instant now, uint8_t hop_limit
         drop(m, counters.tx_too_big);
         return false;
     }
+    if (cut_by_port) counters.tx_cut_by_port++;
     out.mbuf = m;
     if (!out.checksum_complete) {
         if (port.config.tx_tcp_checksum) request_offload(out, v4);

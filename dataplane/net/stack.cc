@@ -92,6 +92,7 @@ Verdict Stack::handle_frame(rte_mbuf* frame, uint8_t port, Instant now, Datagram
     out.mbuf = frame;
     out.port = port;
     out.is_fragment = false;
+    out.merged_bytes = 0;
     const PortConfig& config = s.ports[port].config;
     LinkHeader link;
     if (config.link_layer) {

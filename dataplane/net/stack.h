@@ -91,6 +91,7 @@ struct NeighborUpdate {
 struct Counters {  // per core, plain; the telemetry thread reads them relaxed. ctrl/admin shows every one
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
     // Link.
+    uint64_t rx_merged;   // frames of several TCP segments: a port's large receive, or a peer on this machine that never cut them
     uint64_t rx_bad_link, rx_other_host, rx_other_vlan, rx_stacked_vlan;
     // IP headers.
     uint64_t rx_bad_ip, rx_bad_checksum, rx_not_ours, rx_no_protocol, rx_source_routed, rx_bad_extension, rx_extension_limit;
@@ -107,6 +108,7 @@ struct Counters {  // per core, plain; the telemetry thread reads them relaxed. 
         neighbor_solicit_limited, neighbor_conflict, address_claimed, address_duplicate;
     // The way out.
     uint64_t no_route, neighbor_unresolved, neighbor_full, pending_dropped, tx_no_mbuf, bytes_linearized, tx_queue_full, tx_too_big;
+    uint64_t tx_cut_by_port;   // frames of several TCP segments (TSO)
 };
 
 /// What became of a received frame.

@@ -84,6 +84,7 @@ bool Stack::Impl::handle_segment(net::DatagramIn& in, Instant now) {
     }
     Segment& s = *parsed;
     s.ecn = in.ecn;
+    s.merged_bytes = in.merged_bytes;
     const auto* wire = rte_pktmbuf_mtod_offset(m, const WireHeader*, in.payload_offset);
     const FourTuple tuple{{in.destination, wire->destination_port.value()}, {in.source, wire->source_port.value()}};
     const uint32_t hash = hash_tuple(demux_key, tuple);
@@ -377,8 +378,8 @@ void Stack::Impl::take_payload(Tcb& t, const Segment& s, net::DatagramIn& in, In
 
 /// RFC 9293 3.8.6.3, RFC 5681 4.2: at least every second full-sized segment at once, all else within the delay.
 void Stack::Impl::schedule_ack(Tcb& t, const Segment& s, uint32_t accepted_bytes, Instant now) {
-    if (s.payload_bytes > t.rcv_mss) {
-        t.rcv_mss = static_cast<uint16_t>(std::min<uint32_t>(s.payload_bytes, t.path_mtu));
+    if (s.piece_bytes() > t.rcv_mss) {
+        t.rcv_mss = static_cast<uint16_t>(std::min<uint32_t>(s.piece_bytes(), t.path_mtu));
     }
     if (t.rcv_nxt - t.last_ack_sent >= 2u * t.rcv_mss) {
         t.ack_now = true;

@@ -53,9 +53,12 @@ struct Segment {
     uint8_t window_shift = 0;
     uint8_t ecn = 0;             // the two bits of the IP header
     uint16_t mss = 0;
+    uint16_t merged_bytes = 0;   // payload of each segment of which the port made this one; 0: it came as it is
     uint32_t ts_value = 0, ts_echo = 0;
     std::array<SackBlock, 4> sack;
 
+    /// Payload of what the peer calls one segment.
+    uint32_t piece_bytes() const { return merged_bytes != 0 && merged_bytes < payload_bytes ? merged_bytes : payload_bytes; }
     bool has(uint8_t any_of) const { return (flags & any_of) != 0; }
     /// Sequence numbers it occupies (RFC 9293: SEG.LEN).
     uint32_t length() const { return payload_bytes + (has(kSyn) ? 1 : 0) + (has(kFin) ? 1 : 0); }

@@ -84,6 +84,7 @@ struct DevicePlan {
     std::string interface;                   // of the kernel, if it has one
     bool one_queue_per_ethdev = false;
     bool pci = false;
+    bool shares_memory = false;              // the peer maps our memory: virtio-user
 };
 
 Result<DevicePlan> plan_device(const PortSetup& port, uint32_t cores, uint32_t& vdev_number) {
@@ -122,7 +123,12 @@ Result<DevicePlan> plan_device(const PortSetup& port, uint32_t cores, uint32_t& 
     const std::string name = rest.substr(0, rest.find(','));
     plan.ethdev_names.push_back(name);
     plan.pci = kind == "pci" || name.find(':') != std::string::npos;
-    plan.arguments.push_back((plan.pci ? "--allow=" : "--vdev=") + rest);
+    plan.shares_memory = name.starts_with("net_virtio_user") || name.starts_with("virtio_user");
+    plan.arguments.push_back(fmt::format("{}={}", plan.pci ? "--allow" : "--vdev", rest));
+    if (plan.shares_memory) {   // a frame to be cut takes tens of descriptors: 256, the driver's own choice, hold few of them
+        if (rest.find(",queue_size=") == rest.npos) plan.arguments.back() += fmt::format(",queue_size={}", kDescriptors);
+        if (cores > 1 && rest.find(",queues=") == rest.npos) plan.arguments.back() += fmt::format(",queues={},cq=1", cores);
+    }
     return plan;
 }
 
@@ -167,7 +173,7 @@ Result<void> Eal::init(const EalSetup& setup) {
     std::vector<std::string> arguments = {"sluiced"};
     std::vector<DevicePlan> plans;
     uint32_t vdev_number = 0, queues = 0;
-    bool pci = false;
+    bool pci = false, shares_memory = false;
     for (const PortSetup& port : setup.ports) {
         Result<DevicePlan> plan = plan_device(port, cores, vdev_number);
         if (!plan) return unexpected(plan.error());
@@ -178,6 +184,7 @@ Result<void> Eal::init(const EalSetup& setup) {
         }
         arguments.insert(arguments.end(), plan->arguments.begin(), plan->arguments.end());
         pci |= plan->pci;
+        shares_memory |= plan->shares_memory;
         queues += plan->one_queue_per_ethdev ? static_cast<uint32_t>(plan->ethdev_names.size()) : cores;
         plans.push_back(std::move(*plan));
     }
@@ -190,6 +197,9 @@ Result<void> Eal::init(const EalSetup& setup) {
                                       "sysctl vm.nr_hugepages={}", hugepage_bytes >> 20, (memory >> 20) + 32, (memory >> 21) + 17));
     if (hugepages_) arguments.push_back("--in-memory");   // refused together with --no-huge
     else arguments.insert(arguments.end(), {"--no-huge", "--no-shconf", "-m", std::to_string((memory >> 20) + (memory >> 27) + 64)});
+    // Its peer maps our memory by file: without this EAL hands out no file for pages that are not huge, and a file for each
+    // page that is, which are more than a vhost message names.
+    if (shares_memory) arguments.push_back("--single-file-segments");
     if (!pci) arguments.push_back("--no-pci");
     arguments.insert(arguments.end(), {"--no-telemetry", "--iova-mode=va", "--log-level=*:notice",
                                        "--lcores=0@(" + main_cpus(setup.cores) + ")",
@@ -257,7 +267,8 @@ Result<void> Eal::open_port(const PortSetup& setup, const std::vector<std::strin
             return unexpected(fmt::format("port {}: {} did not start ({}){}", setup.name, setup.device, log_tail(3),
                                           xdp ? fmt::format(": use device: af_packet:{}", setup.device.substr(7)) : ""));
         }
-        const auto done = one_queue_each ? configure(ethdev, info, 1, i % cores()) : configure(ethdev, info, static_cast<uint16_t>(cores()), 0);
+        const auto done = one_queue_each ? configure(ethdev, setup, info, 1, i % cores())
+                                        : configure(ethdev, setup, info, static_cast<uint16_t>(cores()), 0);
         if (!done) {
             const bool xdp = setup.device.starts_with("af_xdp:");
             return unexpected(fmt::format("port {}: {}: {} ({}){}", setup.name, setup.device, done.error(), log_tail(3),
@@ -269,7 +280,7 @@ Result<void> Eal::open_port(const PortSetup& setup, const std::vector<std::strin
 }
 
 /// Sets up `queues` queue pairs, queue q for core first_core + q.
-Result<void> Eal::configure(uint16_t ethdev, PortInfo& info, uint16_t queues, uint32_t first_core) {
+Result<void> Eal::configure(uint16_t ethdev, const PortSetup& setup, PortInfo& info, uint16_t queues, uint32_t first_core) {
     rte_eth_dev_info device;
     if (int e = rte_eth_dev_info_get(ethdev, &device); e != 0) return unexpected(fmt::format("no information: {}", rte_strerror(-e)));
     if (device.max_rx_queues < queues || device.max_tx_queues < queues)
@@ -277,10 +288,10 @@ Result<void> Eal::configure(uint16_t ethdev, PortInfo& info, uint16_t queues, ui
                                       std::min(device.max_rx_queues, device.max_tx_queues), queues));
     rte_eth_conf conf{};
     conf.rxmode.mtu = info.mtu;
-    conf.rxmode.offloads = device.rx_offload_capa &
-                           (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM);
-    conf.txmode.offloads = device.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
-                                                     RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
+    const Offloads offloads = choose_offloads(device, setup.device, setup.offloads, !setup.exception.empty());
+    conf.rxmode.offloads = offloads.rx;
+    conf.rxmode.max_lro_pkt_size = offloads.lro_bytes_max;
+    conf.txmode.offloads = offloads.tx;
     // TCP's 4-tuple and nothing else, so that whatever bears a hash bears the one that owners are chosen by.
     const uint64_t hash_types = device.flow_type_rss_offloads & (RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP);
     if (queues > 1 && hash_types != 0) {
@@ -319,7 +330,8 @@ Result<void> Eal::configure(uint16_t ethdev, PortInfo& info, uint16_t queues, ui
     info.rx_checksum = (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0;
     info.tx_ip_checksum = (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
     info.tx_tcp_checksum = (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0;
-    info.tso = (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO) != 0 && info.tx_tcp_checksum;
+    info.tso = offloads.tso;
+    info.large_receive = (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0;
     // AF_XDP sends stale memory after the first segment: whatever it claims, it gets single mbufs.
     info.multi_segment = !xdp && (conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
     return {};

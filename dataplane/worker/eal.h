@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "net/ethernet.h"
 #include "worker/interface.h"
+#include "worker/offload.h"
 #include "worker/rss.h"
 
 namespace sluice::worker {
@@ -23,7 +24,8 @@ struct PortSetup {
     std::string name;            // the operator's, for messages
     std::string device;          // af_xdp:IFACE | af_packet:IFACE | pci:ADDRESS | devargs:STRING
     uint16_t mtu = 1500;
-    std::string exception;       // TAP device for what is not the gateway's; empty: none
+    std::string exception = {};  // TAP device for what is not the gateway's; empty: none
+    OffloadWish offloads = {};
 };
 
 struct EalSetup {
@@ -49,6 +51,7 @@ struct PortInfo {
     net::MacAddress mac{};
     uint16_t mtu = 1500;
     bool rx_checksum = false, tx_ip_checksum = false, tx_tcp_checksum = false, tso = false;
+    bool large_receive = false;              // frames of up to 64 KiB come in, in chains
     bool multi_segment = false;              // takes chained and indirect mbufs
     bool rss = false;                        // puts TCP into the queue of core Toeplitz mod rss_entries() mod cores
     std::vector<std::vector<Queue>> queues;  // by core
@@ -81,7 +84,7 @@ class Eal {
     Result<void> init(const EalSetup& setup);
     Result<void> open_port(const PortSetup& setup, const std::vector<std::string>& ethdev_names);
     void steer_by_hash(const RssKey& key);
-    Result<void> configure(uint16_t ethdev, PortInfo& info, uint16_t queues, uint32_t first_core);
+    Result<void> configure(uint16_t ethdev, const PortSetup& setup, PortInfo& info, uint16_t queues, uint32_t first_core);
 
     std::vector<PortInfo> ports_;
     std::vector<rte_mempool*> pools_;

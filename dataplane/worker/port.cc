@@ -65,11 +65,26 @@ uint64_t Port::transmit(rte_mbuf** frames, uint16_t n) {
     return copied;
 }
 
+/// A port that finishes checksums wants their fields in a form of its own (rte_eth_tx_prepare): virtio's pseudo-header sum of a
+/// frame to be cut has a length, other NICs' has none. A frame that the driver cannot send at all is dropped here: it would
+/// stand in the way of all others.
+void Port::prepare(const Queue& q) {
+    while (prepared_ < waiting_count_) {
+        prepared_ += rte_eth_tx_prepare(q.ethdev, q.queue, waiting_.data() + prepared_, static_cast<uint16_t>(waiting_count_ - prepared_));
+        if (prepared_ == waiting_count_) return;
+        ++counters_.tx_dropped;
+        rte_pktmbuf_free(waiting_[prepared_]);
+        std::copy(waiting_.begin() + prepared_ + 1, waiting_.begin() + waiting_count_, waiting_.begin() + prepared_);
+        waiting_count_--;
+    }
+}
+
 bool Port::flush(Instant now) {
     if (waiting_count_ == 0) return false;
+    const Queue& q = queues_[tx_next_];
+    if (info_.tx_tcp_checksum) prepare(q);
     uint64_t bytes = 0;
     for (uint16_t i = 0; i < waiting_count_; i++) bytes += waiting_[i]->pkt_len;
-    const Queue& q = queues_[tx_next_];
     const uint16_t sent = rte_eth_tx_burst(q.ethdev, q.queue, waiting_.data(), waiting_count_);
     if (sent > 0) {
         const auto left = static_cast<uint16_t>(waiting_count_ - sent);
@@ -78,6 +93,7 @@ bool Port::flush(Instant now) {
             bytes -= waiting_[i]->pkt_len;
         }
         waiting_count_ = left;
+        prepared_ = info_.tx_tcp_checksum ? left : uint16_t{0};
         counters_.tx_frames.add(sent);
         counters_.tx_bytes.add(bytes);
         stuck_since_ = Instant::never();
@@ -92,7 +108,7 @@ bool Port::flush(Instant now) {
 void Port::drop_waiting() {
     counters_.tx_dropped.add(waiting_count_);
     rte_pktmbuf_free_bulk(waiting_.data(), waiting_count_);
-    waiting_count_ = 0;
+    waiting_count_ = prepared_ = 0;
     stuck_since_ = Instant::never();
 }
 

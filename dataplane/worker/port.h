@@ -44,6 +44,7 @@ class Port {
 
  private:
     rte_mbuf* linearize(rte_mbuf* frame);
+    void prepare(const Queue& queue);
     void drop_waiting();
 
     const PortInfo& info_;
@@ -51,6 +52,7 @@ class Port {
     rte_mempool* pool_;
     std::array<rte_mbuf*, 512> waiting_{};
     uint16_t waiting_count_ = 0;
+    uint16_t prepared_ = 0;      // of them, the first ones are in the driver's form
     uint32_t rx_next_ = 0, tx_next_ = 0;
     Instant stuck_since_ = Instant::never();
     PortCounters counters_;

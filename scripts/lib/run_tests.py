@@ -235,14 +235,14 @@ def system_tests(tally, only):
     result = os.path.join(RESULTS, "system.xml")
     if os.path.exists(result):
         os.unlink(result)
-    command = [sys.executable, "-m", "pytest", "tests/system", "tests/harness", "-v", "--tb=short", "-p", "no:cacheprovider",
+    command = [sys.executable, "-m", "pytest", "tests/system", "tests/harness", "tests/perf", "-v", "--tb=short", "-p", "no:cacheprovider",
                f"--junitxml={result}"] + (["-k", only] if only else [])
     with open(os.path.join(LOGS, "system.log"), "w") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                                    cwd=ROOT)
         for line in process.stdout:
             log.write(line)
-            if re.match(r"tests/(system|harness)/\S+::", line):
+            if re.match(r"tests/(system|harness|perf)/\S+::", line):
                 progress(line.rstrip())
         status = process.wait()
     if not os.path.exists(result):

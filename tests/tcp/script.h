@@ -78,6 +78,7 @@ class Script : public testing::Test, public Environment {
         in.payload_length = static_cast<uint16_t>(m->pkt_len);
         in.protocol = net::kProtocolTcp;
         in.ecn = std::exchange(next_ecn_, uint8_t{0});
+        in.merged_bytes = std::exchange(next_merged_, uint16_t{0});
         const bool taken = stack_->handle_segment(in, now_);
         if (!taken) rte_pktmbuf_free(in.mbuf);
         return taken;
@@ -160,6 +161,7 @@ class Script : public testing::Test, public Environment {
     const IpAddress kNowhere = IpAddress::v4(0x01010101);
     uint16_t mtu_ = 1500;
     uint8_t next_ecn_ = 0;  // of the next segment delivered
+    uint16_t next_merged_ = 0;
     Instant now_{5'000'000};
     Seq our_seq_, their_seq_;
     Segment syn_ack_;           // our answer in accept()

@@ -234,5 +234,22 @@ TEST(GatewayHost, CutAnywhere) {
     }
 }
 
+TEST(Ports, OffloadsCanBeTurnedOff) {
+    const auto with = [](const std::string& offloads) {
+        return read("x.yaml", "apiVersion: sluice/v1\nkind: GatewayHost\nports: [{name: a, device: 'af_xdp:a', addresses: [192.0.2.1/24], "
+                              "listen: true, offloads: " + offloads + "}]\n");
+    };
+    const auto some = with("{largeReceive: false}");
+    ASSERT_TRUE(some.host) << render(some.diagnostics, 1);
+    EXPECT_TRUE(some.host->ports[0].offloads.checksum && some.host->ports[0].offloads.segmentation);
+    EXPECT_FALSE(some.host->ports[0].offloads.large_receive);
+    EXPECT_TRUE(with("{checksum: false}").host);
+    const auto contradiction = with("{checksum: false, segmentation: true}");
+    ASSERT_EQ(contradiction.diagnostics.size(), 1u);
+    EXPECT_EQ(contradiction.diagnostics[0].code, "SLC0008");
+    EXPECT_EQ(with("{tso: false}").diagnostics[0].code, "SLC0003");
+    EXPECT_EQ(with("[checksum]").diagnostics[0].code, "SLC0005");
+}
+
 }  // namespace
 }  // namespace sluice::host

@@ -63,6 +63,10 @@ TEST(Schema, SaysTheReadersDefaults) {
     EXPECT_EQ(port["listen"]["default"], Port{}.listen);
     EXPECT_EQ(port["reversePath"]["default"], Port{}.reverse_path == Port::ReversePath::kLoose ? "loose" : "other");
     EXPECT_EQ(port["duplicateDetection"]["default"], Port{}.duplicate_detection);
+    const json offloads = port["offloads"]["properties"];
+    EXPECT_EQ(offloads["checksum"]["default"], Port{}.offloads.checksum);
+    EXPECT_EQ(offloads["segmentation"]["default"], Port{}.offloads.segmentation);
+    EXPECT_EQ(offloads["largeReceive"]["default"], Port{}.offloads.large_receive);
 }
 
 TEST(Schema, EveryWordOfAnEnumIsRead) {

@@ -1,0 +1,136 @@
+// Requests in, ready-made responses out (see echo_backend.h). A request that is none ends its connection.
+// In and out: see the header. Each size's response is made once, at its first request.
+#include "perf/load_generator/echo_backend.h"
+
+#include <strings.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+namespace sluice::perf {
+
+namespace {
+
+constexpr std::string_view kHeadEnd = "\r\n\r\n", kPathOfSize = "/bytes/", kLengthField = "\r\ncontent-length:";
+constexpr uint32_t kMbufBytes = 1800;   // of text in one mbuf: room for what lies in front
+
+uint64_t number_after(std::string_view text, size_t at, uint64_t otherwise) {
+    while (at < text.size() && text[at] == ' ') at++;
+    uint64_t n = otherwise;
+    std::from_chars(text.data() + at, text.data() + text.size(), n);
+    return n;
+}
+
+/// Length of the request's body.
+uint64_t body_bytes(std::string_view head) {
+    for (size_t at = head.find("\r\n"); at != head.npos; at = head.find("\r\n", at + 2))
+        if (head.size() - at > kLengthField.size() && strncasecmp(head.data() + at, kLengthField.data(), kLengthField.size()) == 0)
+            return number_after(head, at + kLengthField.size(), 0);
+    return 0;
+}
+
+}  // namespace
+
+EchoBackend::EchoBackend(worker::Worker& worker, uint16_t port, uint32_t body_bytes, uint32_t connections_max)
+    : worker_(worker), sessions_(connections_max), default_bytes_(body_bytes) {
+    for (Slice& block : blocks_) block = text_slice(std::string(kMbufBytes, 'x'));
+    for (const IpAddress& any : {IpAddress::v4(0), IpAddress{}}) worker.tcp().listen({any, port}, this, {});
+}
+
+Slice EchoBackend::text_slice(const std::string& text) {
+    rte_mbuf* m = rte_pktmbuf_alloc(worker_.pool());
+    if (!m) return {};
+    std::memcpy(rte_pktmbuf_append(m, static_cast<uint16_t>(text.size())), text.data(), text.size());
+    return Slice(m, m->data_off, static_cast<uint32_t>(text.size()));
+}
+
+EchoBackend::Response* EchoBackend::response(uint64_t body_bytes) {
+    for (const auto& r : responses_)
+        if (r->body_bytes == body_bytes) return r.get();
+    if (responses_.size() == kSizesMax) responses_.erase(responses_.begin());
+    auto made = std::make_unique<Response>();
+    made->body_bytes = body_bytes;
+    std::string text = "HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: " + std::to_string(body_bytes) + "\r\n\r\n";
+    made->whole = text.size() + body_bytes <= kMbufBytes;
+    if (made->whole) text.append(body_bytes, 'x');
+    for (Slice& head : made->heads) head = text_slice(text);
+    return responses_.emplace_back(std::move(made)).get();
+}
+
+void EchoBackend::handle_event(const tcp::ConnectionEvent& event) {
+    tcp::Connection& c = *event.connection;
+    auto* s = static_cast<Session*>(c.user());
+    if (event.events & tcp::kAccepted) {
+        s = sessions_.take();
+        if (!s) {
+            c.abort();
+            return c.release();
+        }
+        c.set_user(s);
+    }
+    if ((event.events & tcp::kFailed) == 0) serve(c, *s);
+    if ((event.events & (tcp::kFailed | tcp::kPeerClosed)) == 0) return;
+    sessions_.give(s);
+    c.shutdown_write();
+    c.release();
+}
+
+void EchoBackend::serve(tcp::Connection& c, Session& s) {
+    SliceQueue& in = c.receive_queue();
+    while (write_body(c, s) && !in.empty()) {
+        if (s.body_left > 0) {
+            const uint64_t n = std::min<uint64_t>(s.body_left, in.bytes());
+            in.consume(n);
+            c.consumed(n);
+            s.body_left -= n;
+            continue;
+        }
+        std::string_view have(reinterpret_cast<const char*>(in.front().data()), in.front().size());
+        size_t end = have.find(kHeadEnd);
+        if (end == have.npos && in.count() > 1) {
+            const uint64_t n = in.peek(0, scratch_);
+            have = {reinterpret_cast<const char*>(scratch_.data()), n};
+            end = have.find(kHeadEnd);
+        }
+        if (end == have.npos) {
+            if (in.bytes() >= kRequestBytesMax) c.abort();
+            return;
+        }
+        const std::string_view head = have.substr(0, end);
+        s.body_left = body_bytes(head);
+        const bool answered = answer(c, s, head);
+        in.consume(end + kHeadEnd.size());
+        c.consumed(end + kHeadEnd.size());
+        requests_.store(requests_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        if (!answered) return c.abort();
+    }
+}
+
+bool EchoBackend::answer(tcp::Connection& c, Session& s, std::string_view head) {
+    const size_t path = head.find(' ');
+    const bool sized = path != head.npos && head.substr(path + 1).starts_with(kPathOfSize);
+    Response* r = response(sized ? number_after(head, path + 1 + kPathOfSize.size(), 0) : default_bytes_);
+    SliceQueue out(worker_.nodes());
+    const Slice& ready = r->heads[r->next++ % kCopies];
+    if (ready.empty() || !out.push_back(ready.share())) return false;
+    s.owed = r->whole ? 0 : r->body_bytes;
+    return c.write(std::move(out)) && (s.owed == 0 || write_body(c, s) || s.owed > 0);
+}
+
+/// What is owed, as far as there is room. False: some is left, and kWritable will call again.
+bool EchoBackend::write_body(tcp::Connection& c, Session& s) {
+    if (s.owed == 0) return true;
+    SliceQueue out(worker_.nodes());
+    for (uint64_t room = std::min(c.send_room(), s.owed); room > 0;) {
+        const auto n = static_cast<uint32_t>(std::min<uint64_t>(room, kMbufBytes));
+        const Slice& block = blocks_[next_block_++ % kCopies];
+        if (!out.push_back(block.share(0, n))) break;
+        room -= n, s.owed -= n;
+    }
+    if (!out.empty()) c.write(std::move(out));
+    if (s.owed > 0) (void)c.send_room();   // wishes for kWritable
+    return s.owed == 0;
+}
+
+}  // namespace sluice::perf
