@@ -159,6 +159,7 @@ class Stack {
     rte_mempool* pool() const;
 
     struct Impl;
+    Impl& inside() const { return *impl_; }   // for tests that include tcp/stack_impl.h
 
  private:
     friend class Connection;

@@ -31,12 +31,13 @@ void carry(th_stack& s, Socket& socket) {
     if (socket.role == Socket::Role::kStream) socket.connection->configure(socket.options);
 }
 
-long set_socket_int(Socket& socket, int name, int value) {
+long set_socket_int(const th_stack& s, Socket& socket, int name, int value) {
+    const auto smallest = static_cast<int>(s.buffer_min);
     switch (name) {
         case SO_KEEPALIVE: socket.options.keepalive = value != 0; return 0;
         case SO_REUSEADDR: socket.reuse_address = value != 0; return 0;
-        case SO_RCVBUF: socket.receive_buffer = static_cast<uint32_t>(std::clamp(value, 256, kBufferMax)); return 0;
-        case SO_SNDBUF: socket.options.send_buffer_bytes = static_cast<uint32_t>(std::clamp(value, 256, kBufferMax)); return 0;
+        case SO_RCVBUF: socket.receive_buffer = static_cast<uint32_t>(std::clamp(value, smallest, kBufferMax)); return 0;
+        case SO_SNDBUF: socket.options.send_buffer_bytes = static_cast<uint32_t>(std::clamp(value, smallest, kBufferMax)); return 0;
         default: return -ENOPROTOOPT;
     }
 }
@@ -103,7 +104,7 @@ long set(th_stack& s, Socket& socket, int level, int name, const void* value, so
         int number;
         if (length < sizeof number) return -EINVAL;
         std::memcpy(&number, value, sizeof number);
-        result = level == SOL_SOCKET ? set_socket_int(socket, name, number) : set_tcp_int(socket, name, number);
+        result = level == SOL_SOCKET ? set_socket_int(s, socket, name, number) : set_tcp_int(socket, name, number);
     }
     if (result == 0) carry(s, socket);
     return result;

@@ -33,7 +33,7 @@ bool expect_well(const Scenario& scenario, uint64_t seed, const std::string& tes
     totals.real_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     totals.virtual_s += static_cast<double>(world.virtual_time().us) / 1e6;
     totals.packets += world.packets();
-    totals.faults += Faults::happened();
+    totals.faults += world.faults();
     totals.worlds++;
     if (digest) *digest = world.digest();
     if (complaint.empty() && testing::Test::HasFailure()) complaint = "a check above failed";
