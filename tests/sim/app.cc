@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 namespace sluice::sim {
 
@@ -14,10 +15,20 @@ namespace {
 
 constexpr size_t kChunkBytes = 32768;
 
-uint8_t byte_of(uint64_t key, uint64_t at) {
-    uint64_t z = key + (at >> 3) * 0x9e3779b97f4a7c15;
+uint64_t word_of(uint64_t key, uint64_t number) {
+    uint64_t z = key + number * 0x9e3779b97f4a7c15;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    return static_cast<uint8_t>((z ^ (z >> 27)) >> (8 * (at & 7)));
+    return z ^ (z >> 27);
+}
+
+/// Bytes `at` to `at + n` of the stream.
+void stream_bytes(uint64_t key, uint64_t at, uint8_t* out, size_t n) {
+    for (size_t done = 0; done < n;) {
+        const uint64_t word = word_of(key, (at + done) >> 3);
+        const size_t skip = (at + done) & 7, part = std::min(8 - skip, n - done);
+        std::memcpy(out + done, reinterpret_cast<const uint8_t*>(&word) + skip, part);
+        done += part;
+    }
 }
 
 }  // namespace
@@ -31,16 +42,20 @@ void Endpoint::fail(long answer) {
 std::string Endpoint::read(Instant now, Rng& rng) {
     if (peer_closed || now < read_at) return {};
     th_stack* const s = host->at(now);
-    uint8_t chunk[kChunkBytes];
+    uint8_t chunk[kChunkBytes], expected[kChunkBytes];
     unread = false;
     for (uint64_t left = read_max; left > 0;) {
         const long n = th_read(s, fd, chunk, std::min<uint64_t>(left, sizeof chunk));
         if (n == 0) peer_closed = true;
         else if (n < 0 && n != -EAGAIN) fail(n);
         if (n <= 0) break;
-        for (long i = 0; i < n; i++, received++) {
-            if (chunk[i] != byte_of(key_in, received)) return fmt::format("wrong byte {} of {}", received, to_receive);
+        const auto size = static_cast<size_t>(n);
+        stream_bytes(key_in, received, expected, size);
+        if (std::memcmp(chunk, expected, size) != 0) {
+            const auto wrong = static_cast<uint64_t>(std::mismatch(chunk, chunk + size, expected).first - chunk);
+            return fmt::format("wrong byte {} of {}", received + wrong, to_receive);
         }
+        received += size;
         left -= static_cast<uint64_t>(n);
         unread = left == 0;
         if (read_pause.us > 0) read_at = now + Duration{static_cast<int64_t>(rng.below(static_cast<uint64_t>(read_pause.us))) + 1};
@@ -54,7 +69,7 @@ void Endpoint::write(Instant now) {
     unwritten = false;
     while (sent < to_send) {
         const uint64_t wanted = std::min({to_send - sent, uint64_t{write_max}, uint64_t{sizeof chunk}});
-        for (uint64_t i = 0; i < wanted; i++) chunk[i] = byte_of(key_out, sent + i);
+        stream_bytes(key_out, sent, chunk, wanted);
         const long n = th_write(host->at(now), fd, chunk, wanted);
         if (n == -EAGAIN) {
             unwritten = (th_poll(host->at(now), fd) & POLLOUT) != 0;

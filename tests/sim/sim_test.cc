@@ -44,6 +44,12 @@ bool expect_well(const Scenario& scenario, uint64_t seed, const std::string& tes
     return false;
 }
 
+/// The library starts DPDK with the first stack, once a process: not part of what a world takes.
+class StartLibrary : public testing::Environment {
+    void SetUp() override { const Host first(plain().server, 1, Instant{}, Rng(1)); }
+};
+const auto* const start_library = testing::AddGlobalTestEnvironment(new StartLibrary);
+
 uint64_t from_environment(const char* name, uint64_t otherwise) {
     const char* text = std::getenv(name);
     return text ? std::strtoull(text, nullptr, 0) : otherwise;
