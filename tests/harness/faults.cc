@@ -21,12 +21,12 @@ bool Faults::due(uint32_t every, uint32_t& left) {
     return true;
 }
 
+/// Not that of TIME-WAIT entries: it is as large as the connections' own, and a full one gives up its oldest.
 template <typename Do>
 void Faults::each_pool(Do&& what) {
     tcp::Stack::Impl& s = stack_.inside();
     what(nodes_);
     what(s.tcbs);
-    what(s.time_waits);
     what(s.runs);
     what(s.records);
 }
