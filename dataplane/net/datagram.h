@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "base/ip_address.h"
+#include "base/time.h"
 
 namespace sluice::net {
 
@@ -62,6 +63,8 @@ struct IcmpError {
 struct RouteInfo {
     IpAddress source;
     uint16_t mtu = 0;         // bytes of an IP packet, path MTU included
+    uint16_t link_mtu = 0;    // what the first link takes; 0: the same
+    Instant path_mtu_until{}; // mtu < link_mtu: when that is forgotten
     uint8_t port = 0;
     bool tso = false;
     bool tx_checksum = false;      // the port finishes TCP checksums

@@ -57,7 +57,7 @@ void Stack::Impl::echo_reply(DatagramIn& d, uint8_t reply_type, Instant now) {
     out.protocol = d.protocol;
     out.checksum_complete = true;
     const PortConfig& port = ports[route->port].config;
-    const uint16_t learnt = path_mtu.find(d.source, now);
+    const uint16_t learnt = path_mtu.find(d.source, now).mtu;
     const uint32_t mtu = learnt != 0 ? std::min(learnt, port.mtu) : port.mtu;
     const uint32_t header = d.source.is_v4() ? sizeof(Ipv4Header) : sizeof(Ipv6Header);
     const bool fits = m->pkt_len + header <= mtu;

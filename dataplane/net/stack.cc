@@ -141,8 +141,9 @@ std::optional<RouteInfo> Stack::route(const IpAddress& destination, const IpAddr
         info.source = chosen->ip;
     }
     const PortConfig& port = impl_->ports[r->port].config;
-    const uint16_t learnt = impl_->path_mtu.find(destination, impl_->now_hint);
-    info.mtu = learnt != 0 && learnt < port.mtu ? learnt : port.mtu;
+    const PathMtuCache::Known learnt = impl_->path_mtu.find(destination, impl_->now_hint);
+    info.mtu = info.link_mtu = port.mtu;
+    if (learnt.mtu != 0 && learnt.mtu < port.mtu) info.mtu = learnt.mtu, info.path_mtu_until = learnt.until;
     info.port = r->port;
     info.tso = port.tso;
     info.tx_checksum = port.tx_tcp_checksum;

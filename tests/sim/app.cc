@@ -63,12 +63,12 @@ std::string Endpoint::read(Instant now, Rng& rng) {
     return received > to_receive ? "more bytes than were sent" : "";
 }
 
-void Endpoint::write(Instant now) {
-    if (wait_for_peer && received < to_receive) return;
+void Endpoint::write(Instant now, Rng& rng) {
+    if (now < write_at || (wait_for_peer && received < to_receive)) return;
     uint8_t chunk[kChunkBytes];
     unwritten = false;
     while (sent < to_send) {
-        const uint64_t wanted = std::min({to_send - sent, uint64_t{write_max}, uint64_t{sizeof chunk}});
+        const uint64_t wanted = std::min({to_send - sent, std::max<uint64_t>(write_max, write_pause.us > 0 ? to_send / kPauses : 0), uint64_t{sizeof chunk}});
         stream_bytes(key_out, sent, chunk, wanted);
         const long n = th_write(host->at(now), fd, chunk, wanted);
         if (n == -EAGAIN) {
@@ -77,6 +77,9 @@ void Endpoint::write(Instant now) {
         }
         if (n < 0) return fail(n);
         sent += static_cast<uint64_t>(n);
+        if (write_pause.us == 0 || sent == to_send) continue;
+        write_at = now + Duration{static_cast<int64_t>(rng.below(static_cast<uint64_t>(write_pause.us))) + 1};
+        return;
     }
     if (shut) return;
     shut = true;
@@ -105,7 +108,7 @@ std::string Endpoint::serve(Instant now, Rng& rng) {
     if (std::string wrong = read(now, rng); !wrong.empty()) return wrong;
     const int bits = th_poll(s, fd);
     const bool opening = (bits & (POLLOUT | POLLERR | POLLHUP | POLLRDHUP)) == 0 && sent == 0;
-    if (!failed && !opening) write(now);
+    if (!failed && !opening) write(now, rng);
     if (failed) {
         close(now);
         return {};
@@ -121,6 +124,7 @@ Instant Endpoint::look_at(Instant now) const {
     Instant at = abort_at;
     // A partial read leaves bytes behind without news, and so does a write for want of memory: look again soon.
     if (unread || read_at > now) at = std::min(at, std::max(read_at, now + microseconds(100)));
+    if (write_at > now) at = std::min(at, write_at);
     if (unwritten) at = std::min(at, now + milliseconds(1));
     return at;
 }

@@ -22,6 +22,9 @@ struct Endpoint {
     uint32_t write_max = 16384, read_max = 1u << 20;
     Duration read_pause{};                  // a slow reader waits between reads, at most so long
     Instant read_at{};
+    Duration write_pause{};                 // and between writes, at most kPauses
+    static constexpr uint64_t kPauses = 40;
+    Instant write_at{};
     Instant abort_at = Instant::never();    // then it resets the connection
     bool client = false, accepted = false;  // a client's: its server end exists
     bool peer_closed = false, shut = false, closed = false, failed = false;
@@ -37,7 +40,7 @@ struct Endpoint {
 
  private:
     std::string read(Instant now, Rng& rng);
-    void write(Instant now);
+    void write(Instant now, Rng& rng);
     void fail(long answer);
     void abort(Instant now);
     void close(Instant now);

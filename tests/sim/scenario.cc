@@ -115,6 +115,8 @@ Scenario random_scenario(uint64_t seed) {
     s.read_max = static_cast<uint32_t>(uint64_t{1} << rng.between(8, 20));
     if (rng.chance(0.3)) s.read_pause_max = Duration{up_to(rng, uint64_t{1} << rng.between(8, 19))};
     add_trouble(s, rng);
+    Rng later(seed ^ 0x1a7e);  // what came after the corpus: its seeds keep their worlds
+    if (later.chance(0.1)) s.write_pause_max = Duration{up_to(later, uint64_t{1} << later.between(16, 27))};
     return s;
 }
 

@@ -97,6 +97,24 @@ TEST(Sim, ASeedRepeatsARunPacketForPacket) {
     }
 }
 
+/// RFC 1191 6.3, RFC 8899: whoever opens under a size that a router told another connection tries a larger one when that is old.
+TEST(Sim, APathThatGrowsBackIsUsedByConnectionsOpenedWhileItWasNarrow) {
+    Scenario s = plain();
+    s.changes.push_back({.at = seconds(0), .until = seconds(20), .mtu = 1400});
+    s.connections = 40;
+    s.connect_spread = seconds(15);
+    s.bytes_to_server = s.bytes_to_client = 1'000'000;
+    s.write_max = 32768;
+    s.write_pause_max = seconds(120);
+    s.measure_from = seconds(1300);
+    World world(s, 1);
+    EXPECT_EQ(world.run(), "");
+    uint32_t wide = 0;
+    for (const auto& [port, bytes] : world.largest()) wide += bytes == 1500;
+    EXPECT_GE(world.largest().size(), 10u) << "connections that lived so long";
+    EXPECT_GE(wide, 5u) << "of " << world.largest().size();
+}
+
 TEST(Sim, ThousandsAtOnce) {
     Totals totals;
     expect_well(crowd(1, 3000), 1, "ThousandsAtOnce", totals);

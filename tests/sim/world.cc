@@ -85,6 +85,11 @@ void World::send(Packet packet, Instant now) {
     digest_ = mix(mix(digest_, now.us), packet.bytes);
     const size_t from = host_of(packet.source), to = host_of(packet.destination);
     if (to == hosts_.size()) return;
+    if (now >= started_ + scenario_.measure_from) {
+        const uint8_t* const ports = packet.transport() + (to == kServer ? 0 : 2);
+        size_t& largest = largest_[static_cast<uint16_t>(ports[0] << 8 | ports[1])];
+        largest = std::max(largest, packet.bytes.size());
+    }
     (to == kServer ? up_[from - 1] : down_[to - 1])->send(std::move(packet), now);
 }
 
@@ -117,6 +122,7 @@ void World::open_due() {
         if (scenario_.read_pause_max.us > 0) {
             e->read_pause = Duration{static_cast<int64_t>(rng_.below(static_cast<uint64_t>(scenario_.read_pause_max.us)))};
         }
+        e->write_pause = scenario_.write_pause_max;
         if (rng_.chance(scenario_.aborts)) {
             e->may_fail = true;
             if (rng_.chance(0.5)) e->abort_at = now_ + Duration{static_cast<int64_t>(rng_.below(3'000'000))};
@@ -226,6 +232,7 @@ void World::on_accepted(int fd, const IpAddress& from, uint16_t port) {
     e->to_send = client->to_receive, e->to_receive = client->to_send;
     e->write_max = client->read_max % 30000 + 1, e->read_max = client->read_max;
     e->read_pause = client->read_pause;
+    e->write_pause = client->write_pause;
     e->wait_for_peer = rng_.chance(0.3);
     e->may_fail = client->may_fail;
     e->peer = client->index;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <deque>
+#include <map>
 #include <memory>
 #include <queue>
 #include <string>
@@ -27,6 +28,8 @@ class World final : public PacketSink {
     uint64_t digest() const { return digest_; }
     uint64_t packets() const { return packets_; }
     Duration virtual_time() const { return now_ - started_; }
+    /// The largest packet from and to each client port since Scenario::measure_from.
+    const std::map<uint16_t, size_t>& largest() const { return largest_; }
     /// Steps of all hosts in which memory ran out.
     uint64_t faults() const;
     test::Pcap& pcap() { return pcap_; }
@@ -83,6 +86,7 @@ class World final : public PacketSink {
     uint32_t open_ = 0, opened_twice_ = 0;
     std::array<uint32_t, 8> idle_wakeups_{};             // of each host in this second
     uint64_t second_ = 0;
+    std::map<uint16_t, size_t> largest_;
     std::string complaint_;
     uint64_t digest_ = 0, packets_ = 0;
 };
