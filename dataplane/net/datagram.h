@@ -41,6 +41,7 @@ struct DatagramOut {
     rte_mbuf* mbuf = nullptr;
     uint8_t protocol = 0;
     uint8_t ecn = 0;
+    uint8_t dscp = 0;
     bool checksum_complete = false;
     uint16_t l4_header_length = 0;
     uint16_t tso_segment_bytes = 0;  // non-zero: to be cut by the port into segments of this payload

@@ -131,6 +131,7 @@ void Stack::send_port_unreachable(const DatagramIn& d, Instant now) {
 bool Stack::poll_icmp_error(IcmpError& out) { return impl_->errors.pop(out); }
 
 std::optional<RouteInfo> Stack::route(const IpAddress& destination, const IpAddress& source) const {
+    if (impl_->routes.is_broadcast(destination)) return std::nullopt;   // no connection leads to many (RFC 9293 MUST-46)
     const RouteEntry* r = impl_->routes.find(destination, source);
     if (!r) return std::nullopt;
     RouteInfo info;
@@ -157,7 +158,7 @@ void Stack::update_path_mtu(const IpAddress& destination, uint16_t mtu, Instant 
     impl_->path_mtu.learn(destination, std::max(mtu, destination.is_v4() ? kIpv4MinMtu : kIpv6MinMtu), now);
 }
 
-bool Stack::send(DatagramOut& out, Instant now) { return impl_->output(out, now, kDefaultHopLimit, true); }
+bool Stack::send(DatagramOut& out, Instant now) { return impl_->output(out, now, impl_->config.hop_limit, true); }
 
 uint16_t Stack::poll_transmit(uint8_t port, rte_mbuf** frames, uint16_t max) {
     uint16_t n = 0;

@@ -187,6 +187,7 @@ struct Stack::Impl {
     void apply_route(Tcb& t, const net::RouteInfo& route);
     void established(Tcb& t, Instant now);
     void fail(Tcb& t, Error error);
+    void give_up(Tcb& t) { fail(t, t.soft_error != Error::kNone ? t.soft_error : Error::kTimedOut); }  // nothing came back for too long
     void abort(Tcb& t, Error error);
     void close(Tcb& t);
     void free_if_done(Tcb& t);
