@@ -94,6 +94,7 @@ struct Stack::Impl {
     void take_marks(Tcb& t, const Segment& s);
     void report_duplicate(Tcb& t, SackBlock block);
     void schedule_ack(Tcb& t, const Segment& s, uint32_t accepted, Instant now);
+    void send_owed_ack(Tcb& t, Instant now);
 
     // ack.cc: what the peer has got.
     bool handle_ack(Tcb& t, const Segment& s, Instant now);
