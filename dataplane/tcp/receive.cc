@@ -185,6 +185,9 @@ bool Stack::Impl::acceptable(Tcb& t, const Segment& s, Instant now) {
                            ms(now) - t.last_receive_ms < 24u * 86400 * 1000;
         if (stale) {
             counters.paws_dropped++;
+            // Most of them are repeats' late originals: the sender learns that nothing was lost (RFC 2883).
+            const Seq end = s.seq + s.payload_bytes;
+            if (s.seq.before(t.rcv_nxt)) report_duplicate(t, {s.seq, end.after(t.rcv_nxt) ? t.rcv_nxt : end});
             if (s.length() > 0) t.ack_now = true;
             else challenge(t, now);
             return false;

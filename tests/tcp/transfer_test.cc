@@ -121,6 +121,31 @@ TEST_F(Transfer, AGapIsReportedAndClosed) {
     EXPECT_EQ(a.segment.sack[0], (SackBlock{their_seq_, their_seq_ + 4}));
 }
 
+/// A frame that was only late comes after its repeat, with the older timestamp. Dropped by PAWS, it is a duplicate all the same: a
+/// sender that is not told reduces its window for nothing, and goes on repeating what is only late.
+TEST_F(Transfer, ALateOriginalIsReportedThoughItsTimestampIsOld) {
+    HeaderFields syn;
+    syn.sack_permitted = syn.timestamp = true, syn.ts_value = 1000;
+    accept(syn);
+    HeaderFields f = next(kAck);
+    f.timestamp = true, f.ts_value = 1005;
+    deliver(f, "repeat");
+    expect_silence();
+    f.ts_value = 1003;
+    deliver(f, "repeat");
+    EXPECT_EQ(stack_->counters().paws_dropped, 1u);
+    Segment s = expect().segment;
+    ASSERT_EQ(s.sack_count, 1) << "RFC 2883";
+    EXPECT_EQ(s.sack[0], (SackBlock{their_seq_, their_seq_ + 6}));
+    f.seq = their_seq_ + 4;
+    deliver(f, "at and beyond");  // only what is known is a duplicate; the rest is not taken, for its age
+    s = expect().segment;
+    ASSERT_EQ(s.sack_count, 1);
+    EXPECT_EQ(s.sack[0], (SackBlock{their_seq_ + 4, their_seq_ + 6}));
+    EXPECT_EQ(s.ack, their_seq_ + 6);
+    EXPECT_EQ(read(connection_), "repeat");
+}
+
 TEST_F(Transfer, AWindowIsNeverOverrunAndOpensInUsefulSteps) {
     Options options;
     options.receive_buffer_bytes = 3000;
