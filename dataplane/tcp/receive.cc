@@ -247,6 +247,8 @@ void Stack::Impl::report_duplicate(Tcb& t, SackBlock block) {
     t.duplicate = block;
     t.has_duplicate = true;
     t.ack_now = true;
+    t.lossy = true;  // the sender recovers; one ACK names one duplicate
+    t.quick_acks = kQuickAcks;
 }
 
 void Stack::Impl::challenge(Tcb& t, Instant now) {
