@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "net/ip_headers.h"
 #include "net/stack.h"
+#include "perf/command_line.h"
 #include "perf/in_process.h"
 #include "tcp/connection_impl.h"
 #include "tcp/stack.h"
@@ -328,32 +329,21 @@ void print_memory(const char* when, const Memory& m) {
                 static_cast<double>(m.resident) / (1 << 20), m.mbufs, m.nodes, m.connections, m.half_open);
 }
 
-bool parse(int argc, char** argv, Setup& setup) {
-    for (int i = 1; i < argc; i++) {
-        const std::string option = argv[i];
-        const char* value = i + 1 < argc ? argv[i + 1] : "";
-        if (option == "--json") {
-            setup.json = true;
-            continue;
-        }
-        i++;
-        if (option == "--syns") setup.syns = static_cast<uint32_t>(std::atol(value));
-        else if (option == "--windows") setup.windows = static_cast<uint32_t>(std::atol(value));
-        else if (option == "--good") setup.good = std::atof(value);
-        else if (option == "--seed") setup.seed = std::strtoull(value, nullptr, 10);
-        else return false;
-    }
-    return setup.syns > 0 && setup.windows > 0 && setup.good >= 0 && setup.good <= 0.25;
+std::optional<int> read_command_line(int argc, char** argv, Setup& setup) {
+    return perf::CommandLine("A SYN flood against one core's IP and TCP, in process")
+        .number("--syns", setup.syns, 1u, 1'000'000'000u, "forged SYNs of a window")
+        .number("--windows", setup.windows, 1u, 10'000u, "how many are measured")
+        .number("--good", setup.good, 0.0, 0.25, "good clients for each SYN")
+        .seed(setup.seed)
+        .flag("--json", setup.json, "one line of JSON")
+        .read(argc, argv);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     Setup setup;
-    if (!parse(argc, argv, setup)) {
-        std::fprintf(stderr, "usage: syn_flood [--syns N] [--windows N] [--good SHARE, at most 0.25] [--seed N] [--json]\n");
-        return 2;
-    }
+    if (const auto code = read_command_line(argc, argv, setup)) return *code;
     Flood flood(setup);
     Tally warm_up, all;
     flood.run(kWarmUpSyns, warm_up);

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/rng.h"
+#include "perf/command_line.h"
 #include "perf/in_process.h"
 #include "tcp/connection_impl.h"
 #include "tcp/stack.h"
@@ -196,30 +197,23 @@ void print(uint32_t connections, const Summary& s) {
     std::printf("%12u%10.0f%10.0f%10.0f%12.0f  (%.0f to %.0f)\n", connections, s.median.in, s.median.out, s.median.application, s.total, s.best, s.worst);
 }
 
-bool parse(int argc, char** argv, Setup& setup) {
-    for (int i = 1; i < argc; i++) {
-        const std::string option = argv[i];
-        const char* value = i + 1 < argc ? argv[i + 1] : "";
-        if (option == "--json") {
-            setup.json = true;
-            continue;
-        }
-        i++;
-        if (option == "--connections") setup.connections = static_cast<uint32_t>(std::atol(value));
-        else if (option == "--active") setup.active = static_cast<uint32_t>(std::atol(value));
-        else if (option == "--windows") setup.windows = static_cast<uint32_t>(std::atol(value));
-        else if (option == "--seed") setup.seed = std::strtoull(value, nullptr, 10);
-        else return false;
-    }
-    return setup.windows > 0 && setup.active >= kBurst && setup.active <= setup.connections && setup.connections <= 2'000'000;
+std::optional<int> read_command_line(int argc, char** argv, Setup& setup) {
+    return perf::CommandLine("Cost of a segment among few and among many connections, in process")
+        .number("--connections", setup.connections, kBurst, 2'000'000u, "of the large crowd")
+        .number("--active", setup.active, kBurst, 2'000'000u, "of each crowd, at most --connections")
+        .number("--windows", setup.windows, 1u, 10'000u, "how many are measured")
+        .seed(setup.seed)
+        .flag("--json", setup.json, "one line of JSON")
+        .read(argc, argv);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     Setup setup;
-    if (!parse(argc, argv, setup)) {
-        std::fprintf(stderr, "usage: tcp_scale [--connections N, at most 2000000] [--active N, at least %u] [--windows N] [--seed N] [--json]\n", kBurst);
+    if (const auto code = read_command_line(argc, argv, setup)) return *code;
+    if (setup.active > setup.connections) {
+        std::fprintf(stderr, "--active: more than --connections\n");
         return 2;
     }
     rte_mempool* pool = perf::worker_pool(8192);

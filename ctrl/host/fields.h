@@ -20,7 +20,7 @@ struct ObjectFields {
 
 namespace fields {
 inline constexpr std::string_view kTop[] = {"apiVersion", "kind", "node", "workers", "ports", "memory",
-                                            "limits", "mesh", "admin", "accessLog", "drain"};
+                                            "limits", "tcp", "mesh", "admin", "accessLog", "drain"};
 inline constexpr std::string_view kNode[] = {"id", "namespace", "labels", "locality"};
 inline constexpr std::string_view kWorkers[] = {"cores", "count", "poll"};
 inline constexpr std::string_view kPort[] = {"name", "device", "addresses", "routes", "vlan", "mtu",
@@ -29,6 +29,8 @@ inline constexpr std::string_view kOffloads[] = {"checksum", "segmentation", "la
 inline constexpr std::string_view kRoute[] = {"to", "via"};
 inline constexpr std::string_view kMemory[] = {"limit", "hugepages"};
 inline constexpr std::string_view kLimits[] = {"connections", "requestHeader", "ephemeralPorts"};
+inline constexpr std::string_view kTcp[] = {"congestionControl", "ecn", "keepAlive", "userTimeout", "synBacklog", "hopLimit", "dscp"};
+inline constexpr std::string_view kKeepAlive[] = {"enabled", "idle", "interval", "probes"};
 inline constexpr std::string_view kMesh[] = {"directory", "trustDomain"};
 inline constexpr std::string_view kAdmin[] = {"socket", "http"};
 inline constexpr std::string_view kAccessLog[] = {"path", "format"};
@@ -36,14 +38,38 @@ inline constexpr std::string_view kDrain[] = {"deadline"};
 inline constexpr UnsupportedField kTopLater[] = {
     {"identity", "not supported yet: this version terminates and originates no TLS"}};
 
-inline constexpr ObjectFields kFile{"", kTop, kTopLater}, kNodeObject{"node", kNode, {}}, kWorkersObject{"workers", kWorkers, {}},
-    kPortObject{"ports[]", kPort, {}}, kRouteObject{"ports[].routes[]", kRoute, {}},
-    kOffloadsObject{"ports[].offloads", kOffloads, {}}, kMemoryObject{"memory", kMemory, {}},
-    kLimitsObject{"limits", kLimits, {}}, kMeshObject{"mesh", kMesh, {}}, kAdminObject{"admin", kAdmin, {}},
-    kAccessLogObject{"accessLog", kAccessLog, {}}, kDrainObject{"drain", kDrain, {}};
+// One a line: every section of the file adds its own.
+inline constexpr ObjectFields kFile{"", kTop, kTopLater};
+inline constexpr ObjectFields kNodeObject{"node", kNode, {}};
+inline constexpr ObjectFields kWorkersObject{"workers", kWorkers, {}};
+inline constexpr ObjectFields kPortObject{"ports[]", kPort, {}};
+inline constexpr ObjectFields kRouteObject{"ports[].routes[]", kRoute, {}};
+inline constexpr ObjectFields kOffloadsObject{"ports[].offloads", kOffloads, {}};
+inline constexpr ObjectFields kMemoryObject{"memory", kMemory, {}};
+inline constexpr ObjectFields kLimitsObject{"limits", kLimits, {}};
+inline constexpr ObjectFields kTcpObject{"tcp", kTcp, {}};
+inline constexpr ObjectFields kKeepAliveObject{"tcp.keepAlive", kKeepAlive, {}};
+inline constexpr ObjectFields kMeshObject{"mesh", kMesh, {}};
+inline constexpr ObjectFields kAdminObject{"admin", kAdmin, {}};
+inline constexpr ObjectFields kAccessLogObject{"accessLog", kAccessLog, {}};
+inline constexpr ObjectFields kDrainObject{"drain", kDrain, {}};
 
-inline constexpr const ObjectFields* kAll[] = {&kFile, &kNodeObject, &kWorkersObject, &kPortObject, &kRouteObject, &kOffloadsObject, &kMemoryObject,
-                                               &kLimitsObject, &kMeshObject, &kAdminObject, &kAccessLogObject, &kDrainObject};
+inline constexpr const ObjectFields* kAll[] = {
+    &kFile,
+    &kNodeObject,
+    &kWorkersObject,
+    &kPortObject,
+    &kRouteObject,
+    &kOffloadsObject,
+    &kMemoryObject,
+    &kLimitsObject,
+    &kTcpObject,
+    &kKeepAliveObject,
+    &kMeshObject,
+    &kAdminObject,
+    &kAccessLogObject,
+    &kDrainObject,
+};
 }  // namespace fields
 
 }  // namespace sluice::host

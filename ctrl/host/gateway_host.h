@@ -69,6 +69,20 @@ struct Limits {
     uint32_t request_header_bytes = limits::kRequestHeaderBytes;
 };
 
+/// Towards clients and backends alike.
+struct Tcp {
+    enum class Congestion : uint8_t { kCubic, kNewReno };
+    enum class Ecn : uint8_t { kOff, kPassive, kOn };  // Linux's tcp_ecn 0, 2, 1
+    Congestion congestion = Congestion::kCubic;
+    Ecn ecn = Ecn::kPassive;
+    bool keepalive = true;
+    Duration keepalive_idle = seconds(7200), keepalive_interval = seconds(75);
+    uint8_t keepalive_probes = 9;
+    Duration user_timeout = seconds(0);           // 0: by the number of repeats
+    uint32_t syn_backlog = 1024;                  // of a core; beyond it, cookies
+    uint8_t hop_limit = 64, dscp = 0;
+};
+
 struct Mesh {
     std::string directory = "/etc/sluice/mesh";   // a relative one counts from the file's own directory
     std::string trust_domain = "cluster.local";
@@ -93,6 +107,7 @@ struct GatewayHost {
     std::vector<Port> ports;
     Memory memory;
     Limits limits;
+    Tcp tcp;
     Mesh mesh;
     Admin admin;
     AccessLog access_log;

@@ -17,6 +17,7 @@
 #include "ctrl/host/field_reader.h"
 #include "ctrl/host/gateway_host.h"
 #include "ctrl/host/read_ports.h"
+#include "ctrl/host/read_tcp.h"
 #include "telemetry/access_log_format.h"
 
 namespace sluice::host {
@@ -247,6 +248,7 @@ void read_sections(Context& context, const yaml::Node& root, GatewayHost& host) 
     read_ports(context, o, host.ports);
     if (const auto* memory = o.find("memory")) read_memory(context, *memory, host.memory);
     if (const auto* limits = o.find("limits")) read_limits(context, *limits, host.limits);
+    if (const auto* tcp = o.find("tcp")) read_tcp(context, *tcp, host.tcp);
     if (const auto* mesh = o.find("mesh")) read_mesh(context, *mesh, host.mesh);
     if (const auto* admin = o.find("admin")) read_admin(context, *admin, host.admin);
     if (const auto* log = o.find("accessLog")) read_access_log(context, *log, host.access_log);

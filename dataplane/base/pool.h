@@ -3,6 +3,7 @@
 // take() returns nullptr when all are lent: the caller drops, counts and pushes back. Not thread safe: one per core.
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -13,10 +14,6 @@
 #include "base/large_memory.h"
 
 namespace sluice {
-
-#ifdef SLUICE_FAULT_INJECTION
-inline bool (*pool_fault)() = nullptr;  // the simulation: true makes take() fail as if all were lent
-#endif
 
 template <typename T>
 class Pool {
@@ -30,9 +27,6 @@ class Pool {
 
     template <typename... Args>
     [[nodiscard]] T* take(Args&&... args) {
-#ifdef SLUICE_FAULT_INJECTION
-        if (pool_fault && pool_fault()) return nullptr;
-#endif
         Slot* slot = free_;
         if (slot) free_ = slot->next;
         else if (fresh_ < capacity_) slot = &slots_[fresh_++];  // untouched memory stays unmapped until used
@@ -57,6 +51,23 @@ class Pool {
     /// The lent object in slot `index`.
     T* at(uint32_t index) const { return reinterpret_cast<T*>(&slots_[index]); }
 
+    /// For tests of what an empty pool does: `left` objects more are lent, and those given back meanwhile, until restore().
+    void withhold(uint32_t left) {
+        Slot** link = &free_;
+        for (; *link && left > 0; left--) link = &(*link)->next;
+        withheld_ = std::exchange(*link, nullptr);
+        withheld_capacity_ = std::exchange(capacity_, fresh_ + std::min(left, capacity_ - fresh_));
+    }
+    void restore() {
+        while (Slot* slot = withheld_ ? free_ : nullptr) {
+            free_ = slot->next;
+            slot->next = withheld_;
+            withheld_ = slot;
+        }
+        if (withheld_) free_ = std::exchange(withheld_, nullptr);
+        capacity_ = withheld_capacity_;
+    }
+
  private:
     union Slot {
         Slot() = delete;
@@ -69,6 +80,8 @@ class Pool {
     uint32_t capacity_;
     uint32_t fresh_ = 0;
     uint32_t in_use_ = 0;
+    Slot* withheld_ = nullptr;
+    uint32_t withheld_capacity_ = 0;
 };
 
 }  // namespace sluice

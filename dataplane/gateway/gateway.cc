@@ -35,6 +35,7 @@ std::unique_ptr<worker::Application> Gateway::make_proxy(worker::Worker& worker)
     const uint32_t index = worker.index();
     proxy::CoreConfig config;
     config.core = index;
+    config.tcp = tcp_options(host_);
     config.connections_max = std::max(host_.limits.connections / host_.workers.count, 64u);
     config.upstream_connections_max = config.connections_max;
     config.streams_max = config.connections_max;

@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "proxy/core.h"
+
 namespace sluice::gateway {
 
 namespace {
@@ -55,10 +57,30 @@ worker::CrewSetup crew_setup(const host::GatewayHost& host, const std::vector<un
         config.detect_duplicates = port.duplicate_detection;
         setup.ports.push_back(std::move(config));
     }
+    setup.tcp.congestion = host.tcp.congestion == host::Tcp::Congestion::kCubic ? tcp::StackConfig::Congestion::kCubic
+                                                                                : tcp::StackConfig::Congestion::kNewReno;
+    switch (host.tcp.ecn) {
+        case host::Tcp::Ecn::kOff: setup.tcp.ecn = tcp::StackConfig::Ecn::kOff; break;
+        case host::Tcp::Ecn::kPassive: setup.tcp.ecn = tcp::StackConfig::Ecn::kOnRequest; break;
+        case host::Tcp::Ecn::kOn: setup.tcp.ecn = tcp::StackConfig::Ecn::kOn; break;
+    }
+    setup.tcp.syn_backlog = host.tcp.syn_backlog;
+    setup.tcp.dscp = host.tcp.dscp;
+    setup.net.hop_limit = host.tcp.hop_limit;
     setup.tcp.connections_max = 2 * host.limits.connections / host.workers.count + 1024;  // downstream and upstream
     setup.poll.busy = host.workers.poll == host::Workers::Poll::kBusy;
     setup.slice_nodes = 2 * setup.eal.mbufs_per_core;
     return setup;
+}
+
+tcp::Options tcp_options(const host::GatewayHost& host) {
+    tcp::Options options = proxy::default_tcp_options();
+    options.keepalive = host.tcp.keepalive;
+    options.keepalive_idle = host.tcp.keepalive_idle;
+    options.keepalive_interval = host.tcp.keepalive_interval;
+    options.keepalive_probes = host.tcp.keepalive_probes;
+    options.user_timeout = host.tcp.user_timeout;
+    return options;
 }
 
 std::vector<unsigned> worker_cores(const host::GatewayHost& host) {

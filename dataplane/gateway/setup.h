@@ -24,6 +24,9 @@ std::vector<unsigned> worker_cores(const host::GatewayHost& host);
 
 worker::CrewSetup crew_setup(const host::GatewayHost& host, const std::vector<unsigned>& cores);
 
+/// Of connections to clients and backends.
+tcp::Options tcp_options(const host::GatewayHost& host);
+
 /// Threads started from here on (log, management) stay off the workers' cores, where there are others.
 void keep_off(const std::vector<unsigned>& cores);
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "base/ip_address.h"
+#include "base/time.h"
 
 namespace sluice::net {
 
@@ -41,6 +42,7 @@ struct DatagramOut {
     rte_mbuf* mbuf = nullptr;
     uint8_t protocol = 0;
     uint8_t ecn = 0;
+    uint8_t dscp = 0;
     bool checksum_complete = false;
     uint16_t l4_header_length = 0;
     uint16_t tso_segment_bytes = 0;  // non-zero: to be cut by the port into segments of this payload
@@ -63,6 +65,8 @@ struct IcmpError {
 struct RouteInfo {
     IpAddress source;
     uint16_t mtu = 0;         // bytes of an IP packet, path MTU included
+    uint16_t link_mtu = 0;    // what the first link takes; 0: the same
+    Instant path_mtu_until{}; // mtu < link_mtu: when that is forgotten
     uint8_t port = 0;
     bool tso = false;
     bool tx_checksum = false;      // the port finishes TCP checksums

@@ -57,12 +57,12 @@ void Stack::Impl::echo_reply(DatagramIn& d, uint8_t reply_type, Instant now) {
     out.protocol = d.protocol;
     out.checksum_complete = true;
     const PortConfig& port = ports[route->port].config;
-    const uint16_t learnt = path_mtu.find(d.source, now);
+    const uint16_t learnt = path_mtu.find(d.source, now).mtu;
     const uint32_t mtu = learnt != 0 ? std::min(learnt, port.mtu) : port.mtu;
     const uint32_t header = d.source.is_v4() ? sizeof(Ipv4Header) : sizeof(Ipv6Header);
     const bool fits = m->pkt_len + header <= mtu;
     if (!fits || (m->next && !port.multi_segment)) send_in_parts(out, mtu, now);
-    else if (output(out, now, kDefaultHopLimit, false)) counters.icmp_tx++;
+    else if (output(out, now, config.hop_limit, false)) counters.icmp_tx++;
 }
 
 /// A message that does not fit one packet, or lies in a chain that the port cannot send: copied into packets that do.
@@ -92,7 +92,7 @@ void Stack::Impl::send_in_parts(DatagramOut& whole, uint32_t mtu, Instant now) {
         }
         if (const void* from = rte_pktmbuf_read(whole.mbuf, at, n, p + skip); from != p + skip) std::memcpy(p + skip, from, n);
         const auto field = static_cast<uint16_t>(at / 8 | (more ? kIpv4MoreFragments : 0));
-        sent = output_packet(part, now, kDefaultHopLimit, field, static_cast<uint16_t>(id));
+        sent = output_packet(part, now, config.hop_limit, field, static_cast<uint16_t>(id));
     }
     if (sent) counters.icmp_tx++;
     rte_pktmbuf_free(whole.mbuf);

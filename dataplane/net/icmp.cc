@@ -195,7 +195,7 @@ void Stack::Impl::send_error(const DatagramIn& d, uint8_t type, uint8_t code, ui
     out.mbuf = m;
     out.protocol = v4 ? kProtocolIcmp : kProtocolIcmp6;
     out.checksum_complete = true;
-    if (output(out, now, kDefaultHopLimit, false)) counters.icmp_tx++;
+    if (output(out, now, config.hop_limit, false)) counters.icmp_tx++;
 }
 
 }  // namespace sluice::net

@@ -66,7 +66,6 @@ struct ArpPacket {  // RFC 826 for Ethernet and IPv4
 } __attribute__((packed));
 static_assert(sizeof(ArpPacket) == 28);
 
-inline constexpr uint8_t kDefaultHopLimit = 64;
 inline constexpr uint16_t kTcpHeaderMinBytes = 20;
 inline constexpr uint16_t kIpv4MinMtu = 552;    // floor of a learnt path MTU, against spoofed "fragmentation needed"
 inline constexpr uint16_t kIpv6MinMtu = 1280;   // RFC 8200 5

@@ -124,7 +124,7 @@ bool Stack::Impl::write_ipv4(DatagramOut& out, const PortState& port, uint8_t tt
     auto* h = reinterpret_cast<Ipv4Header*>(rte_pktmbuf_prepend(m, sizeof(Ipv4Header)));
     if (!h) return false;
     h->version_ihl = 0x45;
-    h->tos = out.ecn & 3;
+    h->tos = static_cast<uint8_t>(out.dscp << 2 | (out.ecn & 3));
     h->total_length = be16_t(static_cast<uint16_t>(m->pkt_len));
     h->id = be16_t(id);
     h->fragment = be16_t(fragment);

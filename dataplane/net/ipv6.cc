@@ -137,7 +137,7 @@ bool Stack::Impl::write_ipv6(DatagramOut& out, const PortState&, uint8_t hop_lim
     const uint32_t label = flow_label(flow_key, out);
     auto* h = reinterpret_cast<Ipv6Header*>(rte_pktmbuf_prepend(m, sizeof(Ipv6Header)));
     if (!h) return false;
-    h->version_class_flow = be32_t(0x60000000u | static_cast<uint32_t>(out.ecn & 3) << 20 | label);
+    h->version_class_flow = be32_t(0x60000000u | static_cast<uint32_t>(out.dscp << 2 | (out.ecn & 3)) << 20 | label);
     h->payload_length = be16_t(static_cast<uint16_t>(length));
     h->next_header = out.protocol;
     h->hop_limit = hop_limit;

@@ -20,12 +20,15 @@ class PathMtuCache {
  public:
     explicit PathMtuCache(uint64_t seed) : table_(std::make_unique<std::array<Set, kSets>>()), key_(seed | 1) {}
 
-    /// 0 if nothing is known.
-    uint16_t find(const IpAddress& destination, Instant now) const {
-        if (used_ == 0) return 0;
+    struct Known {
+        uint16_t mtu = 0;    // 0 if nothing is known
+        Instant until{};
+    };
+    Known find(const IpAddress& destination, Instant now) const {
+        if (used_ == 0) return {};
         for (const Entry& e : set(destination))
-            if (e.mtu != 0 && e.expires > now && e.destination == destination) return e.mtu;
-        return 0;
+            if (e.mtu != 0 && e.expires > now && e.destination == destination) return {e.mtu, e.expires};
+        return {};
     }
     /// Only ever lowers a live entry: an attacker who can forge errors cannot make us send too large packets.
     void learn(const IpAddress& destination, uint16_t mtu, Instant now) {

@@ -132,6 +132,7 @@ void Stack::send_port_unreachable(const DatagramIn& d, Instant now) {
 bool Stack::poll_icmp_error(IcmpError& out) { return impl_->errors.pop(out); }
 
 std::optional<RouteInfo> Stack::route(const IpAddress& destination, const IpAddress& source) const {
+    if (impl_->routes.is_broadcast(destination)) return std::nullopt;   // no connection leads to many (RFC 9293 MUST-46)
     const RouteEntry* r = impl_->routes.find(destination, source);
     if (!r) return std::nullopt;
     RouteInfo info;
@@ -142,8 +143,9 @@ std::optional<RouteInfo> Stack::route(const IpAddress& destination, const IpAddr
         info.source = chosen->ip;
     }
     const PortConfig& port = impl_->ports[r->port].config;
-    const uint16_t learnt = impl_->path_mtu.find(destination, impl_->now_hint);
-    info.mtu = learnt != 0 && learnt < port.mtu ? learnt : port.mtu;
+    const PathMtuCache::Known learnt = impl_->path_mtu.find(destination, impl_->now_hint);
+    info.mtu = info.link_mtu = port.mtu;
+    if (learnt.mtu != 0 && learnt.mtu < port.mtu) info.mtu = learnt.mtu, info.path_mtu_until = learnt.until;
     info.port = r->port;
     info.tso = port.tso;
     info.tx_checksum = port.tx_tcp_checksum;
@@ -157,7 +159,7 @@ void Stack::update_path_mtu(const IpAddress& destination, uint16_t mtu, Instant 
     impl_->path_mtu.learn(destination, std::max(mtu, destination.is_v4() ? kIpv4MinMtu : kIpv6MinMtu), now);
 }
 
-bool Stack::send(DatagramOut& out, Instant now) { return impl_->output(out, now, kDefaultHopLimit, true); }
+bool Stack::send(DatagramOut& out, Instant now) { return impl_->output(out, now, impl_->config.hop_limit, true); }
 
 uint16_t Stack::poll_transmit(uint8_t port, rte_mbuf** frames, uint16_t max) {
     uint16_t n = 0;

@@ -52,6 +52,7 @@ struct StackConfig {
     uint32_t reassembly_datagrams_max = limits::kReassemblyDatagrams;
     uint32_t reassembly_fragments_max = limits::kReassemblyFragments;   // of one datagram
     uint64_t reassembly_bytes_max = limits::kReassemblyBytes;           // and never more than a sixteenth of the pool
+    uint8_t hop_limit = 64;              // of what we send, IPv4's TTL as well
     bool announce = true;                // this core probes for our addresses and announces them
     bool share_neighbors = false;        // several cores serve the ports: hand on what is heard (poll_neighbor_update)
     bool share_fragments = false;        // several cores: fragments come out as Verdict::kFragment, to be steered to one core

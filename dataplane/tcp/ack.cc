@@ -58,6 +58,7 @@ bool Stack::Impl::handle_ack(Tcb& t, const Segment& s, Instant now) {
     recover(t, s, sample, dup_ack, acked, now);
     if (acked > 0) {
         t.backoff = 0;
+        t.soft_error = Error::kNone;
         t.last_progress_ms = ms(now);
         after_ack(t, sample, now);
     }

@@ -42,11 +42,14 @@ Tcb* Stack::Impl::create(const FourTuple& tuple, uint32_t hash, const Options& o
 }
 
 void Stack::Impl::apply_route(Tcb& t, const net::RouteInfo& route) {
-    t.mtu_max = std::max<uint16_t>(route.mtu, t.tuple.remote.ip.is_v4() ? kPathMtuMin4 : kPathMtuMin6);
+    const uint16_t least = t.tuple.remote.ip.is_v4() ? kPathMtuMin4 : kPathMtuMin6;
+    const uint16_t mtu = std::max(route.mtu, least);
+    t.mtu_max = std::max(route.link_mtu, mtu);
     t.tx_checksum = route.tx_checksum;
     t.multi_segment = route.multi_segment;
     t.tso = route.tso && route.multi_segment && route.tx_checksum;  // the port completes each part
-    set_path_mtu(t, t.mtu_max);
+    set_path_mtu(t, mtu);
+    if (mtu < t.mtu_max) search_from(t, route.path_mtu_until);
 }
 
 /// RFC 3168 6.1.1: a SYN asks by ECE and CWR, a SYN-ACK agrees by ECE alone (both bits together are an echo of ours by
@@ -74,7 +77,8 @@ void Stack::Impl::take_options(Tcb& t, const Segment& syn) {
     t.peer_mss = static_cast<uint16_t>(std::max<uint32_t>(kMssMin, t.max_segment != 0 ? std::min(asked, t.max_segment) : asked));
     const std::optional<net::RouteInfo> route = environment.route(t.tuple.remote.ip, t.tuple.local.ip);
     net::RouteInfo same;
-    same.mtu = t.mtu_max, same.tso = t.tso, same.tx_checksum = t.tx_checksum, same.multi_segment = t.multi_segment;
+    same.mtu = t.path_mtu, same.link_mtu = t.mtu_max, same.path_mtu_until = latest + kRaisePathMtuAfter;
+    same.tso = t.tso, same.tx_checksum = t.tx_checksum, same.multi_segment = t.multi_segment;
     apply_route(t, route.value_or(same));
 }
 

@@ -140,6 +140,9 @@ struct alignas(64) Tcb final : Connection {
     // What follows each of them lies in its padding.
     [[no_unique_address]] SliceQueue receive_queue;
     bool window_scale : 1 = false, corked : 1 = false;
+    bool lossy : 1 = false;             // a gap was seen lately: every segment has its own ACK
+    uint8_t dscp : 6 = 0;
+    Error soft_error : 4 = Error::kNone;  // a router said so; it ends nothing by itself (RFC 9293 MUST-47, MUST-56)
     bool quick_ack : 1 = false;         // no ACK waits, until an answer carries one
     [[no_unique_address]] SliceQueue send_queue;
     uint32_t retransmits = 0;

@@ -164,6 +164,7 @@ bool Stack::Impl::build(Tcb& t, const HeaderFields& fields, const TxRecord* payl
     out.mbuf = m;
     out.protocol = net::kProtocolTcp;
     out.ecn = fields.ecn_capable ? kEct0 : 0;
+    out.dscp = t.dscp;
     out.checksum_complete = !t.tx_checksum;
     out.l4_header_length = header_bytes;
     out.tso_segment_bytes = cut_by_port ? t.snd_mss : 0;
@@ -188,6 +189,7 @@ void Stack::Impl::push_control(const FourTuple& tuple, const HeaderFields& field
     out.destination = tuple.remote.ip;
     out.mbuf = m;
     out.protocol = net::kProtocolTcp;
+    out.dscp = config.dscp & 63;
     out.checksum_complete = true;
     out.l4_header_length = header_bytes;
 }

@@ -112,7 +112,7 @@ void Stack::Impl::send_cookie(Listener& l, const FourTuple& tuple, const Segment
     f.seq = cookies.make(tuple, s.seq, s.has_mss ? s.mss : v4 ? kMssDefault4 : kMssDefault6, now);
     f.ack = s.seq + 1;
     f.window = static_cast<uint16_t>(std::min<uint32_t>(l.options.receive_buffer_bytes, 65535));
-    f.mss = offered_mss(tuple.remote.ip, route ? route->mtu : 1280, l.options.max_segment);
+    f.mss = offered_mss(tuple.remote.ip, route ? std::max(route->mtu, route->link_mtu) : 1280, l.options.max_segment);
     if (config.timestamps && s.has_timestamp) {
         CookieOptions options;
         options.sack = config.sack && s.sack_permitted;

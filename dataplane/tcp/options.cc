@@ -21,6 +21,7 @@ void Stack::Impl::apply_options(Tcb& t, const Options& options) {
     t.keepalive_interval_s = to_seconds(options.keepalive_interval);
     t.keepalive_probes = options.keepalive_probes;
     t.user_timeout_ds = static_cast<uint16_t>(std::clamp<int64_t>((options.user_timeout.us + 99'999) / 100'000, 0, UINT16_MAX));
+    t.dscp = (options.dscp == Options::kDscpOfStack ? config.dscp : options.dscp) & 63;
     const bool of_stack = options.congestion == Options::Congestion::kOfStack;
     t.congestion.use(of_stack ? config.congestion == StackConfig::Congestion::kCubic
                               : options.congestion == Options::Congestion::kCubic);
@@ -57,6 +58,7 @@ Info Connection::info() const {
     const Stack::Impl& stack = *t.stack;
     Info info;
     info.state = t.state;
+    info.soft_error = t.soft_error;
     info.timestamps = t.timestamps, info.sack = t.sack, info.window_scale = t.window_scale, info.ecn = t.ecn;
     info.quick_ack = !t.interactive;
     info.snd_shift = t.snd_shift, info.rcv_shift = t.rcv_shift;

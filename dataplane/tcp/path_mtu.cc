@@ -15,10 +15,9 @@ namespace {
 constexpr std::array<uint16_t, 12> kLadder{0, 9000, 4352, 1500, 1492, 1480, 1454, 1420, 1400, 1360, 1280, 1006};
 constexpr uint16_t kBaseMtu = 1280;       // passes nearly everywhere: where a black hole sends us (RFC 8899 5.1.2: BASE_PLPMTU)
 constexpr uint8_t kProbeTries = 2;        // a size lost so often does not pass
-constexpr uint8_t kAfterBlackHole = 2;    // in units of 8 seconds: it may have been an outage
-constexpr uint8_t kRaiseAgain = 75;       // 10 minutes (RFC 8899 5.1.1: PMTU_RAISE_TIMER; RFC 1191 6.3)
+constexpr Duration kAfterBlackHole = seconds(16);  // it may have been an outage
 
-uint8_t units(Instant now) { return static_cast<uint8_t>(now.us >> 23); }  // 8.4 seconds
+uint8_t units(Instant at) { return static_cast<uint8_t>(at.us >> 23); }  // 8.4 seconds
 
 uint16_t candidate(const Tcb& t) { return t.mtu_rung == 0 ? t.mtu_max : kLadder[t.mtu_rung]; }
 
@@ -38,14 +37,19 @@ void Stack::Impl::set_path_mtu(Tcb& t, uint16_t mtu) {
 }
 
 /// The path takes less than we send: larger is not tried before `wait` has passed.
-void Stack::Impl::lower_path_mtu(Tcb& t, uint16_t mtu, uint8_t wait, Instant now) {
+void Stack::Impl::lower_path_mtu(Tcb& t, uint16_t mtu, Duration wait, Instant now) {
     set_path_mtu(t, mtu);
+    search_from(t, now + wait);
+}
+
+/// From the top, not before `at`: what was told or remembered grows old (RFC 1191 6.3, RFC 8201 5.3).
+void Stack::Impl::search_from(Tcb& t, Instant at) {
     t.mtu_rung = t.mtu_tries = 0;
-    t.mtu_search_at = static_cast<uint8_t>(units(now) + wait);
+    t.mtu_search_at = units(std::min(at, latest + kRaisePathMtuAfter));
 }
 
 /// Told by a router (RFC 1191, 8201).
-void Stack::Impl::path_mtu_told(Tcb& t, uint16_t mtu, Instant now) { lower_path_mtu(t, mtu, kRaiseAgain, now); }
+void Stack::Impl::path_mtu_told(Tcb& t, uint16_t mtu, Instant now) { lower_path_mtu(t, mtu, kRaisePathMtuAfter, now); }
 
 /// Full-sized segments time out again and again, and nobody says why: smaller ones may pass (RFC 4821 7.7).
 void Stack::Impl::suspect_black_hole(Tcb& t, Instant now) {
@@ -83,7 +87,7 @@ void Stack::Impl::mtu_probe_acked(Tcb& t, TxRecord& record, Instant now) {
     if (!t.mtu_probe_out) return;
     t.mtu_probe_out = false;
     counters.mtu_raised++;
-    if (t.mtu_rung != 0) t.mtu_search_at = static_cast<uint8_t>(units(now) + kRaiseAgain);  // all above had failed
+    if (t.mtu_rung != 0) t.mtu_search_at = units(now + kRaisePathMtuAfter);  // all above had failed
     set_path_mtu(t, candidate(t));
     t.mtu_rung = t.mtu_tries = 0;
 }
@@ -101,7 +105,7 @@ void Stack::Impl::mtu_probe_failed(Tcb& t, TxRecord& record, Instant now) {
     while (rung < kLadder.size() && kLadder[rung] >= failed) rung++;
     const bool none = rung >= kLadder.size() || kLadder[rung] <= t.path_mtu;
     t.mtu_rung = none ? 0 : rung & 0xf;
-    if (none) t.mtu_search_at = static_cast<uint8_t>(units(now) + kRaiseAgain);
+    if (none) t.mtu_search_at = units(now + kRaisePathMtuAfter);
 }
 
 /// True once if nothing but a probe was lost.

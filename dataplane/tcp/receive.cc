@@ -133,7 +133,17 @@ bool Stack::Impl::completes_other_cookie(const Tcb& t, const Segment& s, Instant
            s.ack != t.snd_nxt && cookies.check(t.tuple, s.seq - 1, s.ack - 1, now).has_value();
 }
 
+/// Where segments get lost, so do ACKs, and one for a whole burst is soon none: a sender that recovers then waits for its timeout.
+/// So what is owed for the segment before is not put together with what this one will bring (RFC 5681 4.2).
+void Stack::Impl::send_owed_ack(Tcb& t, Instant now) {
+    if (control_count >= kControlMax / 2) return;  // at the end of the turn, then
+    net::DatagramOut& out = control[(control_head + control_count) % kControlMax];
+    out = {};
+    if (emit_bare(t, t.snd_nxt, out, now)) control_count++;
+}
+
 void Stack::Impl::segment_arrives(Tcb& t, Segment& s, net::DatagramIn& in, Instant now) {
+    if (t.lossy && t.ack_now && t.sack && t.receives() && s.payload_bytes > 0) send_owed_ack(t, now);
     if (t.state == State::kSynSent) {
         in_syn_sent(t, s, in, now);
         return schedule(t, now);
@@ -176,6 +186,9 @@ bool Stack::Impl::acceptable(Tcb& t, const Segment& s, Instant now) {
                            ms(now) - t.last_receive_ms < 24u * 86400 * 1000;
         if (stale) {
             counters.paws_dropped++;
+            // Most of them are repeats' late originals: the sender learns that nothing was lost (RFC 2883).
+            const Seq end = s.seq + s.payload_bytes;
+            if (s.seq.before(t.rcv_nxt)) report_duplicate(t, {s.seq, end.after(t.rcv_nxt) ? t.rcv_nxt : end});
             if (s.length() > 0) t.ack_now = true;
             else challenge(t, now);
             return false;
@@ -235,6 +248,8 @@ void Stack::Impl::report_duplicate(Tcb& t, SackBlock block) {
     t.duplicate = block;
     t.has_duplicate = true;
     t.ack_now = true;
+    t.lossy = true;  // the sender recovers; one ACK names one duplicate
+    t.quick_acks = kQuickAcks;
 }
 
 void Stack::Impl::challenge(Tcb& t, Instant now) {
@@ -354,6 +369,7 @@ void Stack::Impl::take_payload(Tcb& t, const Segment& s, net::DatagramIn& in, In
         t.ack_now = true;  // RFC 5681 4.2: at once, so that the sender learns of the gap
         if (!t.sack && t.extra_acks < 15) t.extra_acks++;
         t.quick_acks = kQuickAcks;  // the peer will start again with few segments in flight: none of them may wait for a second
+        t.lossy = true;
         return;
     }
     const bool had_gap = !t.reassembly.empty();
@@ -384,7 +400,7 @@ void Stack::Impl::schedule_ack(Tcb& t, const Segment& s, uint32_t accepted_bytes
     if (t.rcv_nxt - t.last_ack_sent >= 2u * t.rcv_mss) {
         t.ack_now = true;
     } else if (t.quick_acks > 0 && !t.interactive && accepted_bytes >= t.rcv_mss && t.rcv_mss > 536) {
-        t.quick_acks--;  // the peer's slow start lives on ACKs; small requests wait for their answer to carry one
+        if (--t.quick_acks == 0) t.lossy = false;  // the peer's slow start lives on ACKs; small requests wait for their answer to carry one
         t.ack_now = true;
     } else if (t.quick_ack && !t.interactive) {
         t.ack_now = true;

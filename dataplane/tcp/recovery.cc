@@ -209,7 +209,7 @@ void Stack::Impl::recover(Tcb& t, const Segment& s, const AckSample& sample, boo
 void Stack::Impl::retransmit_timeout(Tcb& t, Instant now) {
     const uint32_t waited_ms = ms(now) - t.last_progress_ms;
     if (t.backoff >= kRetransmitTries || (t.user_timeout_ds != 0 && waited_ms >= t.user_timeout_ds * 100u)) {
-        return fail(t, Error::kTimedOut);
+        return give_up(t);
     }
     counters.timeouts++;
     suspect_black_hole(t, now);

@@ -98,8 +98,10 @@ bool Stack::handle_icmp_error(const net::IcmpError& e, Instant now) {
         return true;
     }
     const bool opening = t->state == State::kSynSent || t->state == State::kSynReceived;
-    if (!opening) return true;  // a soft error: retransmission goes on
-    s.fail(*t, e.kind == Kind::kPortUnreachable ? Error::kRefused : Error::kUnreachable);
+    const Error error = e.kind == Kind::kPortUnreachable ? Error::kRefused : Error::kUnreachable;
+    t->soft_error = error;
+    if (!opening) return true;  // retransmission goes on; if it does so in vain, this is why
+    s.fail(*t, error);
     s.free_if_done(*t);
     return true;
 }

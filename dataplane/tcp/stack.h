@@ -54,6 +54,8 @@ struct Options {           // per connection, defaults from the listener or conn
     bool no_delay = true;                // false: Nagle (RFC 9293 3.7.4)
     bool cork = false;                   // only full segments leave, until it is taken back or the persist timer fires
     enum class Congestion : uint8_t { kOfStack, kCubic, kNewReno } congestion = Congestion::kOfStack;
+    static constexpr uint8_t kDscpOfStack = 64;
+    uint8_t dscp = kDscpOfStack;         // of the IP header
     // Read at the handshake only.
     uint16_t max_segment = 0;            // the largest MSS offered and used; 0 = what the path takes
     uint16_t local_port = 0;             // of an active open; 0 = chosen (RFC 6056)
@@ -62,6 +64,7 @@ struct Options {           // per connection, defaults from the listener or conn
 /// What a connection would tell an operator: segments are counted, sizes are bytes.
 struct Info {
     State state = State::kClosed;
+    Error soft_error = Error::kNone;  // what a router says is wrong with the path, since the last progress
     bool timestamps = false, sack = false, window_scale = false, ecn = false, quick_ack = false;
     uint8_t snd_shift = 0, rcv_shift = 0, backoff = 0, probes = 0;
     uint32_t snd_mss = 0, rcv_mss = 0, path_mtu = 0;
@@ -81,6 +84,7 @@ struct StackConfig {
     Duration min_rto = milliseconds(200), max_rto = seconds(120), delayed_ack = milliseconds(40);
     Duration time_wait = seconds(60);
     uint32_t syn_backlog = 1024;
+    uint8_t dscp = 0;                                 // of connections that have none of their own, and of all else
     bool sack = true, timestamps = true, window_scale = true;
     enum class Congestion : uint8_t { kCubic, kNewReno } congestion = Congestion::kCubic;
     enum class Ecn : uint8_t { kOff, kOnRequest /* only if the peer asks */, kOn } ecn = Ecn::kOnRequest;  // RFC 3168
@@ -159,6 +163,7 @@ class Stack {
     rte_mempool* pool() const;
 
     struct Impl;
+    Impl& inside() const { return *impl_; }   // for tests that include tcp/stack_impl.h
 
  private:
     friend class Connection;

@@ -55,6 +55,7 @@ struct AckSample {
 
 inline constexpr uint16_t kMssMin = 216;           // a peer that asks for less gets this: bounds work per byte (CVE-2019-11479)
 inline constexpr uint16_t kPathMtuMin4 = 576, kPathMtuMin6 = 1280;  // less is not believed: fragments are the IP layer's affair
+inline constexpr Duration kRaisePathMtuAfter = seconds(600);  // larger than a router said, or than was found (RFC 1191 6.3, RFC 8899 5.1.1)
 inline constexpr uint16_t kMssDefault4 = 536, kMssDefault6 = 1220;  // RFC 9293 MUST-15
 inline constexpr uint8_t kHandshakeTries = 6, kSynAckTries = 5, kRetransmitTries = 15;
 inline constexpr uint32_t kLingerMs = 60'000;      // FIN-WAIT-2 and orphans without progress
@@ -93,6 +94,7 @@ struct Stack::Impl {
     void take_marks(Tcb& t, const Segment& s);
     void report_duplicate(Tcb& t, SackBlock block);
     void schedule_ack(Tcb& t, const Segment& s, uint32_t accepted, Instant now);
+    void send_owed_ack(Tcb& t, Instant now);
 
     // ack.cc: what the peer has got.
     bool handle_ack(Tcb& t, const Segment& s, Instant now);
@@ -122,7 +124,8 @@ struct Stack::Impl {
     // path_mtu.cc: what size of packet the path takes.
     uint16_t mss_for(const Tcb& t, uint16_t mtu) const;
     void set_path_mtu(Tcb& t, uint16_t mtu);
-    void lower_path_mtu(Tcb& t, uint16_t mtu, uint8_t wait, Instant now);
+    void lower_path_mtu(Tcb& t, uint16_t mtu, Duration wait, Instant now);
+    void search_from(Tcb& t, Instant at);
     void path_mtu_told(Tcb& t, uint16_t mtu, Instant now);
     void suspect_black_hole(Tcb& t, Instant now);
     uint32_t mtu_probe_bytes(Tcb& t, Instant now);
@@ -185,6 +188,7 @@ struct Stack::Impl {
     void apply_route(Tcb& t, const net::RouteInfo& route);
     void established(Tcb& t, Instant now);
     void fail(Tcb& t, Error error);
+    void give_up(Tcb& t) { fail(t, t.soft_error != Error::kNone ? t.soft_error : Error::kTimedOut); }  // nothing came back for too long
     void abort(Tcb& t, Error error);
     void close(Tcb& t);
     void free_if_done(Tcb& t);

@@ -84,7 +84,7 @@ void Stack::Impl::transmit_timer_fired(Tcb& t, Instant now) {
             return want_output(t);
         case XmitTimer::kPersist: {
             const bool given_up = t.user_timeout_ds != 0 && ms(now) - t.last_progress_ms >= t.user_timeout_ds * 100u;
-            if (given_up || t.keepalive_sent >= kRetransmitTries) return fail(t, Error::kTimedOut);
+            if (given_up || t.keepalive_sent >= kRetransmitTries) return give_up(t);
             t.keepalive_sent++;  // unanswered so far; any segment from the peer clears it
             if (t.usable_window() > 0) t.persist_override = true;
             else t.probe_now = true;
@@ -99,7 +99,7 @@ void Stack::Impl::transmit_timer_fired(Tcb& t, Instant now) {
 void Stack::Impl::handshake_timeout(Tcb& t, Instant now) {
     const uint8_t tries = t.passive ? kSynAckTries : kHandshakeTries;
     const bool given_up = t.user_timeout_ds != 0 && ms(now) - t.last_progress_ms >= t.user_timeout_ds * 100u;
-    if (++t.backoff > tries || given_up) return fail(t, Error::kTimedOut);
+    if (++t.backoff > tries || given_up) return give_up(t);
     t.syn_pending = true;
     // Armed again when it leaves; this is for the case that it cannot.
     set_transmit_timer(t, XmitTimer::kHandshake, now + t.rtt.backed_off(t.backoff, config.max_rto));
@@ -111,7 +111,7 @@ void Stack::Impl::keepalive_timer(Tcb& t, Instant now) {
     const uint32_t due = probing ? t.last_send_ms + t.keepalive_interval_s * 1000u
                                  : t.last_receive_ms + t.keepalive_idle_s * 1000u;
     if (!due_ms(due, now)) return;
-    if (t.keepalive_sent >= t.keepalive_probes) return fail(t, Error::kTimedOut);
+    if (t.keepalive_sent >= t.keepalive_probes) return give_up(t);
     t.keepalive_sent++;
     counters.keepalive_probes++;
     t.last_send_ms = ms(now);

@@ -127,7 +127,7 @@ bool Stack::Impl::emit_handshake(Tcb& t, net::DatagramOut& out, Instant now) {
     // RFC 3168 6.1.1; a repeated SYN asks no more, lest something on the path drops it for asking (6.1.1.1).
     if (answer && t.ecn) f.flags |= kEce;
     if (!answer && config.ecn == StackConfig::Ecn::kOn && t.backoff == 0) f.flags |= kEce | kCwr;
-    f.mss = offered_mss(t.tuple.remote.ip, t.path_mtu, t.max_segment);
+    f.mss = offered_mss(t.tuple.remote.ip, t.mtu_max, t.max_segment);  // of what comes in: the path out may be another
     f.window = static_cast<uint16_t>(std::min<uint32_t>(t.receive_limit, 65535));
     f.sack_permitted = t.sack;
     // RFC 7323 2.2: who offered gets an answer, a shift of 0 too, or it would not scale what we then read as scaled.

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "perf/command_line.h"
 #include "perf/in_process.h"
 #include "perf/tcp_gateway/application.h"
 #include "tcp/connection_impl.h"
@@ -32,24 +33,16 @@ int fail(const std::string& why) {
     return 2;
 }
 
-bool parse(int argc, char** argv, Setup& setup) {
-    for (int i = 1; i < argc; i++) {
-        const std::string option = argv[i];
-        const char* value = i + 1 < argc ? argv[i + 1] : "";
-        if (option == "--busy") {
-            setup.busy = true;
-            continue;
-        }
-        i++;
-        if (option == "--device") setup.device = value;
-        else if (option == "--address") setup.address = value;
-        else if (option == "--core") setup.core = static_cast<unsigned>(std::atoi(value));
-        else if (option == "--connections") setup.connections = static_cast<uint32_t>(std::atol(value));
-        else if (option == "--buffer-bytes") setup.buffer_bytes = static_cast<uint32_t>(std::atol(value));
-        else if (option == "--mbufs") setup.mbufs = static_cast<uint32_t>(std::atol(value));
-        else return false;
-    }
-    return !setup.device.empty() && IpPrefix::parse(setup.address).has_value();
+std::optional<int> read_command_line(int argc, char** argv, Setup& setup) {
+    return perf::CommandLine("One worker on a real wire that only moves or holds bytes")
+        .required_text("--device", setup.device, "as in af_xdp:IFACE")
+        .required_text("--address", setup.address, "as in 192.0.2.1/24")
+        .number("--core", setup.core, 0u, 1023u, "the worker's CPU")
+        .number("--connections", setup.connections, 1u, 4'000'000u, "room for so many")
+        .number("--buffer-bytes", setup.buffer_bytes, 1u, 1u << 30, "of each connection and direction")
+        .number("--mbufs", setup.mbufs, 1024u, 8'000'000u, "frames of the pool")
+        .flag("--busy", setup.busy, "never sleep")
+        .read(argc, argv);
 }
 
 void print(const worker::Crew& crew, const perf::Holdings& h) {
@@ -69,7 +62,9 @@ void print(const worker::Crew& crew, const perf::Holdings& h) {
 
 int main(int argc, char** argv) {
     Setup given;
-    if (!parse(argc, argv, given)) return fail("usage: --device af_xdp:IFACE --address IP/LEN [--core N] [--connections N] [--buffer-bytes N] [--mbufs N] [--busy]");
+    if (const auto code = read_command_line(argc, argv, given)) return *code;
+    const auto address = IpPrefix::parse(given.address);
+    if (!address) return fail("--address: not an address with a prefix such as 192.0.2.1/24");
     worker::CrewSetup setup;
     setup.eal.cores = {given.core};
     worker::PortSetup wire;
@@ -79,7 +74,7 @@ int main(int argc, char** argv) {
     setup.eal.mbufs_per_core = given.mbufs;
     net::PortConfig port;
     port.name = "wire";
-    port.addresses.push_back(*IpPrefix::parse(given.address));
+    port.addresses.push_back(*address);
     setup.ports = {port};
     setup.tcp.connections_max = given.connections;
     setup.slice_nodes = 2 * given.mbufs;

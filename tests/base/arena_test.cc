@@ -22,6 +22,28 @@ TEST(Pool, LendsItsCapacityAndNoMore) {
     EXPECT_EQ(pool.in_use(), 3u);
 }
 
+/// What the simulation does to a pool (tests/harness/faults.h): empty after a few, whatever there was, and as before afterwards.
+TEST(Pool, WithholdsWhatItHasUntilRestored) {
+    for (const uint32_t used_before : {0u, 2u, 5u}) {
+        Pool<int> pool(6);
+        std::vector<int*> taken;
+        for (uint32_t i = 0; i < used_before; i++) taken.push_back(pool.take());
+        for (; !taken.empty(); taken.pop_back()) pool.give(taken.back());
+        pool.withhold(2);
+        int* const first = pool.take();
+        ASSERT_TRUE(first);
+        ASSERT_TRUE(pool.take());
+        EXPECT_FALSE(pool.take()) << used_before;
+        pool.give(first);
+        EXPECT_TRUE(pool.take()) << "what came back";
+        EXPECT_FALSE(pool.take());
+        pool.restore();
+        for (int i = 0; i < 4; i++) EXPECT_TRUE(pool.take()) << used_before << " " << i;
+        EXPECT_FALSE(pool.take());
+        EXPECT_EQ(pool.in_use(), 6u);
+    }
+}
+
 TEST(Arena, TakesNoChunkUntilUsed) {
     ArenaChunkPool chunks(2);
     Arena arena(chunks);

@@ -17,6 +17,7 @@ namespace {
 
 constexpr uint32_t kSocketsMax = 1u << 22;
 constexpr uint32_t kTransmitFrames = 256;
+constexpr uint32_t kBufferMin = 256;
 constexpr uint32_t kMtuMax = 65535 - RTE_PKTMBUF_HEADROOM - 128;
 
 const char* copy_config(const th_config* given, th_config& out) {
@@ -74,9 +75,24 @@ const char* read_tcp(const th_config& c, tcp::StackConfig& tcp) {
     return nullptr;
 }
 
+const char* read_extra(const sluice_tcp_extra* given, const th_config& c, Setup& setup) {
+    if (!given) return nullptr;
+    if (given->size != sizeof(sluice_tcp_extra)) return "extra: size: set it to sizeof(struct sluice_tcp_extra)";
+    const sluice_tcp_extra& e = *given;
+    if (std::max({e.tx_checksum, e.tx_chains, e.tx_cuts, e.rx_chains, e.ecn_on_request}) > 1) return "extra: tx_checksum, ...: 0 or 1";
+    if (e.ecn_on_request && c.ecn) return "extra: ecn_on_request: th_config.ecn is on already";
+    if (e.ecn_on_request) setup.tcp.ecn = tcp::StackConfig::Ecn::kOnRequest;
+    if (e.time_wait_us != 0) setup.tcp.time_wait = microseconds(e.time_wait_us);
+    setup.faults = {e.objects_fail_every, e.mbufs_fail_every, c.seed ^ 0x6661756c7473};
+    setup.offloads = {e.tx_checksum != 0, e.tx_chains != 0, e.tx_cuts != 0};
+    setup.receive_chains = e.rx_chains != 0;
+    if (e.buffer_min != 0) setup.buffer_min = e.buffer_min;
+    return nullptr;
+}
+
 }  // namespace
 
-const char* read_config(const th_config* given, Setup& setup) {
+const char* read_config(const th_config* given, const sluice_tcp_extra* extra, Setup& setup) {
     th_config c;
     if (const char* error = copy_config(given, c)) return error;
     if (c.now_us > kTimeMax) return "now_us: beyond 2^53";
@@ -93,6 +109,11 @@ const char* read_config(const th_config* given, Setup& setup) {
     if (mtu < (c.ipv6 ? 1280u : 576u)) return c.ipv6 ? "mtu: less than IPv6's 1280" : "mtu: less than 576";
     port.mtu = static_cast<uint16_t>(mtu);
     if (const char* error = read_tcp(c, setup.tcp)) return error;
+    setup.buffer_min = kBufferMin;
+    if (const char* error = read_extra(extra, c, setup)) return error;
+    port.tx_tcp_checksum = setup.offloads.checksum;
+    port.multi_segment = setup.offloads.chains;
+    port.tso = setup.offloads.cuts;
     Rng seeds(c.seed);
     setup.net.seed = seeds.next();
     setup.tcp.seed = seeds.next();

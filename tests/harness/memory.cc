@@ -20,6 +20,7 @@ namespace sluice::harness {
 namespace {
 
 constexpr uint32_t kStepMbufs = 1024, kStockMbufs = 512;
+constexpr size_t kFirstPiece = 120;  // holds all headers
 
 std::string main_lcore(const cpu_set_t& allowed) {
     unsigned cpu = 0;
@@ -101,7 +102,20 @@ uint32_t PacketMemory::in_use() const { return pool_->populated_size - rte_mempo
 
 uint64_t PacketMemory::bytes_in_use() const { return uint64_t{in_use()} * element_bytes_; }
 
-rte_mbuf* PacketMemory::copy(std::span<const uint8_t> packet) const {
+void PacketMemory::withhold(uint32_t left) {
+    const uint32_t ready = rte_mempool_avail_count(pool_);
+    if (ready <= left) return;
+    withheld_.resize(ready - left);
+    if (rte_mempool_get_bulk(pool_, withheld_.data(), ready - left) != 0) withheld_.clear();
+}
+
+void PacketMemory::give_back() {
+    if (withheld_.empty()) return;
+    rte_mempool_put_bulk(pool_, withheld_.data(), static_cast<unsigned>(withheld_.size()));
+    withheld_.clear();
+}
+
+rte_mbuf* PacketMemory::copy(std::span<const uint8_t> packet, Rng* pieces) const {
     rte_mbuf* head = nullptr;
     rte_mbuf** link = &head;
     uint32_t segments = 0;
@@ -112,7 +126,8 @@ rte_mbuf* PacketMemory::copy(std::span<const uint8_t> packet) const {
             rte_pktmbuf_free(head);
             return nullptr;
         }
-        const size_t part = std::min<size_t>(packet.size(), rte_pktmbuf_tailroom(m));
+        size_t part = std::min<size_t>(packet.size(), rte_pktmbuf_tailroom(m));
+        if (pieces) part = !head ? std::min(part, kFirstPiece) : pieces->between(1, part);
         std::memcpy(rte_pktmbuf_mtod(m, void*), packet.data(), part);
         m->data_len = static_cast<uint16_t>(part);
         *link = m;

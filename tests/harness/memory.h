@@ -7,6 +7,9 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
+
+#include "base/rng.h"
 
 namespace sluice::harness {
 
@@ -23,18 +26,22 @@ class PacketMemory {
     PacketMemory& operator=(const PacketMemory&) = delete;
 
     rte_mempool* pool() const { return pool_; }
-    /// A copy of `packet` in as many mbufs as it takes; null if there are none left.
-    rte_mbuf* copy(std::span<const uint8_t> packet) const;
+    /// A copy of `packet` in as many mbufs as it takes, or with `pieces` in more, cut where it says; null if there are none left.
+    rte_mbuf* copy(std::span<const uint8_t> packet, Rng* pieces = nullptr) const;
     /// Keeps mbufs in stock as far as the limit goes. Called between packets, never while one is worked on.
     void restock();
     uint32_t in_use() const;
     uint64_t bytes_in_use() const;
+    /// `left` mbufs more are lent, and those that come back meanwhile, until give_back().
+    void withhold(uint32_t left);
+    void give_back();
 
  private:
     bool grow();
 
     rte_mempool* pool_ = nullptr;
     uint32_t element_bytes_ = 0;
+    std::vector<void*> withheld_;
 };
 
 }  // namespace sluice::harness

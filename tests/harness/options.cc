@@ -31,12 +31,13 @@ void carry(th_stack& s, Socket& socket) {
     if (socket.role == Socket::Role::kStream) socket.connection->configure(socket.options);
 }
 
-long set_socket_int(Socket& socket, int name, int value) {
+long set_socket_int(const th_stack& s, Socket& socket, int name, int value) {
+    const auto smallest = static_cast<int>(s.buffer_min);
     switch (name) {
         case SO_KEEPALIVE: socket.options.keepalive = value != 0; return 0;
         case SO_REUSEADDR: socket.reuse_address = value != 0; return 0;
-        case SO_RCVBUF: socket.receive_buffer = static_cast<uint32_t>(std::clamp(value, 256, kBufferMax)); return 0;
-        case SO_SNDBUF: socket.options.send_buffer_bytes = static_cast<uint32_t>(std::clamp(value, 256, kBufferMax)); return 0;
+        case SO_RCVBUF: socket.receive_buffer = static_cast<uint32_t>(std::clamp(value, smallest, kBufferMax)); return 0;
+        case SO_SNDBUF: socket.options.send_buffer_bytes = static_cast<uint32_t>(std::clamp(value, smallest, kBufferMax)); return 0;
         default: return -ENOPROTOOPT;
     }
 }
@@ -89,8 +90,14 @@ long set_congestion(Socket& socket, const void* value, socklen_t length) {
     return 0;
 }
 
+/// IP_TOS or IPV6_TCLASS of the socket's family; the two ECN bits are TCP's own.
+bool names_dscp(const Socket& socket, int level, int name) {
+    return socket.v6 ? level == IPPROTO_IPV6 && name == IPV6_TCLASS : level == IPPROTO_IP && name == IP_TOS;
+}
+
 long set(th_stack& s, Socket& socket, int level, int name, const void* value, socklen_t length) {
-    if (level != SOL_SOCKET && level != IPPROTO_TCP) return -ENOPROTOOPT;
+    const bool dscp = names_dscp(socket, level, name);
+    if (level != SOL_SOCKET && level != IPPROTO_TCP && !dscp) return -ENOPROTOOPT;
     if (!value) return -EFAULT;
     long result;
     if (level == SOL_SOCKET && name == SO_LINGER) {
@@ -103,7 +110,9 @@ long set(th_stack& s, Socket& socket, int level, int name, const void* value, so
         int number;
         if (length < sizeof number) return -EINVAL;
         std::memcpy(&number, value, sizeof number);
-        result = level == SOL_SOCKET ? set_socket_int(socket, name, number) : set_tcp_int(socket, name, number);
+        if (dscp && (number < 0 || number > 255)) return -EINVAL;
+        if (dscp) socket.options.dscp = static_cast<uint8_t>(number >> 2);
+        result = dscp ? 0 : level == SOL_SOCKET ? set_socket_int(s, socket, name, number) : set_tcp_int(socket, name, number);
     }
     if (result == 0) carry(s, socket);
     return result;
@@ -154,6 +163,10 @@ const char* congestion_name(const th_stack& s, const Socket& socket) {
 }
 
 long get(th_stack& s, Socket& socket, int level, int name, void* value, socklen_t* length) {
+    if (names_dscp(socket, level, name) && value && length) {
+        const int tos = (socket.options.dscp & 63) << 2;
+        return give(&tos, sizeof tos, value, length);
+    }
     if (level != SOL_SOCKET && level != IPPROTO_TCP) return -ENOPROTOOPT;
     if (!value || !length) return -EFAULT;
     if (level == SOL_SOCKET && name == SO_LINGER) return give(&socket.close_linger, sizeof(linger), value, length);

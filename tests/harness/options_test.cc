@@ -41,7 +41,7 @@ TEST_F(OptionsTest, WrongOnesAreRefused) {
     EXPECT_EQ(set(a_, fd, IPPROTO_TCP, TCP_USER_TIMEOUT, -1), -EINVAL);
     EXPECT_EQ(th_setsockopt(a_, fd, IPPROTO_TCP, TCP_CONGESTION, "vegas", 5), -ENOENT);
     EXPECT_EQ(set(a_, fd, IPPROTO_TCP, 9999, 1), -ENOPROTOOPT);
-    EXPECT_EQ(set(a_, fd, IPPROTO_IP, 1, 1), -ENOPROTOOPT);
+    EXPECT_EQ(set(a_, fd, IPPROTO_IP, IP_TTL, 1), -ENOPROTOOPT);
     EXPECT_EQ(set(a_, fd, IPPROTO_TCP, TCP_NODELAY, 'x'), -EINVAL) << "shorter than an int";
     EXPECT_EQ(set(a_, fd, IPPROTO_TCP, TCP_INFO, tcp_info{}), -ENOPROTOOPT) << "read only";
     EXPECT_EQ(get(a_, fd, SOL_SOCKET, 9999), -ENOPROTOOPT);
@@ -289,6 +289,45 @@ TEST_F(OptionsTest, EcnWhereBothEndsHaveIt) {
         shuttle();
         EXPECT_EQ(wire_.at(0)[1] & 3, mask == 3 ? 2 : 0) << "ECT(0) on new text";
     }
+}
+
+TEST_F(OptionsTest, TheDiffservFieldIsTheApplicationsAndMayChange) {  // RFC 9293 MUST-48, SHLD-21, SHLD-22
+    th_config a = config_of("10.0.0.1/24", 1), b = config_of("10.0.0.2/24", 2);
+    a.ecn = b.ecn = 1;
+    start(a, b);
+    listener_ = -1;
+    establish();
+    EXPECT_EQ(get(a_, client_, IPPROTO_IP, IP_TOS), 0);
+    EXPECT_EQ(set(a_, client_, IPPROTO_IP, IP_TOS, 46 << 2 | 3), 0);
+    EXPECT_EQ(get(a_, client_, IPPROTO_IP, IP_TOS), 46 << 2);
+    EXPECT_EQ(set(a_, client_, IPPROTO_IP, IP_TOS, 256), -EINVAL);
+    EXPECT_EQ(set(a_, client_, IPPROTO_IPV6, IPV6_TCLASS, 0), -ENOPROTOOPT);
+    wire_.clear();
+    write(a_, client_, "text");
+    shuttle();
+    EXPECT_EQ(static_cast<uint8_t>(wire_.at(0)[1]), 46 << 2 | 2) << "and ECT(0) beside it";
+    EXPECT_EQ(wire_.at(0)[8], 64) << "TTL";
+    pass(kSecond);
+    set(a_, client_, IPPROTO_IP, IP_TOS, 0);
+    wire_.clear();
+    write(a_, client_, "text");
+    shuttle();
+    EXPECT_EQ(wire_.at(0)[1], 2);
+
+    th_config a6 = config_of(nullptr, 1), b6 = config_of(nullptr, 2);
+    a6.ipv6 = "2001:db8::1/64", b6.ipv6 = "2001:db8::2/64";
+    start(a6, b6);
+    const int listener = th_socket(b_, AF_INET6);
+    const auto here = v6("2001:db8::2", 80);
+    th_bind(b_, listener, raw(here), sizeof here);
+    th_listen(b_, listener, 1);
+    const int client = th_socket(a_, AF_INET6);
+    EXPECT_EQ(set(a_, client, IPPROTO_IPV6, IPV6_TCLASS, 10 << 2), 0);
+    wire_.clear();
+    ASSERT_EQ(th_connect(a_, client, raw(here), sizeof here), -EINPROGRESS);
+    shuttle();
+    const auto* header = reinterpret_cast<const uint8_t*>(wire_.at(0).data());
+    EXPECT_EQ((header[0] & 15) << 4 | header[1] >> 4, 10 << 2);
 }
 
 TEST_F(OptionsTest, PeersWithoutOptionsAreMet) {

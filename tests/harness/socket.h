@@ -34,6 +34,7 @@ struct Socket {
     bool reuse_address = false;
     bool connect_told = false;      // connect() has reported success: from then on EISCONN
     bool peer_closed = false, shut_read = false, shut_write = false;
+    bool named = false;             // stands in the list of those with news
     int error = 0;                  // positive errno
     SocketAddress local;            // what bind() said
     tcp::Options options;

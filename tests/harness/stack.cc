@@ -11,7 +11,9 @@ using namespace sluice::harness;
 th_stack::th_stack(const Setup& setup)
     : now(setup.start), memory(setup.mbuf_room, setup.mbufs_max), nodes(2 * setup.mbufs_max), net(setup.net, memory.pool()),
       tcp(setup.tcp, memory.pool(), nodes, *this), sockets(setup.tcp.connections_max), random(setup.seed ^ 0x706f727473),
-      reno(setup.tcp.congestion == tcp::StackConfig::Congestion::kNewReno) {
+      reno(setup.tcp.congestion == tcp::StackConfig::Congestion::kNewReno), buffer_min(setup.buffer_min),
+      faults(setup.faults, memory, nodes, tcp), port(setup.offloads, setup.net.ports[0].mtu), pieces_(setup.seed ^ 0x706965636573),
+      receive_chains_(setup.receive_chains) {
     if (!memory.pool()) return;
     tick();
 }
@@ -47,13 +49,17 @@ void th_stack::advance(Instant target) {
 }
 
 void th_stack::tick() {
-    net.handle_timeout(now);
-    tcp.handle_timeout(now);
+    {
+        const Faults::Step step(faults);
+        net.handle_timeout(now);
+        tcp.handle_timeout(now);
+    }
     settle();
 }
 
 int th_stack::packet_in(std::span<const uint8_t> packet) {
-    rte_mbuf* const frame = memory.copy(packet);
+    const Faults::Step step(faults);
+    rte_mbuf* const frame = memory.copy(packet, receive_chains_ ? &pieces_ : nullptr);
     if (!frame) return -ENOBUFS;
     net::DatagramIn datagram;
     switch (net.handle_frame(frame, 0, now, datagram)) {
@@ -65,6 +71,9 @@ int th_stack::packet_in(std::span<const uint8_t> packet) {
         case net::Verdict::kConsumed: break;
         case net::Verdict::kException:
             net.send_port_unreachable(datagram, now);
+            rte_pktmbuf_free(datagram.mbuf);
+            break;
+        case net::Verdict::kFragment:  // only where cores share the work
             rte_pktmbuf_free(datagram.mbuf);
             break;
     }
@@ -91,6 +100,7 @@ void th_stack::settle() {
 }
 
 void th_stack::transmit() {
+    const Faults::Step step(faults);
     while (net.transmit_room(0) > 0 && tcp.poll_transmit(out_, now)) net.send(out_, now);
 }
 
@@ -114,8 +124,10 @@ void th_stack::event(const tcp::ConnectionEvent& news) {
         news.connection->set_user(socket);
         listener->queue.push_back(std::move(fresh));
         update_backlog(*listener);
+        name(*listener);
     }
     if (!socket) return;
+    name(*socket);
     if (news.events & tcp::kPeerClosed) socket->peer_closed = true;
     if (news.events & tcp::kFailed && news.connection->error() != tcp::Error::kNone) {
         socket->error = error_number(news.connection->error());
@@ -129,7 +141,38 @@ void th_stack::event(const tcp::ConnectionEvent& news) {
     }
 }
 
+void th_stack::name(Socket& socket) {
+    if (!news_wanted_ || socket.named || socket.fd < 0) return;
+    socket.named = true;
+    news_.push_back(socket.fd);
+}
+
+/// A number may have been closed since, and belong to another socket by now.
+int th_stack::next_news() {
+    news_wanted_ = true;
+    while (!news_.empty()) {
+        const int fd = news_.front();
+        news_.pop_front();
+        if (Socket* const socket = sockets.find(fd); socket && std::exchange(socket->named, false)) return fd;
+    }
+    return -1;
+}
+
+/// What the port has made of the stack's frames.
+long th_stack::packet_of_port(std::span<uint8_t> out) {
+    rte_mbuf* frame = nullptr;
+    while (port.packets().empty() && net.poll_transmit(0, &frame, 1) == 1) port.transmit(frame);
+    if (port.packets().empty()) return 0;
+    const std::vector<uint8_t>& packet = port.packets().front();
+    const auto length = static_cast<long>(packet.size());
+    if (packet.size() > out.size()) return -EMSGSIZE;
+    std::memcpy(out.data(), packet.data(), packet.size());
+    port.packets().pop_front();
+    return length;
+}
+
 long th_stack::packet_out(std::span<uint8_t> out) {
+    if (!port.passive()) return packet_of_port(out);
     if (!front_ && net.poll_transmit(0, &front_, 1) == 0) return 0;
     const uint32_t length = front_->pkt_len;
     if (length > out.size()) return -EMSGSIZE;
@@ -141,11 +184,13 @@ long th_stack::packet_out(std::span<uint8_t> out) {
 
 extern "C" {
 
-th_stack* th_create(const th_config* config, const char** error) {
+th_stack* th_create(const th_config* config, const char** error) { return sluice_tcp_create(config, nullptr, error); }
+
+th_stack* sluice_tcp_create(const th_config* config, const sluice_tcp_extra* extra, const char** error) {
     const char* why = nullptr;
     Setup setup;
     try {
-        why = read_config(config, setup);
+        why = read_config(config, extra, setup);
         if (!why) why = start_eal();
         if (!why) {
             auto stack = std::make_unique<th_stack>(setup);

@@ -29,6 +29,7 @@ struct th_stack final : sluice::tcp::Environment {
     long packet_out(std::span<uint8_t> out);
     /// After each call: news to the sockets, segments to the port, memory for the next call.
     void settle();
+    int next_news();
 
     // open.cc
     void stop_listening(sluice::harness::Socket& listener);
@@ -44,13 +45,22 @@ struct th_stack final : sluice::tcp::Environment {
     sluice::harness::SocketTable sockets;
     sluice::Rng random;                 // ports of bind()
     const bool reno;                    // what sockets use that did not choose
+    const uint32_t buffer_min;          // SO_RCVBUF, SO_SNDBUF
+    sluice::harness::Faults faults;
+    sluice::harness::Port port;         // on the way out
 
  private:
     void tick();
     void icmp_errors();
     void transmit();
     void event(const sluice::tcp::ConnectionEvent& event);
+    void name(sluice::harness::Socket& socket);
+    long packet_of_port(std::span<uint8_t> out);
 
+    sluice::Rng pieces_;                // where packets are cut that come as several mbufs
+    const bool receive_chains_;
+    bool news_wanted_ = false;
+    std::deque<int> news_;              // sockets, in the order of their news
     rte_mbuf* front_ = nullptr;         // the next packet out, if the caller's buffer was too short for it
     sluice::net::DatagramOut out_;      // goes round: its route_hint reaches the connection at the next poll
 };

@@ -83,6 +83,8 @@ def test_paws_throws_old_timestamps_away(th):
     peer.send("PA", b"old", seq=peer.seq, tsval=1999)
     answer = peer.take("A", ack=peer.seq)
     assert option(answer, "Timestamp")[1] == 2000, "TS.Recent did not move"
+    peer.send("PA", b"one", seq=peer.seq - 3, tsval=1999)
+    assert option(peer.take("A", ack=peer.seq), "SAck") == (peer.seq - 3, peer.seq), "a late original (RFC 2883)"
     peer.send("PA", b"two", tsval=2000)
     assert s.recv() == b"onetwo"
     th.after(100 * MS)

@@ -208,5 +208,24 @@ TEST_F(IcmpTest, PathMtuIsLearntLoweredAndForgotten) {
     EXPECT_EQ(stack_->route(to, {})->mtu, 1500);
 }
 
+/// RFC 9293 MUST-46: whoever connects to many is refused before anything is sent.
+TEST_F(IcmpTest, NoRouteLeadsToABroadcast) {
+    EXPECT_TRUE(stack_->route(ip("192.0.2.7"), {}));
+    EXPECT_FALSE(stack_->route(ip("192.0.2.255"), {}));
+    EXPECT_FALSE(stack_->route(ip("255.255.255.255"), {}));
+    EXPECT_FALSE(stack_->route(ip("224.0.0.1"), {}));
+}
+
+TEST_F(IcmpTest, TheHopLimitIsTheOperators) {
+    StackConfig c = two_ports();
+    c.hop_limit = 99;
+    make(c);
+    send("192.0.2.10", "192.0.2.7", tcp_syn("192.0.2.10", "192.0.2.7"));
+    resolve("192.0.2.7");
+    const auto frames = sent();
+    ASSERT_FALSE(frames.empty());
+    EXPECT_EQ(static_cast<uint8_t>(frames.back()[14 + 8]), 99);
+}
+
 }  // namespace
 }  // namespace sluice::net::test

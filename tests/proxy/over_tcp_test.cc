@@ -5,7 +5,7 @@
 
 #include "proxy/proxy.h"
 #include "tests/proxy/bench.h"
-#include "tests/sim/host.h"
+#include "tests/support/tcp_host.h"
 
 namespace sluice::proxy::test {
 namespace {
@@ -106,18 +106,18 @@ std::string framed(const std::string& body, bool chunked, Rng& rng) {
 class OverTcpTest : public ProxyTest {
  protected:
     struct Machine {
-        std::unique_ptr<sim::Host> host;
-        std::unique_ptr<sim::Link> wire;
+        std::unique_ptr<sluice::test::Host> host;
+        std::unique_ptr<sluice::test::Wire> wire;
     };
-    void build(const sim::LinkConfig& link, uint64_t seed) {
+    void build(const sluice::test::WireConfig& link, uint64_t seed) {
         Rng rng(seed);
         rng_ = Rng(seed + 1);
         for (const uint32_t ip : {kClientIp, kGatewayIp, kServerIp}) {
-            sim::HostConfig config;
+            sluice::test::HostConfig config;
             config.address = IpAddress::v4(ip);
             config.tcp.seed = rng.next();
             config.multi_segment = true;
-            machines_.push_back({std::make_unique<sim::Host>(config, rng.split()), std::make_unique<sim::Link>(link, rng.split(), nullptr)});
+            machines_.push_back({std::make_unique<sluice::test::Host>(config), std::make_unique<sluice::test::Wire>(link, rng.split())});
         }
         cluster("web", {{IpAddress::v4(kServerIp), 8080}});
         first_route().timeout = seconds(0);
@@ -127,13 +127,13 @@ class OverTcpTest : public ProxyTest {
         publish_only();
         server().stack().listen({IpAddress::v4(kServerIp), 8080}, nullptr, {});
     }
-    sim::Host& client_host() { return *machines_[0].host; }
-    sim::Host& gateway() { return *machines_[1].host; }
-    sim::Host& server() { return *machines_[2].host; }
+    sluice::test::Host& client_host() { return *machines_[0].host; }
+    sluice::test::Host& gateway() { return *machines_[1].host; }
+    sluice::test::Host& server() { return *machines_[2].host; }
 
     void step() {
         for (auto& machine : machines_) {
-            sim::Packet packet;
+            sluice::test::WireSegment packet;
             while (machine.wire->receive(packet, now_)) {
                 for (auto& to : machines_) {
                     if (to.host->config().address == packet.destination) to.host->deliver(packet, now_);
@@ -271,7 +271,7 @@ TEST_F(OverTcpTest, LargeBodies) {
 TEST_F(OverTcpTest, LossAndReordering) {
     const uint64_t seed = 20261122;
     SCOPED_TRACE("repeat: proxy_test --gtest_filter=OverTcpTest.LossAndReordering, seed " + std::to_string(seed));
-    sim::LinkConfig link;
+    sluice::test::WireConfig link;
     link.loss = 0.02;
     link.duplicate = 0.01;
     link.reorder = 0.05;

@@ -2,114 +2,136 @@
 #include "tests/sim/app.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
-
-#include "tcp/connection_impl.h"
-#include "tests/support/eal.h"
+#include <cerrno>
+#include <cstring>
 
 namespace sluice::sim {
 
 namespace {
 
-uint8_t byte_of(uint64_t key, uint64_t at) {
-    uint64_t z = key + (at >> 3) * 0x9e3779b97f4a7c15;
+constexpr size_t kChunkBytes = 32768;
+
+uint64_t word_of(uint64_t key, uint64_t number) {
+    uint64_t z = key + number * 0x9e3779b97f4a7c15;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    return static_cast<uint8_t>((z ^ (z >> 27)) >> (8 * (at & 7)));
+    return z ^ (z >> 27);
+}
+
+/// Bytes `at` to `at + n` of the stream.
+void stream_bytes(uint64_t key, uint64_t at, uint8_t* out, size_t n) {
+    for (size_t done = 0; done < n;) {
+        const uint64_t word = word_of(key, (at + done) >> 3);
+        const size_t skip = (at + done) & 7, part = std::min(8 - skip, n - done);
+        std::memcpy(out + done, reinterpret_cast<const uint8_t*>(&word) + skip, part);
+        done += part;
+    }
 }
 
 }  // namespace
 
+void Endpoint::fail(long answer) {
+    failed = true;
+    error = static_cast<int>(-answer);
+}
+
+/// Until the socket is empty, or the application has had enough for now.
 std::string Endpoint::read(Instant now, Rng& rng) {
-    SliceQueue& queue = connection->receive_queue();
-    if (queue.empty() || now < read_at) return {};
-    const uint64_t n = std::min<uint64_t>(queue.bytes(), read_max);
-    uint64_t left = n;
-    for (const SliceNode* node = queue.head(); node && left > 0; node = node->next) {
-        for (uint32_t i = 0; i < node->slice.size() && left > 0; i++, left--, received++) {
-            if (node->slice.data()[i] != byte_of(key_in, received)) return fmt::format("wrong byte {} of {}", received, to_receive);
+    if (peer_closed || now < read_at) return {};
+    th_stack* const s = host->at(now);
+    uint8_t chunk[kChunkBytes], expected[kChunkBytes];
+    unread = false;
+    for (uint64_t left = read_max; left > 0;) {
+        const long n = th_read(s, fd, chunk, std::min<uint64_t>(left, sizeof chunk));
+        if (n == 0) peer_closed = true;
+        else if (n < 0 && n != -EAGAIN) fail(n);
+        if (n <= 0) break;
+        const auto size = static_cast<size_t>(n);
+        stream_bytes(key_in, received, expected, size);
+        if (std::memcmp(chunk, expected, size) != 0) {
+            const auto wrong = static_cast<uint64_t>(std::mismatch(chunk, chunk + size, expected).first - chunk);
+            return fmt::format("wrong byte {} of {}", received + wrong, to_receive);
         }
+        received += size;
+        left -= static_cast<uint64_t>(n);
+        unread = left == 0;
+        if (read_pause.us > 0) read_at = now + Duration{static_cast<int64_t>(rng.below(static_cast<uint64_t>(read_pause.us))) + 1};
     }
-    queue.consume(n);
-    connection->consumed(n);
-    if (read_pause.us > 0) read_at = now + Duration{static_cast<int64_t>(rng.below(static_cast<uint64_t>(read_pause.us))) + 1};
     return received > to_receive ? "more bytes than were sent" : "";
 }
 
-std::string Endpoint::write() {
-    if (wait_for_peer && received < to_receive) return {};
-    uint8_t chunk[32768];
+void Endpoint::write(Instant now, Rng& rng) {
+    if (now < write_at || (wait_for_peer && received < to_receive)) return;
+    uint8_t chunk[kChunkBytes];
+    unwritten = false;
     while (sent < to_send) {
-        const uint64_t room = connection->send_room();
-        if (room == 0) return {};
-        const uint64_t n = std::min({to_send - sent, room, uint64_t{write_max}, uint64_t{sizeof chunk}});
-        for (uint64_t i = 0; i < n; i++) chunk[i] = byte_of(key_out, sent + i);
-        SliceQueue data(host->nodes());
-        Slice slice = test::heap_slice(std::span<const uint8_t>(chunk, n));
-        if (!slice.segment() || !data.push_back(std::move(slice))) return "the test ran out of mbufs or nodes";
-        if (!connection->write(std::move(data))) return "write refused despite room";
-        sent += n;
+        const uint64_t wanted = std::min({to_send - sent, std::max<uint64_t>(write_max, write_pause.us > 0 ? to_send / kPauses : 0), uint64_t{sizeof chunk}});
+        stream_bytes(key_out, sent, chunk, wanted);
+        const long n = th_write(host->at(now), fd, chunk, wanted);
+        if (n == -EAGAIN) {
+            unwritten = (th_poll(host->at(now), fd) & POLLOUT) != 0;
+            return;
+        }
+        if (n < 0) return fail(n);
+        sent += static_cast<uint64_t>(n);
+        if (write_pause.us == 0 || sent == to_send) continue;
+        write_at = now + Duration{static_cast<int64_t>(rng.below(static_cast<uint64_t>(write_pause.us))) + 1};
+        return;
     }
-    if (!shut) {
-        shut = true;
-        connection->shutdown_write();
-    }
-    return {};
+    if (shut) return;
+    shut = true;
+    th_shutdown(host->at(now), fd, SHUT_WR);
 }
 
-/// No state grows beyond its limit, whatever the network does.
-std::string Endpoint::within_limits() const {
-    const auto& t = *static_cast<const tcp::Tcb*>(connection);
-    const uint64_t held_max = 2 * uint64_t{t.receive_limit} + 65536;
-    if (t.reassembly.runs() > tcp::Reassembly::kRunsMax) return "more runs out of order than allowed";
-    if (t.reassembly.charge() > held_max) return "more memory out of order than allowed";
-    if (t.receive_queue.bytes() > t.receive_limit) return "more text received than the buffer's limit";
-    if (t.send_queue.bytes() > 2 * uint64_t{t.send_limit} + 65536) return "more text queued than the buffer's limit";
-    if (t.pipe() > (1u << 30)) return "the pipe's account is below zero";
-    uint32_t records = 0;
-    for (const tcp::TxRecord* r = t.tx_head; r; r = r->next) records++;
-    return records == t.records_out ? "" : "records are miscounted";
+void Endpoint::close(Instant now) {
+    th_close(host->at(now), fd);
+    closed = true;
 }
 
-void Endpoint::release() {
-    connection->release();
-    released = true;
+void Endpoint::abort(Instant now) {
+    const linger at_once{1, 0};
+    th_setsockopt(host->at(now), fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(now);
 }
 
 std::string Endpoint::serve(Instant now, Rng& rng) {
-    if (released) return {};
-    if (!failed && now >= abort_at) {
-        connection->abort();
-        release();
+    if (closed) return {};
+    th_stack* const s = host->at(now);
+    if (now >= abort_at) {
+        abort(now);
         return {};
     }
-    if (failed) {
-        release();
-        return {};
-    }
-    if (std::string wrong = within_limits(); !wrong.empty()) return wrong;
+    if (const char* wrong = sluice_tcp_check(s, fd)) return wrong;
     if (std::string wrong = read(now, rng); !wrong.empty()) return wrong;
-    if (connection->state() >= tcp::State::kEstablished) {
-        if (std::string wrong = write(); !wrong.empty()) return wrong;
+    const int bits = th_poll(s, fd);
+    const bool opening = (bits & (POLLOUT | POLLERR | POLLHUP | POLLRDHUP)) == 0 && sent == 0;
+    if (!failed && !opening) write(now, rng);
+    if (failed) {
+        close(now);
+        return {};
     }
-    if (!peer_closed || !connection->receive_queue().empty()) return {};
+    if (!peer_closed) return {};
     if (received != to_receive) return fmt::format("stream ended after {} of {} bytes", received, to_receive);
-    if (shut) release();
+    if (shut) close(now);
     return {};
 }
 
 Instant Endpoint::look_at(Instant now) const {
-    if (released) return Instant::never();
+    if (closed) return Instant::never();
     Instant at = abort_at;
-    // A partial read leaves bytes behind without an event: look again soon.
-    if (!connection->receive_queue().empty()) at = std::min(at, std::max(read_at, now + microseconds(100)));
+    // A partial read leaves bytes behind without news, and so does a write for want of memory: look again soon.
+    if (unread || read_at > now) at = std::min(at, std::max(read_at, now + microseconds(100)));
+    if (write_at > now) at = std::min(at, write_at);
+    if (unwritten) at = std::min(at, now + milliseconds(1));
     return at;
 }
 
 std::string Endpoint::describe() const {
-    return fmt::format("[port {} state {} sent {}/{} received {}/{} queued {} unacknowledged {}]", connection->tuple().local.port,
-                       static_cast<int>(connection->state()), sent, to_send, received, to_receive,
-                       connection->receive_queue().bytes(), connection->unacknowledged());
+    return fmt::format("[{} port {} sent {}/{}{} received {}/{}{}]", client ? "client" : "server", port, sent, to_send, shut ? " and shut" : "",
+                       received, to_receive, peer_closed ? " to the end" : "");
 }
 
 }  // namespace sluice::sim

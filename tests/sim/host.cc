@@ -1,128 +1,169 @@
-// Packets in and out of a simulated host. See host.h.
+// Packets and sockets of a simulated host, by the calls of tcp_harness.h. See host.h.
 #include "tests/sim/host.h"
 
-#include <gtest/gtest.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
+#include <array>
+#include <cerrno>
 #include <cstring>
-
-#include "base/checksum.h"
-#include "base/endian.h"
-#include "tests/support/eal.h"
 
 namespace sluice::sim {
 
-Host::Host(const HostConfig& config, Rng rng)
-    : config_(config), rng_(rng), nodes_(config.nodes) {
-    if (!config_.pool) config_.pool = test::test_mempool();
-    stack_ = std::make_unique<tcp::Stack>(config.tcp, config_.pool, nodes_, *this);
-}
+namespace {
 
-std::optional<net::RouteInfo> Host::route(const IpAddress&, const IpAddress&) {
-    net::RouteInfo route;
-    route.source = config_.address;
-    route.mtu = config_.mtu;
-    route.tx_checksum = config_.tx_checksum;
-    route.multi_segment = config_.multi_segment;
-    route.tso = config_.tso;
-    return route;
-}
-
-void Host::deliver(const Packet& packet, Instant now) {
-    if (packet.told_mtu != 0) return told(packet, now);
-    if (rng_.chance(config_.memory_fault)) return;
-    rte_mbuf* head = rte_pktmbuf_alloc(config_.pool);
-    if (!head) return;
-    const uint16_t ip_bytes = 20;
-    const auto total = static_cast<uint32_t>(packet.bytes.size());
-    std::memset(rte_pktmbuf_append(head, ip_bytes), 0, ip_bytes);
-    rte_mbuf* tail = head;
-    for (uint32_t at = 0; at < total;) {
-        uint32_t n = std::min<uint32_t>(total - at, rte_pktmbuf_tailroom(tail));
-        if (config_.chained_receive && at >= 60) n = static_cast<uint32_t>(rng_.between(1, n));
-        else if (config_.chained_receive) n = std::min<uint32_t>(n, 60);
-        std::memcpy(rte_pktmbuf_append(tail, static_cast<uint16_t>(n)), packet.bytes.data() + at, n);
-        if (tail != head) head->pkt_len += n;
-        at += n;
-        if (at < total && (config_.chained_receive || rte_pktmbuf_tailroom(tail) == 0)) {
-            rte_mbuf* more = rte_pktmbuf_alloc(config_.pool);
-            if (!more) return rte_pktmbuf_free(head);
-            tail->next = more;
-            tail = more;
-            head->nb_segs++;
+/// An address in the form that sockets take.
+struct SocketName {
+    SocketName() = default;
+    SocketName(const IpAddress& ip, uint16_t port) {
+        if (ip.is_v4()) {
+            auto& in = *reinterpret_cast<sockaddr_in*>(&storage);
+            in.sin_family = AF_INET;
+            in.sin_port = htons(port);
+            std::memcpy(&in.sin_addr, ip.bytes.data() + 12, 4);
+            length = sizeof in;
+        } else {
+            auto& in6 = *reinterpret_cast<sockaddr_in6*>(&storage);
+            in6.sin6_family = AF_INET6;
+            in6.sin6_port = htons(port);
+            std::memcpy(&in6.sin6_addr, ip.bytes.data(), 16);
+            length = sizeof in6;
         }
     }
-    net::DatagramIn in;
-    in.source = packet.source;
-    in.destination = packet.destination;
-    in.mbuf = head;
-    in.payload_offset = ip_bytes;
-    in.payload_length = static_cast<uint16_t>(total);
-    in.protocol = net::kProtocolTcp;
-    in.ecn = packet.ecn;
-    const uint64_t bad = stack_->counters().bad_checksum + stack_->counters().bad_header;
-    if (!stack_->handle_segment(in, now)) {
-        rejected_++;
-        stack_->reject(in, now);
-        rte_pktmbuf_free(in.mbuf);
+    sockaddr* raw() { return reinterpret_cast<sockaddr*>(&storage); }
+    IpAddress ip() const {
+        if (storage.ss_family == AF_INET6) return IpAddress::v6(&reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr);
+        return IpAddress::v4(ntohl(reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr.s_addr));
     }
-    if (packet.damaged && stack_->counters().bad_checksum + stack_->counters().bad_header == bad) damaged_accepted_++;
+    uint16_t port() const { return ntohs(reinterpret_cast<const sockaddr_in*>(&storage)->sin_port); }  // both have it there
+
+    sockaddr_storage storage{};
+    socklen_t length = sizeof storage;
+};
+
+uint64_t us(Duration d) { return static_cast<uint64_t>(d.us); }
+
+}  // namespace
+
+Host::Host(const HostConfig& config, uint64_t stack_seed, Instant now, Rng rng) : config_(config), rng_(rng), now_(now) {
+    const bool v4 = config.address.is_v4();
+    const std::string own = config.address.to_string() + (v4 ? "/24" : "/64");
+    th_config c{};
+    c.size = sizeof c;
+    c.seed = stack_seed;
+    c.now_us = now.us;
+    (v4 ? c.ipv4 : c.ipv6) = own.c_str();
+    c.mtu = config.mtu;
+    c.congestion = config.new_reno ? "reno" : "cubic";
+    c.no_sack = !config.sack, c.no_timestamps = !config.timestamps, c.no_window_scale = !config.window_scale;
+    c.ecn = config.ecn == HostConfig::Ecn::kOn;
+    c.max_sockets = config.sockets_max;
+    c.syn_backlog = config.syn_backlog;
+    sluice_tcp_extra e{};
+    e.size = sizeof e;
+    e.objects_fail_every = config.objects_fail_every, e.mbufs_fail_every = config.mbufs_fail_every;
+    e.tx_checksum = config.tx_checksum, e.tx_chains = config.multi_segment, e.tx_cuts = config.tso;
+    e.rx_chains = config.chained_receive;
+    e.ecn_on_request = config.ecn == HostConfig::Ecn::kOnRequest;
+    e.buffer_min = 1;
+    e.time_wait_us = static_cast<uint32_t>(us(config.time_wait));
+    const char* error = nullptr;
+    stack_ = sluice_tcp_create(&c, &e, &error);
+    if (!stack_) wrong_ = fmt::format("no stack: {}", error);
+    else sluice_tcp_next_news(stack_);
 }
 
-/// "Fragmentation needed": it quotes the first bytes of what we had sent.
-void Host::told(const Packet& packet, Instant now) {
-    net::IcmpError error;
-    error.kind = net::IcmpError::Kind::kFragmentationNeeded;
-    error.tuple = {{packet.source, load_be16(packet.bytes.data())}, {packet.destination, load_be16(packet.bytes.data() + 2)}};
-    error.sequence = load_be32(packet.bytes.data() + 4);
-    error.path_mtu = packet.told_mtu;
-    stack_->handle_icmp_error(error, now);
+th_stack* Host::at(Instant now) {
+    if (now_ != now) {
+        now_ = now;
+        th_advance(stack_, now.us);
+    }
+    return stack_;
+}
+
+Instant Host::deadline() const { return Instant{th_next_deadline(stack_)}; }
+
+void Host::deliver(const Packet& packet, Instant now) {
+    if (rng_.chance(config_.memory_fault)) return;
+    th_stack* const s = at(now);
+    const uint64_t before = packet.damaged ? counts().damaged : 0;
+    const int answer = th_packet_in(s, packet.bytes.data(), packet.bytes.size());
+    if (answer == -ENOBUFS) return;
+    if (answer != 0) wrong_ = fmt::format("th_packet_in says {}", answer);
+    if (packet.damaged && counts().damaged == before) wrong_ = "took a damaged segment";
 }
 
 uint32_t Host::transmit(PacketSink& wire, Instant now) {
-    net::DatagramOut out;
+    std::array<uint8_t, 65536> bytes;
     uint32_t sent = 0;
-    for (; stack_->poll_transmit(out, now); sent++) finish_and_send(out, wire, now);
+    for (long n; (n = th_packet_out(at(now), bytes.data(), bytes.size())) > 0; sent++) {
+        std::string wrong;
+        Packet packet = parse(bytes.data(), static_cast<size_t>(n), config_.mtu, wrong);
+        if (!wrong.empty()) wrong_ = "sends " + wrong;
+        wire.send(std::move(packet), now);
+    }
     return sent;
 }
 
-void Host::finish_and_send(net::DatagramOut& out, PacketSink& wire, Instant now) {
-    std::vector<uint8_t> bytes(out.mbuf->pkt_len);
-    uint32_t at = 0, segments = 0;
-    for (const rte_mbuf* m = out.mbuf; m; m = m->next, segments++) {
-        std::memcpy(bytes.data() + at, rte_pktmbuf_mtod(m, const uint8_t*), m->data_len);
-        at += m->data_len;
+int Host::open(const SocketOptions& options, Instant now, int& fd) {
+    fd = th_socket(at(now), config_.address.is_v4() ? AF_INET : AF_INET6);
+    if (fd < 0) return fd;
+    int error = 0;
+    auto set = [&](int level, int name, int value) {
+        if (error == 0) error = th_setsockopt(stack_, fd, level, name, &value, sizeof value);
+    };
+    set(SOL_SOCKET, SO_RCVBUF, options.receive_buffer_bytes);
+    set(SOL_SOCKET, SO_SNDBUF, options.send_buffer_bytes);
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, options.keepalive_idle_s);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, options.keepalive_interval_s);
+    set(IPPROTO_TCP, TCP_KEEPCNT, options.keepalive_probes);
+    set(IPPROTO_TCP, TCP_NODELAY, options.no_delay);
+    if (error != 0) th_close(stack_, fd);
+    return error;
+}
+
+int Host::listen(uint16_t port, const SocketOptions& options, Instant now) {
+    int fd = -1;
+    if (const int error = open(options, now, fd)) return error;
+    SocketName own(config_.address, port);
+    if (const int error = th_bind(stack_, fd, own.raw(), own.length)) return error;
+    if (const int error = th_listen(stack_, fd, 4096)) return error;
+    return fd;
+}
+
+int Host::connect(const IpAddress& to, uint16_t port, const SocketOptions& options, Instant now, int& fd, uint16_t& own_port) {
+    if (const int error = open(options, now, fd)) return error;
+    SocketName peer(to, port), own;
+    const int error = th_connect(stack_, fd, peer.raw(), peer.length);
+    if (error != -EINPROGRESS) {
+        th_close(stack_, fd);
+        return error;
     }
-    EXPECT_EQ(at, out.mbuf->pkt_len);
-    EXPECT_EQ(segments, out.mbuf->nb_segs);
-    EXPECT_GE(rte_pktmbuf_headroom(out.mbuf), net::kTransportHeadroom);
-    EXPECT_TRUE(segments == 1 || config_.multi_segment);
-    rte_pktmbuf_free(out.mbuf);
-    const uint32_t ip_bytes = out.destination.is_v4() ? 20 : 40;
-    const uint32_t header = out.l4_header_length;
-    const auto total = static_cast<uint32_t>(bytes.size());
-    const uint32_t part_max = out.tso_segment_bytes ? out.tso_segment_bytes : total - header;
-    EXPECT_LE(header + part_max + ip_bytes, config_.mtu);
-    const uint8_t flags = bytes[13];
-    uint32_t from = header;
-    do {  // as a port does that segments: sequence moves on, PSH and FIN only on the last
-        const uint32_t n = std::min(part_max, total - from);
-        Packet packet{.source = out.source, .destination = out.destination, .bytes = {}, .ecn = out.ecn};
-        packet.bytes.assign(bytes.begin(), bytes.begin() + header);
-        packet.bytes.insert(packet.bytes.end(), bytes.begin() + from, bytes.begin() + from + n);
-        store_be32(packet.bytes.data() + 4, load_be32(bytes.data() + 4) + (from - header));
-        if (from + n < total) packet.bytes[13] = flags & static_cast<uint8_t>(~0x09);
-        const uint64_t pseudo = pseudo_header_sum(out.source, out.destination, 6, header + n);
-        if (!out.checksum_complete) {
-            uint16_t left;
-            std::memcpy(&left, packet.bytes.data() + 16, 2);
-            EXPECT_EQ(left, checksum_fold(pseudo_header_sum(out.source, out.destination, 6, out.tso_segment_bytes ? 0 : total)));
-            std::memset(packet.bytes.data() + 16, 0, 2);
-            store_checksum(packet.bytes.data() + 16, checksum_finish(checksum_add(packet.bytes.data(), header + n, pseudo)));
-        }
-        EXPECT_EQ(checksum_finish(checksum_add(packet.bytes.data(), header + n, pseudo)), 0);
-        wire.send(std::move(packet), now);
-        from += n;
-    } while (from < total);
+    th_getsockname(stack_, fd, own.raw(), &own.length);
+    own_port = own.port();
+    return 0;
+}
+
+int Host::accept(int listener, Instant now, IpAddress& from, uint16_t& port) {
+    SocketName peer;
+    const int fd = th_accept(at(now), listener, peer.raw(), &peer.length);
+    if (fd < 0) return fd;
+    from = peer.ip(), port = peer.port();
+    return fd;
+}
+
+struct th_usage Host::usage() const {
+    struct th_usage u;
+    th_usage(stack_, &u);
+    return u;
+}
+
+sluice_tcp_counts Host::counts() const {
+    sluice_tcp_counts c;
+    sluice_tcp_count(stack_, &c);
+    return c;
 }
 
 }  // namespace sluice::sim

@@ -1,5 +1,5 @@
 // A wire from one simulated host to another: loses, doubles, reorders, damages, delays, marks and swallows packets, from one
-// generator. In: packets with the time they leave. Out: the same, or not, with the time they arrive, and what a router would
+// generator. In: IP packets with the time they leave. Out: the same, or not, with the time they arrive, and what a router would
 // say of those too large. Owns them in between. ECN by RFC 3168 5, "fragmentation needed" by RFC 1191.
 #pragma once
 
@@ -8,9 +8,9 @@
 #include <map>
 #include <vector>
 
-#include "base/ip_address.h"
 #include "base/rng.h"
 #include "base/time.h"
+#include "tests/sim/packet.h"
 #include "tests/support/pcap.h"
 
 namespace sluice::sim {
@@ -26,16 +26,6 @@ struct LinkConfig {
     bool icmp = true;           // ... and their sender is told, or not: a black hole
 };
 
-struct Packet {
-    IpAddress source, destination;
-    std::vector<uint8_t> bytes;  // TCP header and payload
-    bool damaged = false;
-    uint8_t ecn = 0;
-    uint16_t told_mtu = 0;       // not 0: this is a router's word about a packet of the receiver's that was too large
-
-    uint32_t ip_bytes() const { return static_cast<uint32_t>(bytes.size()) + (destination.is_v4() ? 20 : 40); }
-};
-
 /// Where a host's packets go.
 class PacketSink {
  public:
@@ -48,12 +38,10 @@ class Link final : public PacketSink {
     Link(const LinkConfig& config, Rng rng, test::Pcap* pcap) : config_(config), rng_(rng), pcap_(pcap) {}
 
     void send(Packet packet, Instant now) override {
-        if (pcap_) pcap_->add(now.us, packet.source, packet.destination, packet.bytes);
+        if (pcap_) pcap_->add(now.us, packet.bytes);
         sent_++;
-        if (packet.ip_bytes() > config_.mtu) {
-            if (!config_.icmp) return;
-            packet.told_mtu = config_.mtu;
-            returned_.emplace(now + config_.delay, std::move(packet));
+        if (packet.bytes.size() > config_.mtu) {
+            if (config_.icmp) returned_.emplace(now + config_.delay, too_big(packet, config_.mtu));
             return;
         }
         if (rng_.chance(config_.loss)) return;
@@ -62,15 +50,15 @@ class Link final : public PacketSink {
             free_at_ = std::max(free_at_, now);
             const Duration waiting = free_at_ - now;
             if (waiting > config_.queue) return;
-            if (config_.mark_above.us >= 0 && waiting > config_.mark_above && packet.ecn != 0) packet.ecn = 3;
-            const auto us = static_cast<int64_t>((packet.bytes.size() + 40) * 1'000'000 / config_.bytes_per_s);
+            if (config_.mark_above.us >= 0 && waiting > config_.mark_above && packet.ecn() != 0) packet.mark();
+            const auto us = static_cast<int64_t>(packet.bytes.size() * 1'000'000 / config_.bytes_per_s);
             free_at_ = free_at_ + Duration{us};
             at = free_at_ + config_.delay;
         }
         if (rng_.chance(config_.reorder)) at = at + Duration{static_cast<int64_t>(rng_.below(config_.jitter.us + 1))};
         if (rng_.chance(config_.duplicate)) queue_.emplace(at + Duration{static_cast<int64_t>(rng_.below(5000))}, packet);
         if (rng_.chance(config_.corrupt)) {
-            packet.bytes[rng_.below(packet.bytes.size())] ^= static_cast<uint8_t>(1u << rng_.below(8));
+            packet.transport()[rng_.below(packet.transport_bytes())] ^= static_cast<uint8_t>(1u << rng_.below(8));
             packet.damaged = true;
         }
         queue_.emplace(at, std::move(packet));

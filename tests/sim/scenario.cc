@@ -26,29 +26,28 @@ LinkConfig random_wire(Rng& rng) {
 }
 
 void randomize(HostConfig& host, Rng& rng) {
-    using Tcp = tcp::StackConfig;
     host.mtu = rng.chance(0.7) ? 1500 : static_cast<uint16_t>(rng.between(1280, 2000));
     host.tx_checksum = rng.chance(0.5);
     host.multi_segment = rng.chance(0.5);
     host.tso = rng.chance(0.5);
     host.chained_receive = rng.chance(0.2);
     host.memory_fault = rng.chance(0.2) ? 0.02 * rng.unit() : 0;
-    host.tcp.sack = rng.chance(0.8);
-    host.tcp.timestamps = rng.chance(0.7);
-    host.tcp.window_scale = rng.chance(0.8);
-    host.tcp.syn_backlog = rng.chance(0.8) ? 1024 : static_cast<uint32_t>(rng.below(4));
-    host.tcp.ecn = static_cast<Tcp::Ecn>(rng.below(3));
-    if (rng.chance(0.3)) host.tcp.congestion = Tcp::Congestion::kNewReno;
-    host.tcp.time_wait = seconds(static_cast<int64_t>(rng.between(1, 60)));
+    host.sack = rng.chance(0.8);
+    host.timestamps = rng.chance(0.7);
+    host.window_scale = rng.chance(0.8);
+    host.syn_backlog = rng.chance(0.8) ? 1024 : 1 + static_cast<uint32_t>(rng.below(4));
+    host.ecn = static_cast<HostConfig::Ecn>(rng.below(3));
+    host.new_reno = rng.chance(0.3);
+    host.time_wait = seconds(static_cast<int64_t>(rng.between(1, 60)));
 }
 
-tcp::Options random_options(Rng& rng) {
-    tcp::Options options;
-    options.receive_buffer_bytes = static_cast<uint32_t>(rng.between(1, uint64_t{1} << rng.between(9, 20)));
-    options.send_buffer_bytes = static_cast<uint32_t>(rng.between(1, uint64_t{1} << rng.between(9, 20)));
+SocketOptions random_options(Rng& rng) {
+    SocketOptions options;
+    options.receive_buffer_bytes = static_cast<int>(rng.between(1, uint64_t{1} << rng.between(9, 20)));
+    options.send_buffer_bytes = static_cast<int>(rng.between(1, uint64_t{1} << rng.between(9, 20)));
     options.no_delay = rng.chance(0.7);
     // Half-dead connections must end: the other end's RST may have been lost.
-    options.keepalive_idle = seconds(20), options.keepalive_interval = seconds(5), options.keepalive_probes = 6;
+    options.keepalive_idle_s = 20, options.keepalive_interval_s = 5, options.keepalive_probes = 6;
     return options;
 }
 
@@ -56,7 +55,7 @@ void add_trouble(Scenario& s, Rng& rng) {
     if (rng.chance(0.2)) s.aborts = rng.unit();
     if (rng.chance(0.15)) {
         s.flood = {static_cast<uint32_t>(rng.between(100, 3000)), Duration{1 + up_to(rng, 2000)}};
-        s.server.tcp.syn_backlog = static_cast<uint32_t>(rng.below(64));
+        s.server.syn_backlog = 1 + static_cast<uint32_t>(rng.below(64));
     }
     const bool v6 = !s.server.address.is_v4();
     for (int i = 0; i < 2 && rng.chance(0.3); i++) {
@@ -68,7 +67,13 @@ void add_trouble(Scenario& s, Rng& rng) {
         if (rng.chance(0.2)) change.outage = true, change.until = change.at + Duration{up_to(rng, 5'000'000)};
         s.changes.push_back(change);
     }
-    if (rng.chance(0.2)) s.faults = {static_cast<uint32_t>(rng.between(40, 500)), static_cast<uint32_t>(rng.between(40, 500))};
+    if (!rng.chance(0.2)) return;
+    s.server.objects_fail_every = static_cast<uint32_t>(rng.between(20, 250));
+    s.server.mbufs_fail_every = static_cast<uint32_t>(rng.between(20, 250));
+    for (HostConfig& client : s.clients) {
+        client.objects_fail_every = s.server.objects_fail_every;
+        client.mbufs_fail_every = s.server.mbufs_fail_every;
+    }
 }
 
 }  // namespace
@@ -104,12 +109,14 @@ Scenario random_scenario(uint64_t seed) {
     s.connections = static_cast<uint32_t>(rng.between(1, rng.chance(0.1) ? 100 : 6));
     const uint64_t scale = s.connections > 10 ? 4'000 : 60'000;
     // Keep the number of segments in bounds: a window of a few bytes moves few bytes.
-    s.bytes_to_server = std::min<uint64_t>(scale, s.server_options.receive_buffer_bytes * uint64_t{200} + 100);
-    s.bytes_to_client = std::min<uint64_t>(scale, s.client_options.receive_buffer_bytes * uint64_t{200} + 100);
+    s.bytes_to_server = std::min<uint64_t>(scale, static_cast<uint64_t>(s.server_options.receive_buffer_bytes) * 200 + 100);
+    s.bytes_to_client = std::min<uint64_t>(scale, static_cast<uint64_t>(s.client_options.receive_buffer_bytes) * 200 + 100);
     s.write_max = static_cast<uint32_t>(uint64_t{1} << rng.between(6, 15));
     s.read_max = static_cast<uint32_t>(uint64_t{1} << rng.between(8, 20));
     if (rng.chance(0.3)) s.read_pause_max = Duration{up_to(rng, uint64_t{1} << rng.between(8, 19))};
     add_trouble(s, rng);
+    Rng later(seed ^ 0x1a7e);  // what came after the corpus: its seeds keep their worlds
+    if (later.chance(0.1)) s.write_pause_max = Duration{up_to(later, uint64_t{1} << later.between(16, 27))};
     return s;
 }
 
@@ -118,11 +125,11 @@ Scenario crowd(uint64_t seed, uint32_t connections) {
     Scenario s = plain();
     s.clients.resize(4);
     randomize(s.server, rng);
-    s.server.tcp.connections_max = connections + 64;
     for (size_t i = 0; i < s.clients.size(); i++) {
         s.clients[i].address = IpAddress::v4(0x0a000002 + static_cast<uint32_t>(i));
         randomize(s.clients[i], rng);
     }
+    s.server.sockets_max = 4 * connections + 4096;  // and so many mbufs twice
     s.to_server = random_wire(rng);
     s.to_client = random_wire(rng);
     for (LinkConfig* wire : {&s.to_server, &s.to_client}) {
@@ -130,9 +137,9 @@ Scenario crowd(uint64_t seed, uint32_t connections) {
     }
     s.server_options = random_options(rng);
     s.client_options = random_options(rng);
-    for (tcp::Options* options : {&s.server_options, &s.client_options}) {
-        options->receive_buffer_bytes = std::clamp<uint32_t>(options->receive_buffer_bytes, 1000, 65536);
-        options->send_buffer_bytes = std::clamp<uint32_t>(options->send_buffer_bytes, 1000, 65536);
+    for (SocketOptions* options : {&s.server_options, &s.client_options}) {
+        options->receive_buffer_bytes = std::clamp(options->receive_buffer_bytes, 1000, 65536);
+        options->send_buffer_bytes = std::clamp(options->send_buffer_bytes, 1000, 65536);
     }
     s.connections = connections;
     s.connect_spread = seconds(10);

@@ -4,7 +4,6 @@
 
 #include <vector>
 
-#include "tests/sim/faults.h"
 #include "tests/sim/host.h"
 #include "tests/sim/link.h"
 
@@ -28,17 +27,17 @@ struct Scenario {
     HostConfig server;
     std::vector<HostConfig> clients;
     LinkConfig to_server, to_client;     // of every client's wires
-    tcp::Options server_options, client_options;
+    SocketOptions server_options, client_options;
     uint32_t connections = 1;
     uint64_t bytes_to_server = 200'000, bytes_to_client = 200'000;  // at most
     Duration connect_spread = milliseconds(50);
     uint32_t write_max = 16384, read_max = 1u << 20;
-    Duration read_pause_max{};
+    Duration read_pause_max{}, write_pause_max{};
     double aborts = 0;                   // share of connections that one end resets
     Flood flood;
     std::vector<Change> changes;
-    Faults faults;
     size_t pcap_packets = 20'000;
+    Duration measure_from = seconds(1'000'000);  // when World::largest() begins to look
 };
 
 /// Two hosts, no trouble.

@@ -33,7 +33,7 @@ bool expect_well(const Scenario& scenario, uint64_t seed, const std::string& tes
     totals.real_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     totals.virtual_s += static_cast<double>(world.virtual_time().us) / 1e6;
     totals.packets += world.packets();
-    totals.faults += Faults::happened();
+    totals.faults += world.faults();
     totals.worlds++;
     if (digest) *digest = world.digest();
     if (complaint.empty() && testing::Test::HasFailure()) complaint = "a check above failed";
@@ -43,6 +43,12 @@ bool expect_well(const Scenario& scenario, uint64_t seed, const std::string& tes
     world.pcap().write("build/failures/" + test + "-" + std::to_string(seed) + ".pcap");
     return false;
 }
+
+/// The library starts DPDK with the first stack, once a process: not part of what a world takes.
+class StartLibrary : public testing::Environment {
+    void SetUp() override { const Host first(plain().server, 1, Instant{}, Rng(1)); }
+};
+const auto* const start_library = testing::AddGlobalTestEnvironment(new StartLibrary);
 
 uint64_t from_environment(const char* name, uint64_t otherwise) {
     const char* text = std::getenv(name);
@@ -89,6 +95,24 @@ TEST(Sim, ASeedRepeatsARunPacketForPacket) {
         EXPECT_NE(first, last) << "another seed, another run";
         last = first;
     }
+}
+
+/// RFC 1191 6.3, RFC 8899: whoever opens under a size that a router told another connection tries a larger one when that is old.
+TEST(Sim, APathThatGrowsBackIsUsedByConnectionsOpenedWhileItWasNarrow) {
+    Scenario s = plain();
+    s.changes.push_back({.at = seconds(0), .until = seconds(20), .mtu = 1400});
+    s.connections = 40;
+    s.connect_spread = seconds(15);
+    s.bytes_to_server = s.bytes_to_client = 1'000'000;
+    s.write_max = 32768;
+    s.write_pause_max = seconds(120);
+    s.measure_from = seconds(1300);
+    World world(s, 1);
+    EXPECT_EQ(world.run(), "");
+    uint32_t wide = 0;
+    for (const auto& [port, bytes] : world.largest()) wide += bytes == 1500;
+    EXPECT_GE(world.largest().size(), 10u) << "connections that lived so long";
+    EXPECT_GE(wide, 5u) << "of " << world.largest().size();
 }
 
 TEST(Sim, ThousandsAtOnce) {

@@ -1,11 +1,12 @@
 // A server, clients, a wire each way between them, and applications; a clock that jumps to the next event.
 // In: a scenario and a seed. Out: what went wrong, if anything, and a digest of all packets: the same seed, the same digest.
 // Owns hosts, wires and applications. Checks: every byte once and in order, both ends agree, no state beyond its limit, no
-// timer that fires for nothing again and again, and at the end no timer, no connection, no node and no mbuf left.
+// timer that fires for nothing again and again, and at the end th_usage is zero and no timer is armed.
 #pragma once
 
 #include <array>
 #include <deque>
+#include <map>
 #include <memory>
 #include <queue>
 #include <string>
@@ -20,7 +21,6 @@ namespace sluice::sim {
 class World final : public PacketSink {
  public:
     World(const Scenario& scenario, uint64_t seed);
-    ~World() override;
 
     /// Runs until all is over. Empty if all was well.
     std::string run();
@@ -28,7 +28,10 @@ class World final : public PacketSink {
     uint64_t digest() const { return digest_; }
     uint64_t packets() const { return packets_; }
     Duration virtual_time() const { return now_ - started_; }
-    const tcp::Counters& counters(size_t host) const { return hosts_[host]->stack().counters(); }
+    /// The largest packet from and to each client port since Scenario::measure_from.
+    const std::map<uint16_t, size_t>& largest() const { return largest_; }
+    /// Steps of all hosts in which memory ran out.
+    uint64_t faults() const;
     test::Pcap& pcap() { return pcap_; }
 
  private:
@@ -51,9 +54,11 @@ class World final : public PacketSink {
     void change_due();
     void flood_due();
     void apply_changes();
-    bool take_events();
-    void on_event(size_t host, const tcp::ConnectionEvent& event);
-    void on_accepted(size_t host, tcp::Connection* connection);
+    bool take_news();
+    void accept_all();
+    void on_accepted(int fd, const IpAddress& from, uint16_t port);
+    bool fits(const Endpoint& e) const;
+    void check_hosts();
     void add(std::unique_ptr<Endpoint> e);
     bool serve_all();
     Instant next_time() const;
@@ -67,6 +72,7 @@ class World final : public PacketSink {
     test::Pcap pcap_;
     Instant now_{}, started_{};
     std::vector<std::unique_ptr<Host>> hosts_;           // the server first
+    int listener_ = -1;
     std::vector<std::unique_ptr<Link>> up_, down_;       // client i to the server, and back
     std::deque<Instant> open_at_;
     std::deque<Due> change_at_;
@@ -76,12 +82,13 @@ class World final : public PacketSink {
     std::vector<uint32_t> news_;                         // endpoints to be served in this step
     std::priority_queue<Timed, std::vector<Timed>, std::greater<>> look_at_;
     std::unordered_map<uint64_t, uint32_t> clients_;     // by host and port: which endpoint opened it
-    uint32_t unreleased_ = 0, opened_twice_ = 0;
+    std::unordered_map<uint64_t, uint32_t> sockets_;     // by host and descriptor: whose it is
+    uint32_t open_ = 0, opened_twice_ = 0;
     std::array<uint32_t, 8> idle_wakeups_{};             // of each host in this second
     uint64_t second_ = 0;
+    std::map<uint16_t, size_t> largest_;
     std::string complaint_;
     uint64_t digest_ = 0, packets_ = 0;
-    unsigned mbufs_at_start_ = 0, app_mbufs_at_start_ = 0;
 };
 
 }  // namespace sluice::sim

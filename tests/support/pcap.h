@@ -1,5 +1,5 @@
 // A capture file of bare IP packets (pcap, LINKTYPE_RAW) that Wireshark opens; written when a simulation fails.
-// In: TCP segments with their addresses and the virtual time. Out: a file. Owns the packets until written.
+// In: IP packets and the virtual time. Out: a file. Owns the packets until written.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "base/ip_address.h"
-
 namespace sluice::test {
 
 class Pcap {
@@ -18,16 +16,8 @@ class Pcap {
     /// Keeps at most the last `packets_max` packets.
     explicit Pcap(size_t packets_max = 20000) : packets_max_(packets_max) {}
 
-    void add(uint64_t now_us, const IpAddress& from, const IpAddress& to, std::span<const uint8_t> segment) {
-        Packet packet{now_us, {}};
-        const auto length = static_cast<uint16_t>(20 + segment.size());
-        const uint32_t a = from.is_v4() ? from.v4_value() : 0x0a000000u | from.bytes[15];
-        const uint32_t b = to.is_v4() ? to.v4_value() : 0x0a000000u | to.bytes[15];
-        packet.bytes = {0x45, 0, static_cast<uint8_t>(length >> 8), static_cast<uint8_t>(length), 0, 0, 0x40, 0, 64, 6, 0, 0};
-        for (const uint32_t address : {a, b}) {
-            for (int shift = 24; shift >= 0; shift -= 8) packet.bytes.push_back(static_cast<uint8_t>(address >> shift));
-        }
-        packet.bytes.insert(packet.bytes.end(), segment.begin(), segment.end());
+    void add(uint64_t now_us, std::span<const uint8_t> ip_packet) {
+        Packet packet{now_us, {ip_packet.begin(), ip_packet.end()}};
         if (packets_.size() < packets_max_) packets_.push_back(std::move(packet));
         else packets_[next_++ % packets_max_] = std::move(packet);
     }

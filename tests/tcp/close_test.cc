@@ -280,6 +280,32 @@ TEST_F(Close, IcmpErrorsOnlyEndWhatIsOpening) {  // RFC 5927
     c->release();
 }
 
+/// RFC 9293 MUST-47: an error that ends nothing by itself is told, and is the reason if nothing comes back any more.
+TEST_F(Close, ASoftErrorIsTheReasonInTheEnd) {
+    for (const bool progress : {false, true}) {
+        accept();
+        write(connection_, "x");
+        const Answer text = expect();
+        net::IcmpError icmp;
+        icmp.kind = net::IcmpError::Kind::kHostUnreachable;
+        icmp.tuple = connection_->tuple();
+        icmp.sequence = our_seq_.v;
+        stack_->handle_icmp_error(icmp, now_);
+        EXPECT_EQ(connection_->info().soft_error, Error::kUnreachable);
+        if (progress) {
+            our_seq_ = text.segment.seq + 1;
+            deliver(next(kAck));
+            EXPECT_EQ(connection_->info().soft_error, Error::kNone) << "the path works again";
+            write(connection_, "y");
+        }
+        advance(seconds(3600));
+        EXPECT_TRUE(events() & kFailed);
+        EXPECT_EQ(connection_->error(), progress ? Error::kTimedOut : Error::kUnreachable);
+        connection_->release();
+        while (poll()) {}
+    }
+}
+
 /// Found by tcp_segment_fuzz: closed, its handle still held, and bytes nobody has read when the stack ends.
 TEST_F(Close, TheStackEndsWithUnreadTextOfAClosedConnection) {
     accept();

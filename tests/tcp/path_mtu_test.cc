@@ -145,6 +145,41 @@ TEST_F(PathMtu, AToldSizeGrowsBackToo) {
     EXPECT_EQ(stack_->counters().timeouts, 0u);
 }
 
+/// The IP layer remembers what a router said to another connection: that grows old for this one too.
+TEST_F(PathMtu, ARememberedSizeGrowsBackWhenItIsForgotten) {
+    mtu_ = 1300, link_mtu_ = 1500;
+    path_mtu_until_ = now_ + seconds(300);
+    open();
+    EXPECT_EQ(tcb().path_mtu, 1300);
+    run(seconds(60));
+    EXPECT_EQ(largest_, 1300u) << "nothing larger while it is believed";
+    idle(seconds(250));
+    run(seconds(1));
+    EXPECT_EQ(tcb().path_mtu, 1500);
+    EXPECT_EQ(stack_->counters().mtu_probes, 1u);
+}
+
+TEST_F(PathMtu, ARememberedSizeIsKeptIfThePathIsStillNarrow) {
+    mtu_ = 1300, link_mtu_ = 1500;
+    path_mtu_until_ = now_ + seconds(9999);  // ten minutes are the most, whatever the IP layer says
+    path_ = 1300;
+    open();
+    run(seconds(1));
+    idle(seconds(600));
+    const uint64_t before = delivered_;
+    run(seconds(60));
+    EXPECT_EQ(tcb().path_mtu, 1300);
+    EXPECT_GE(stack_->counters().mtu_probes, 2u);
+    EXPECT_EQ(stack_->counters().timeouts, 0u);
+    EXPECT_GT(delivered_ - before, 1'000'000u);
+}
+
+TEST_F(PathMtu, TheMssOfferedIsTheLinksAndNotThePaths) {
+    mtu_ = 1300, link_mtu_ = 1500;
+    open();
+    EXPECT_EQ(syn_ack_.mss, 1460) << "what comes in may take another path (RFC 9293 MUST-67)";
+}
+
 TEST_F(PathMtu, ALostProbeIsNoCongestion) {
     open();
     run(seconds(1));

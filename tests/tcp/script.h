@@ -45,6 +45,8 @@ class Script : public testing::Test, public Environment {
         net::RouteInfo info;
         info.source = us_.ip;
         info.mtu = mtu_;
+        info.link_mtu = link_mtu_;
+        info.path_mtu_until = path_mtu_until_;
         return info;
     }
     bool owns(const FourTuple&) override { return true; }
@@ -159,7 +161,8 @@ class Script : public testing::Test, public Environment {
 
     const SocketAddress us_{IpAddress::v4(0x0a000001), 80}, peer_{IpAddress::v4(0x0a000002), 40000};
     const IpAddress kNowhere = IpAddress::v4(0x01010101);
-    uint16_t mtu_ = 1500;
+    uint16_t mtu_ = 1500, link_mtu_ = 0;  // link_mtu_ 0: the same
+    Instant path_mtu_until_{};
     uint8_t next_ecn_ = 0;  // of the next segment delivered
     uint16_t next_merged_ = 0;
     Instant now_{5'000'000};

@@ -75,6 +75,31 @@ TEST_F(Transfer, AfterAGapFullSegmentsAreAcknowledgedOneByOne) {
     }
 }
 
+/// A burst is handled whole before anything is sent. Where segments get lost, ACKs do: each segment keeps its own (RFC 5681 4.2).
+TEST_F(Transfer, ABurstWithAGapIsAcknowledgedSegmentBySegment) {
+    HeaderFields syn;
+    syn.sack_permitted = true;
+    accept(syn);
+    const std::string full(1460, 'x');
+    for (const uint32_t i : {0u, 1u, 2u}) receive_text(full, their_seq_ + i * 1460);
+    EXPECT_EQ(expect().segment.ack, their_seq_ + 3 * 1460) << "one for all while nothing is missing";
+    expect_silence();
+    for (const uint32_t i : {4u, 5u, 7u, 3u, 6u}) receive_text(full, their_seq_ + i * 1460);
+    const struct { uint32_t ack, sack_from, sack_to; } expected[] = {{3, 4, 5}, {3, 4, 6}, {3, 7, 8}, {6, 7, 8}, {8, 0, 0}};
+    for (const auto& e : expected) {
+        const Segment s = expect().segment;
+        EXPECT_EQ(s.ack, their_seq_ + e.ack * 1460);
+        if (e.sack_to == 0) EXPECT_EQ(s.sack_count, 0);
+        else EXPECT_EQ(s.sack[0], (SackBlock{their_seq_ + e.sack_from * 1460, their_seq_ + e.sack_to * 1460}));
+    }
+    expect_silence();
+    for (uint32_t i = 0; i < 20; i++) receive_text(full, their_seq_ + (8 + i) * 1460);
+    uint32_t acks = 0;
+    while (poll()) acks++;
+    EXPECT_EQ(acks, 16u) << "fifteen one by one, then together again";
+    read(connection_);
+}
+
 TEST_F(Transfer, AGapIsReportedAndClosed) {
     HeaderFields syn;
     syn.sack_permitted = true;
@@ -94,6 +119,31 @@ TEST_F(Transfer, AGapIsReportedAndClosed) {
     a = expect();
     ASSERT_EQ(a.segment.sack_count, 1) << "D-SACK";
     EXPECT_EQ(a.segment.sack[0], (SackBlock{their_seq_, their_seq_ + 4}));
+}
+
+/// A frame that was only late comes after its repeat, with the older timestamp. Dropped by PAWS, it is a duplicate all the same: a
+/// sender that is not told reduces its window for nothing, and goes on repeating what is only late.
+TEST_F(Transfer, ALateOriginalIsReportedThoughItsTimestampIsOld) {
+    HeaderFields syn;
+    syn.sack_permitted = syn.timestamp = true, syn.ts_value = 1000;
+    accept(syn);
+    HeaderFields f = next(kAck);
+    f.timestamp = true, f.ts_value = 1005;
+    deliver(f, "repeat");
+    expect_silence();
+    f.ts_value = 1003;
+    deliver(f, "repeat");
+    EXPECT_EQ(stack_->counters().paws_dropped, 1u);
+    Segment s = expect().segment;
+    ASSERT_EQ(s.sack_count, 1) << "RFC 2883";
+    EXPECT_EQ(s.sack[0], (SackBlock{their_seq_, their_seq_ + 6}));
+    f.seq = their_seq_ + 4;
+    deliver(f, "at and beyond");  // only what is known is a duplicate; the rest is not taken, for its age
+    s = expect().segment;
+    ASSERT_EQ(s.sack_count, 1);
+    EXPECT_EQ(s.sack[0], (SackBlock{their_seq_ + 4, their_seq_ + 6}));
+    EXPECT_EQ(s.ack, their_seq_ + 6);
+    EXPECT_EQ(read(connection_), "repeat");
 }
 
 TEST_F(Transfer, AWindowIsNeverOverrunAndOpensInUsefulSteps) {

@@ -38,6 +38,14 @@ ports:
   addresses: [10.0.0.10/16]
 memory: {limit: 2Gi, hugepages: require}
 limits: {connections: 200000, requestHeader: 32Ki, ephemeralPorts: 40000-49999}
+tcp:
+  congestionControl: newreno
+  ecn: on
+  keepAlive: {enabled: false, idle: 5m, interval: 10s, probes: 3}
+  userTimeout: 1m30s
+  synBacklog: 4096
+  hopLimit: 128
+  dscp: 46
 mesh: {directory: mesh, trustDomain: example.org}
 admin: {socket: /tmp/admin.sock, http: "127.0.0.1:15000"}
 accessLog: {path: /var/log/sluice.log, format: json}
@@ -74,6 +82,16 @@ TEST(GatewayHost, TheOperatorsExample) {
     EXPECT_EQ(h.limits.ephemeral_ports->first, 40000);
     EXPECT_EQ(h.limits.ephemeral_ports->last, 49999);
     EXPECT_EQ(h.limits.request_header_bytes, 32u * 1024);
+    EXPECT_EQ(h.tcp.congestion, Tcp::Congestion::kNewReno);
+    EXPECT_EQ(h.tcp.ecn, Tcp::Ecn::kOn);
+    EXPECT_FALSE(h.tcp.keepalive);
+    EXPECT_EQ(h.tcp.keepalive_idle, seconds(300));
+    EXPECT_EQ(h.tcp.keepalive_interval, seconds(10));
+    EXPECT_EQ(h.tcp.keepalive_probes, 3);
+    EXPECT_EQ(h.tcp.user_timeout, seconds(90));
+    EXPECT_EQ(h.tcp.syn_backlog, 4096u);
+    EXPECT_EQ(h.tcp.hop_limit, 128);
+    EXPECT_EQ(h.tcp.dscp, 46);
     EXPECT_EQ(h.mesh.directory, "/etc/sluice/mesh");   // beside the file
     EXPECT_EQ(h.mesh.trust_domain, "example.org");
     EXPECT_EQ(h.admin.http->to_string(), "127.0.0.1:15000");
@@ -151,6 +169,16 @@ INSTANTIATE_TEST_SUITE_P(Sections, Mistakes, testing::Values(
     Mistake{"log_operator", with("accessLog: {format: '%PROTOCOL% %NOPE%'}\n"), "SLC0006", "accessLog.format", "unknown operator %NOPE% (at character 12)", "", 5},
     Mistake{"deadline", with("drain: {deadline: 30}\n"), "SLC0006", "drain.deadline", "`30` is not a duration", "30s", 5},
     Mistake{"locality", with("node: {locality: a/b/c/d}\n"), "SLC0006", "node.locality", "three parts", "region/zone/subzone", 5}));
+
+INSTANTIATE_TEST_SUITE_P(TcpSection, Mistakes, testing::Values(
+    Mistake{"reno", with("tcp: {congestionControl: reno}\n"), "SLC0006", "tcp.congestionControl", "none of cubic, newreno", "", 5},
+    Mistake{"ecn_by_number", with("tcp: {ecn: 2}\n"), "SLC0006", "tcp.ecn", "none of off, passive, on", "", 5},
+    Mistake{"typo", with("tcp: {congestioncontrol: cubic}\n"), "SLC0003", "tcp.congestioncontrol", "unknown field", "did you mean `congestionControl`?", 5},
+    Mistake{"keep_alive_by_switch", with("tcp: {keepAlive: true}\n"), "SLC0005", "tcp.keepAlive", "`true` where a map", "", 5},
+    Mistake{"never_idle", with("tcp: {keepAlive: {idle: 0}}\n"), "SLC0006", "tcp.keepAlive.idle", "0 is out of range", "enabled: false", 5},
+    Mistake{"seconds", with("tcp: {keepAlive: {interval: 75}}\n"), "SLC0006", "tcp.keepAlive.interval", "`75` is not a duration", "30s", 5},
+    Mistake{"long_timeout", with("tcp: {userTimeout: 2h}\n"), "SLC0006", "tcp.userTimeout", "2h is out of range", "6553s", 5},
+    Mistake{"dscp_as_tos", with("tcp: {dscp: 184}\n"), "SLC0006", "tcp.dscp", "184 is out of range", "0 to 63", 5}));
 
 INSTANTIATE_TEST_SUITE_P(Ports, Mistakes, testing::Values(
     Mistake{"none", "apiVersion: sluice/v1\nkind: GatewayHost\n", "SLC0007", "ports", "missing", "at least one", 1},

@@ -58,6 +58,17 @@ TEST(Schema, SaysTheReadersDefaults) {
     EXPECT_EQ(of("accessLog", "path"), h.access_log.path);
     EXPECT_EQ(of("accessLog", "format"), h.access_log.format == AccessLog::Format::kText ? "text" : "other");
     EXPECT_EQ(parse_duration(of("drain", "deadline").get<std::string>()), h.drain_deadline);
+    EXPECT_EQ(of("tcp", "congestionControl"), h.tcp.congestion == Tcp::Congestion::kCubic ? "cubic" : "other");
+    EXPECT_EQ(of("tcp", "ecn"), h.tcp.ecn == Tcp::Ecn::kPassive ? "passive" : "other");
+    EXPECT_EQ(parse_duration(of("tcp", "userTimeout").get<std::string>()), h.tcp.user_timeout);
+    EXPECT_EQ(of("tcp", "synBacklog"), h.tcp.syn_backlog);
+    EXPECT_EQ(of("tcp", "hopLimit"), h.tcp.hop_limit);
+    EXPECT_EQ(of("tcp", "dscp"), h.tcp.dscp);
+    const json alive = p["tcp"]["properties"]["keepAlive"]["properties"];
+    EXPECT_EQ(alive["enabled"]["default"], h.tcp.keepalive);
+    EXPECT_EQ(parse_duration(alive["idle"]["default"].get<std::string>()), h.tcp.keepalive_idle);
+    EXPECT_EQ(parse_duration(alive["interval"]["default"].get<std::string>()), h.tcp.keepalive_interval);
+    EXPECT_EQ(alive["probes"]["default"], h.tcp.keepalive_probes);
     const json port = p["ports"]["items"]["properties"];
     EXPECT_EQ(port["mtu"]["default"], h.ports[0].mtu);
     EXPECT_EQ(port["listen"]["default"], Port{}.listen);
@@ -71,7 +82,7 @@ TEST(Schema, SaysTheReadersDefaults) {
 
 TEST(Schema, EveryWordOfAnEnumIsRead) {
     const json p = schema()["properties"];
-    for (const auto& [section, field] : {std::pair{"workers", "poll"}, {"memory", "hugepages"}})
+    for (const auto& [section, field] : {std::pair{"workers", "poll"}, {"memory", "hugepages"}, {"tcp", "congestionControl"}, {"tcp", "ecn"}})
         for (const auto& word : p[section]["properties"][field]["enum"]) {
             const auto reading = read("x.yaml", host_with(std::string(section) + ": {" + field + ": " + word.get<std::string>() + "}\n"));
             EXPECT_TRUE(reading.host) << word << render(reading.diagnostics, 1);
@@ -96,6 +107,10 @@ TEST(Schema, NumbersEndWhereTheReaderSaysSo) {
     };
     check(p["workers"]["properties"]["count"], [](int64_t n) { return host_with("workers: {count: " + std::to_string(n) + "}\n"); });
     check(p["limits"]["properties"]["connections"], [](int64_t n) { return host_with("limits: {connections: " + std::to_string(n) + "}\n"); });
+    for (const char* field : {"synBacklog", "hopLimit", "dscp"})
+        check(p["tcp"]["properties"][field], [field](int64_t n) { return host_with("tcp: {" + std::string(field) + ": " + std::to_string(n) + "}\n"); });
+    check(p["tcp"]["properties"]["keepAlive"]["properties"]["probes"],
+          [](int64_t n) { return host_with("tcp: {keepAlive: {probes: " + std::to_string(n) + "}}\n"); });
     check(p["workers"]["properties"]["cores"]["items"], [](int64_t n) { return host_with("workers: {cores: [" + std::to_string(n) + "]}\n"); });
     const auto port = [](const char* field) {
         return [field](int64_t n) {
