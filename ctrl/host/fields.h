@@ -20,11 +20,11 @@ struct ObjectFields {
 
 namespace fields {
 inline constexpr std::string_view kTop[] = {"apiVersion", "kind", "node", "workers", "ports", "memory",
-                                            "limits", "mesh", "admin", "accessLog", "drain"};
+                                            "limits", "mesh", "admin", "accessLog", "drain", "process"};
 inline constexpr std::string_view kNode[] = {"id", "namespace", "labels", "locality"};
 inline constexpr std::string_view kWorkers[] = {"cores", "count", "poll"};
 inline constexpr std::string_view kPort[] = {"name", "device", "addresses", "routes", "vlan", "mtu",
-                                             "reversePath", "duplicateDetection", "listen", "exception"};
+                                             "reversePath", "duplicateDetection", "listen", "exception", "takeover"};
 inline constexpr std::string_view kRoute[] = {"to", "via"};
 inline constexpr std::string_view kMemory[] = {"limit", "hugepages"};
 inline constexpr std::string_view kLimits[] = {"connections", "requestHeader", "ephemeralPorts"};
@@ -32,16 +32,18 @@ inline constexpr std::string_view kMesh[] = {"directory", "trustDomain"};
 inline constexpr std::string_view kAdmin[] = {"socket", "http"};
 inline constexpr std::string_view kAccessLog[] = {"path", "format"};
 inline constexpr std::string_view kDrain[] = {"deadline"};
+inline constexpr std::string_view kProcess[] = {"user", "seccomp", "coreDumps"};
 inline constexpr UnsupportedField kTopLater[] = {
     {"identity", "not supported yet: this version terminates and originates no TLS"}};
 
 inline constexpr ObjectFields kFile{"", kTop, kTopLater}, kNodeObject{"node", kNode, {}}, kWorkersObject{"workers", kWorkers, {}},
     kPortObject{"ports[]", kPort, {}}, kRouteObject{"ports[].routes[]", kRoute, {}}, kMemoryObject{"memory", kMemory, {}},
     kLimitsObject{"limits", kLimits, {}}, kMeshObject{"mesh", kMesh, {}}, kAdminObject{"admin", kAdmin, {}},
-    kAccessLogObject{"accessLog", kAccessLog, {}}, kDrainObject{"drain", kDrain, {}};
+    kAccessLogObject{"accessLog", kAccessLog, {}}, kDrainObject{"drain", kDrain, {}},
+    kProcessObject{"process", kProcess, {}};
 
 inline constexpr const ObjectFields* kAll[] = {&kFile, &kNodeObject, &kWorkersObject, &kPortObject, &kRouteObject, &kMemoryObject,
-                                               &kLimitsObject, &kMeshObject, &kAdminObject, &kAccessLogObject, &kDrainObject};
+                                               &kLimitsObject, &kMeshObject, &kAdminObject, &kAccessLogObject, &kDrainObject, &kProcessObject};
 }  // namespace fields
 
 }  // namespace sluice::host

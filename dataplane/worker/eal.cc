@@ -154,6 +154,10 @@ std::string main_cpus(const std::vector<unsigned>& workers) {
 
 }  // namespace
 
+void Eal::keep_out_of_dumps() const {
+    for (rte_mempool* pool : pools_) sluice::keep_out_of_dumps(pool);
+}
+
 std::string Eal::log_tail(size_t lines) { return LogCapture::get().tail(lines); }
 
 Result<std::unique_ptr<Eal>> Eal::start(const EalSetup& setup) {
@@ -199,6 +203,7 @@ Result<void> Eal::init(const EalSetup& setup) {
     for (std::string& a : arguments) argv.push_back(a.data());
     if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0)
         return unexpected(fmt::format("DPDK did not start: {} ({})", rte_strerror(rte_errno), log_tail(3)));
+    rmdir(rte_eal_get_runtime_dir());   // made even where no file goes into it; one for each start would be left
     TscClock::calibrate();
     for (uint32_t core = 0; core < cores; core++) {
         auto pool = make_mbuf_pool(fmt::format("sluice_mbufs_{}", core), mbufs, SOCKET_ID_ANY);
