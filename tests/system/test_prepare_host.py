@@ -34,7 +34,7 @@ class Tree:
         self.file("/sys/bus/pci/drivers_probe", "")
         for driver in ("vfio-pci", "ixgbe"):
             self.file(f"/sys/bus/pci/drivers/{driver}/unbind", "")
-        os.symlink("../../../bus/pci/drivers/ixgbe", self.path(f"{device}/driver"))
+        os.symlink("../../drivers/ixgbe", self.path(f"{device}/driver"))
         os.symlink("../../../kernel/iommu_groups/7", self.path(f"{device}/iommu_group"))
         for name in ("eth0", "eth1"):
             self.file(f"/sys/class/net/{name}/address", "02:00:00:00:00:01")
