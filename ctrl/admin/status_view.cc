@@ -121,7 +121,7 @@ std::string status_json(const Sources& s, const Request& request) {
                              {"write_failed", s.access_log->write_failed()}};
     if (s.process) {
         const control::ProcessState p = s.process();
-        out["process"] = {{"user", p.user}, {"capabilities", p.capabilities}, {"seccomp", p.seccomp}, {"coreDumps", p.core_dumps}};
+        out["process"] = {{"user", p.user}, {"capabilities", p.capabilities}, {"seccomp", p.seccomp}, {"core_dumps", p.core_dumps}};
     }
     if (s.waiting) {
         const auto [snapshots, parts] = s.waiting();

@@ -119,7 +119,7 @@ int status(const Context& c) {
         std::string capabilities;
         for (const auto& name : child_of(process, "capabilities")) capabilities += " " + name.get<std::string>();
         c.out << fmt::format("process running as {}  seccomp {}  capabilities{}  core dumps {}\n", text_of(process, "user"), text_of(process, "seccomp"),
-                             capabilities.empty() ? " none" : capabilities, flag_of(process, "coreDumps") ? "on" : "off");
+                             capabilities.empty() ? " none" : capabilities, flag_of(process, "core_dumps") ? "on" : "off");
     }
     const Json& log = child_of(*s, "access_log");
     if (const uint64_t lost = number_of(log, "dropped") + number_of(log, "write_failed"))
