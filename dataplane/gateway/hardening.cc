@@ -30,7 +30,7 @@ static_assert(static_cast<int>(host::Process::Seccomp::kEnforce) == static_cast<
 }  // namespace
 
 Hardening::~Hardening() {
-    if (!keeper_) return;
+    if (!keeper_ || !opened_) return;   // what never opened is not ours: another gateway may run on it
     // DPDK's driver could not take its program off any more: it is no longer root.
     keeper_->run([this] {
         for (const host::Port& port : host_.ports)
@@ -61,6 +61,7 @@ Result<void> Hardening::prepare() {
 }
 
 Result<void> Hardening::settle() {
+    opened_ = true;
     if (user_) {
         if (auto done = control::become(*user_); !done) return done;
         if (keeper_)

@@ -39,6 +39,7 @@ class Hardening {
     std::optional<control::User> user_;
     std::unique_ptr<control::Keeper> keeper_;
     control::ProcessState state_;
+    bool opened_ = false;   // the ports are
 };
 
 }  // namespace sluice::gateway

@@ -69,6 +69,7 @@ TEST_F(Doctor, CoresThatAreNotThere) {
     EXPECT_EQ(worst(), "FAIL cores no CPU 9: workers.cores: choose of 0-3");
     host.workers.cores.clear();
     host.workers.count = 8;
+    host.ports.clear();
     EXPECT_THAT(worst(), StartsWith("FAIL cores 4 CPUs for 8 workers"));
 }
 
