@@ -66,8 +66,15 @@ void check_disk(const Patient& p, Findings& out) {
 
 void check_files(const Patient& p, Findings& out) {
     const std::string& mesh = p.host.mesh.directory;
-    if (p.machine.exists(mesh)) out.push_back({Level::kOk, "mesh", fmt::format("{} is there", mesh), ""});
-    else out.push_back({Level::kWarn, "mesh", fmt::format("no directory {}: the gateway waits for one and answers nothing", mesh), fmt::format("mkdir -p {}", mesh)});
+    const auto names = p.machine.list(mesh);
+    const auto is_config = [](const std::string& name) { return name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"); };
+    const auto files = std::count_if(names.begin(), names.end(), is_config);
+    if (!p.machine.exists(mesh))
+        out.push_back({Level::kWarn, "mesh", fmt::format("no directory {}: the gateway waits for one and answers nothing", mesh), fmt::format("mkdir -p {}", mesh)});
+    else if (files == 0)
+        out.push_back({Level::kWarn, "mesh", fmt::format("{} holds no YAML: the gateway waits for a Gateway and answers nothing", mesh),
+                       "write one there; samples are in /usr/share/doc/sluice/examples/mesh"});
+    else out.push_back({Level::kOk, "mesh", fmt::format("{} file{} in {}", files, files == 1 ? "" : "s", mesh), ""});
     const std::string& user = p.host.process.user;
     if (user.empty() || user.find_first_not_of("0123456789") == user.npos) return;
     const auto users = p.machine.lines("/etc/passwd");

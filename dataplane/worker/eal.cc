@@ -203,6 +203,7 @@ Result<void> Eal::init(const EalSetup& setup) {
     for (std::string& a : arguments) argv.push_back(a.data());
     if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0)
         return unexpected(fmt::format("DPDK did not start: {} ({})", rte_strerror(rte_errno), log_tail(3)));
+    up_ = true;
     rmdir(rte_eal_get_runtime_dir());   // made even where no file goes into it; one for each start would be left
     TscClock::calibrate();
     for (uint32_t core = 0; core < cores; core++) {
@@ -351,7 +352,7 @@ Eal::~Eal() {
         rte_eth_dev_close(ethdev);
     }
     for (rte_mempool* pool : pools_) free_mbuf_pool(pool);
-    rte_eal_cleanup();
+    if (up_) rte_eal_cleanup();   // it complains where it never was
 }
 
 }  // namespace sluice::worker

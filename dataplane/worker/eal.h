@@ -92,6 +92,7 @@ class Eal {
     RssKey rss_key_{};
     uint32_t rss_entries_ = 0;
     bool hugepages_ = false;
+    bool up_ = false;   // DPDK is
 };
 
 }  // namespace sluice::worker

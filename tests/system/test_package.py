@@ -213,8 +213,11 @@ def test_install_start_drain_upgrade_remove_purge(bench, overlay, debs):
         assert status.st_uid == uid and status.st_mode & 0o777 == 0o750, path
     done = overlay.run("sluiced", "--config", "/etc/sluice/sluice.yaml", check=False)
     assert done.returncode == 2 and "there is no interface EDIT-ME" in done.stderr
-    assert overlay.run("sluiced", "--check", "--config", "/etc/sluice/sluice.yaml").returncode == 0, "the sample itself is good"
-    assert "0.1" in overlay.run("sluiced", "--version").stdout
+    done = overlay.run("sluiced", "--check", "--config", "/etc/sluice/sluice.yaml", check=False)
+    assert "no *.yaml" in done.stderr and "sluice.yaml:" not in done.stderr, "the sample itself is good; it has no mesh yet"
+    done = overlay.run("sluicectl", "doctor", check=False)
+    assert done.returncode == 2 and "there is no interface EDIT-ME" in done.stdout and "/usr/share/doc/sluice/examples/mesh" in done.stdout
+    assert overlay.run("sluicectl", "--help").returncode == 0 and overlay.run("sluice-prepare-host", "show").stdout == "nothing is changed\n"
 
     # Started as the unit says.
     configure(overlay)

@@ -196,6 +196,9 @@ TEST_F(Doctor, ClockDiskMeshAndUser) {
     host.mesh.directory = "/etc/sluice/other";
     EXPECT_EQ(worst(), "warn mesh no directory /etc/sluice/other: the gateway waits for one and answers nothing: mkdir -p /etc/sluice/other");
     host.mesh.directory = "/etc/sluice/mesh";
+    tree->remove("/etc/sluice/mesh/edge.yaml");
+    EXPECT_THAT(worst(), StartsWith("warn mesh /etc/sluice/mesh holds no YAML"));
+    tree->file("/etc/sluice/mesh/edge.yaml", "");
     host.process.user = "nobody-here";
     EXPECT_THAT(worst(), StartsWith("FAIL user there is no user nobody-here: useradd"));
     host.process.user = "990";
