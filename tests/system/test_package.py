@@ -189,7 +189,8 @@ def test_lintian_finds_no_error(debs):
 def test_the_unit_is_good(debs, tmp_path):
     subprocess.run(["dpkg-deb", "-x", debs["0.9.1"], str(tmp_path)], check=True)
     done = subprocess.run(["systemd-analyze", "verify", "--root", str(tmp_path), "sluice.service"], capture_output=True, text=True)
-    ours = [line for line in (done.stdout + done.stderr).splitlines() if "sluice" in line and "not executable" not in line and "No such file" not in line]
+    # What a bare tree lacks (kill, targets, man) is not the unit's; what is, carries its line: ".../sluice.service:7: Unknown key name".
+    ours = [line for line in (done.stdout + done.stderr).splitlines() if re.search(r"sluice\.service:\d+:", line)]
     assert not ours, "\n".join(ours)
     done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--root", str(tmp_path), "--threshold=50", "sluice.service"],
                           capture_output=True, text=True)
