@@ -39,7 +39,7 @@ constexpr const char* kEveryone[] = {
 constexpr const char* kControl[] = {
     "open", "openat", "openat2", "access", "faccessat", "faccessat2", "stat", "lstat", "readlink", "readlinkat", "getcwd", "chdir",
     "getdents", "getdents64", "mkdir", "mkdirat", "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink",
-    "unlinkat", "rmdir", "ftruncate", "truncate", "fallocate", "fsync", "fdatasync", "sync_file_range", "syncfs", "flock", "fchmod", "chmod",
+    "unlinkat", "rmdir", "ftruncate", "truncate", "fallocate", "fsync", "fdatasync", "sync_file_range", "syncfs", "flock", "fchmod", "chmod", "fchown", "fchownat",
     "fchmodat", "utimensat", "umask", "statfs", "fstatfs", "fadvise64", "sendfile", "copy_file_range", "splice", "memfd_create", "fgetxattr",
     "inotify_init1", "inotify_add_watch", "inotify_rm_watch",
     "bind", "listen", "accept", "accept4", "connect", "shutdown",

@@ -91,7 +91,7 @@ class Service:
         start = self.unit["Service"]["ExecStart"]
         assert start.startswith("!/"), "started as root, in the user's directories"
         kept = ",".join("+" + name[4:].lower() for name in self.unit.words("CapabilityBoundingSet"))
-        writable = " ".join(["/run/xdp", *(path for path, _ in self.directories())])
+        writable = " ".join(["/run/xdp", "/etc/sluice/mesh", *(path for path, _ in self.directories())])
         script = ["set -e", f"R={self.overlay.root}", "mount --make-rprivate /", "mount --rbind $R $R"]
         script += [f"mount --bind $R{path} $R{path}" for path in writable.split()]
         script += ["mount -o remount,bind,ro $R"]
@@ -212,6 +212,7 @@ def test_install_start_drain_upgrade_remove_purge(bench, overlay, debs):
     for path in ("/var/lib/sluice", "/var/log/sluice"):
         status = os.stat(overlay.path(path))
         assert status.st_uid == uid and status.st_mode & 0o777 == 0o750, path
+    assert os.stat(overlay.path("/etc/sluice/mesh")).st_mode & 0o7777 == 0o2775, "config apply writes there"
     done = overlay.run("sluiced", "--config", "/etc/sluice/sluice.yaml", check=False)
     assert done.returncode == 2 and "there is no interface EDIT-ME" in done.stderr
     done = overlay.run("sluiced", "--check", "--config", "/etc/sluice/sluice.yaml", check=False)
