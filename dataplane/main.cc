@@ -14,9 +14,10 @@
 namespace sluice::gateway {
 namespace {
 
-int run(const std::string& path) {
+int run(const std::string& path, const std::string& user) {
     auto host = read_host(path);
     if (!host) return kUnusable;
+    if (!user.empty()) host->process.user = user;
     try {
         return Gateway(std::move(*host)).run();
     } catch (const std::exception& e) {  // surprises only: what users write wrong is told above
@@ -30,10 +31,11 @@ int run(const std::string& path) {
 
 int main(int argc, char** argv) {
     CLI::App app{"sluiced: a mesh gateway that owns its NIC queues, its TCP and its routing."};
-    std::string config;
+    std::string config, user;
     bool check = false;
     app.add_option("-c,--config", config, "the gateway's own file (kind GatewayHost)")->required()->type_name("FILE");
     app.add_flag("--check", check, "read and validate the file and everything it refers to, then exit: 0 ok, 1 findings, 2 unusable");
+    app.add_option("--user", user, "whom to become once ports are open, instead of the file's process.user")->type_name("NAME");
     app.set_version_flag("--version", std::string("sluiced ") + SLUICE_VERSION);
     app.footer("Examples:\n  sluiced --config /etc/sluice/sluice.yaml\n  sluiced --check --config sluice.yaml");
     try {
@@ -44,5 +46,5 @@ int main(int argc, char** argv) {
     auto logger = std::make_shared<spdlog::logger>("sluiced", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     spdlog::set_default_logger(std::move(logger));
     spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
-    return check ? sluice::gateway::check(config) : sluice::gateway::run(config);
+    return check ? sluice::gateway::check(config) : sluice::gateway::run(config, user);
 }

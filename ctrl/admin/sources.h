@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/ip_address.h"
+#include "ctrl/control/privileges.h"
 #include "ctrl/control/revisions.h"
 #include "net/stack.h"
 #include "snapshot/snapshot.h"
@@ -109,6 +110,8 @@ struct Sources {
     std::function<net::Counters()> net;                         // summed over cores
     std::function<tcp::Counters()> tcp;                         // summed over cores
     std::function<std::pair<uint32_t, uint32_t>()> waiting;     // snapshots and parts not yet retired
+
+    std::function<control::ProcessState()> process;             // user, capabilities, seccomp
 
     // Writes: from the unix socket only.
     std::function<bool()> draining;

@@ -119,6 +119,10 @@ std::string status_json(const Sources& s, const Request& request) {
     if (s.access_log)
         out["access_log"] = {{"path", s.access_log->path()}, {"lines", s.access_log->lines()}, {"dropped", s.access_log->dropped()},
                              {"write_failed", s.access_log->write_failed()}};
+    if (s.process) {
+        const control::ProcessState p = s.process();
+        out["process"] = {{"user", p.user}, {"capabilities", p.capabilities}, {"seccomp", p.seccomp}, {"core_dumps", p.core_dumps}};
+    }
     if (s.waiting) {
         const auto [snapshots, parts] = s.waiting();
         out["retiring"] = {{"snapshots", snapshots}, {"parts", parts}};

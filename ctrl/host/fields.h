@@ -19,12 +19,37 @@ struct ObjectFields {
 };
 
 namespace fields {
-inline constexpr std::string_view kTop[] = {"apiVersion", "kind", "node", "workers", "ports", "memory",
-                                            "limits", "tcp", "mesh", "admin", "accessLog", "drain"};
+inline constexpr std::string_view kTop[] = {
+    "apiVersion",
+    "kind",
+    "node",
+    "workers",
+    "ports",
+    "memory",
+    "limits",
+    "tcp",
+    "mesh",
+    "admin",
+    "accessLog",
+    "drain",
+    "process",
+};
 inline constexpr std::string_view kNode[] = {"id", "namespace", "labels", "locality"};
 inline constexpr std::string_view kWorkers[] = {"cores", "count", "poll"};
-inline constexpr std::string_view kPort[] = {"name", "device", "addresses", "routes", "vlan", "mtu",
-                                             "reversePath", "duplicateDetection", "listen", "exception", "offloads"};
+inline constexpr std::string_view kPort[] = {
+    "name",
+    "device",
+    "addresses",
+    "routes",
+    "vlan",
+    "mtu",
+    "reversePath",
+    "duplicateDetection",
+    "listen",
+    "exception",
+    "offloads",
+    "takeover",
+};
 inline constexpr std::string_view kOffloads[] = {"checksum", "segmentation", "largeReceive"};
 inline constexpr std::string_view kRoute[] = {"to", "via"};
 inline constexpr std::string_view kMemory[] = {"limit", "hugepages"};
@@ -35,6 +60,7 @@ inline constexpr std::string_view kMesh[] = {"directory", "trustDomain"};
 inline constexpr std::string_view kAdmin[] = {"socket", "http"};
 inline constexpr std::string_view kAccessLog[] = {"path", "format"};
 inline constexpr std::string_view kDrain[] = {"deadline"};
+inline constexpr std::string_view kProcess[] = {"user", "seccomp", "coreDumps"};
 inline constexpr UnsupportedField kTopLater[] = {
     {"identity", "not supported yet: this version terminates and originates no TLS"}};
 
@@ -53,6 +79,7 @@ inline constexpr ObjectFields kMeshObject{"mesh", kMesh, {}};
 inline constexpr ObjectFields kAdminObject{"admin", kAdmin, {}};
 inline constexpr ObjectFields kAccessLogObject{"accessLog", kAccessLog, {}};
 inline constexpr ObjectFields kDrainObject{"drain", kDrain, {}};
+inline constexpr ObjectFields kProcessObject{"process", kProcess, {}};
 
 inline constexpr const ObjectFields* kAll[] = {
     &kFile,
@@ -69,6 +96,7 @@ inline constexpr const ObjectFields* kAll[] = {
     &kAdminObject,
     &kAccessLogObject,
     &kDrainObject,
+    &kProcessObject,
 };
 }  // namespace fields
 

@@ -51,6 +51,7 @@ struct Port {
     bool listen = false;                          // Gateways without bind open here, and only here
     std::string exception;                        // TAP device for what is not the gateway's; empty = refused
     Offloads offloads;
+    bool takeover = false;                        // even if this machine's default route or an SSH session uses the device
 };
 
 struct Memory {
@@ -100,6 +101,13 @@ struct AccessLog {
     std::string custom;                           // Envoy format string, checked
 };
 
+struct Process {
+    enum class Seccomp : uint8_t { kEnforce, kLog, kOff };
+    std::string user;                             // name or number to become after start; empty = stay what it was started as
+    Seccomp seccomp = Seccomp::kEnforce;
+    bool core_dumps = false;                      // a dump holds keys and clients' bytes
+};
+
 struct GatewayHost {
     std::string file;                             // as the user named it
     Node node;
@@ -112,7 +120,11 @@ struct GatewayHost {
     Admin admin;
     AccessLog access_log;
     Duration drain_deadline = seconds(30);
+    Process process;
 };
+
+/// The kernel's interface behind an AF_XDP or AF_PACKET port; empty if it has none.
+std::string interface_of(const Port& port);
 
 struct Reading {
     std::optional<GatewayHost> host;              // empty if there was any error

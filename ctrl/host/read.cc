@@ -241,6 +241,17 @@ void read_drain(Context& context, const yaml::Node& yaml, Duration& deadline) {
     else deadline = *duration;
 }
 
+void read_process(Context& context, const yaml::Node& yaml, Process& process) {
+    const Object o(context, yaml, "process", fields::kProcessObject);
+    o.text("user", process.user);
+    const bool odd = process.user.size() > 32 || process.user.find_first_of(":/ \t") != process.user.npos;
+    if (o.has("user") && (process.user.empty() || odd)) o.wrong("user", "not a user's name", "user: sluice");
+    constexpr std::string_view kSeccomp[] = {"enforce", "log", "off"};
+    size_t index = 0;
+    if (o.word("seccomp", kSeccomp, index)) process.seccomp = static_cast<Process::Seccomp>(index);
+    o.boolean("coreDumps", process.core_dumps);
+}
+
 void read_sections(Context& context, const yaml::Node& root, GatewayHost& host) {
     const Object o(context, root, "", fields::kFile);
     if (const auto* node = o.find("node")) read_node(context, *node, host.node);
@@ -253,9 +264,16 @@ void read_sections(Context& context, const yaml::Node& root, GatewayHost& host) 
     if (const auto* admin = o.find("admin")) read_admin(context, *admin, host.admin);
     if (const auto* log = o.find("accessLog")) read_access_log(context, *log, host.access_log);
     if (const auto* drain = o.find("drain")) read_drain(context, *drain, host.drain_deadline);
+    if (const auto* process = o.find("process")) read_process(context, *process, host.process);
 }
 
 }  // namespace
+
+std::string interface_of(const Port& port) {
+    for (const std::string_view kind : {"af_xdp:", "af_packet:"})
+        if (port.device.starts_with(kind)) return port.device.substr(kind.size());
+    return {};
+}
 
 Reading read(std::string name, std::string text) {
     Reading out;

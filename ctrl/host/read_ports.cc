@@ -52,12 +52,6 @@ void check_device(const Object& o, const std::string& device) {
     }
 }
 
-/// The kernel's interface behind a software port; empty if it has none.
-std::string interface_of(const Port& port) {
-    for (const std::string_view kind : {"af_xdp:", "af_packet:"})
-        if (port.device.starts_with(kind)) return port.device.substr(kind.size());
-    return {};
-}
 
 void read_exception(const Object& o, Port& port, const std::vector<Port>& others) {
     o.text("exception", port.exception);
@@ -185,6 +179,7 @@ void read_port(Context& context, const yaml::Node& yaml, const std::string& path
     if (o.word("reversePath", kReversePaths, reverse_path)) port.reverse_path = static_cast<Port::ReversePath>(reverse_path);
     o.boolean("duplicateDetection", port.duplicate_detection);
     o.boolean("listen", port.listen);
+    o.boolean("takeover", port.takeover);
     read_exception(o, port, ports);
     if (const yaml::Node* offloads = o.find("offloads")) read_offloads(context, *offloads, path + ".offloads", port.offloads);
     ports.push_back(std::move(port));

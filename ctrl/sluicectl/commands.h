@@ -48,6 +48,8 @@ int wait_revision(const Context& context, uint64_t revision, Duration timeout);
 /// `wait` above zero: until nothing is under way any more.
 int drain(const Context& context, bool on, Duration wait);
 int drain_endpoint(const Context& context, const std::string& endpoint, bool on, bool force, Duration wait);
+/// Looks this machine over for the gateway that `config` describes.
+int doctor(const Context& context, const std::string& config);
 int log_reopen(const Context& context);
 int log_level(const Context& context, const std::string& level);
 

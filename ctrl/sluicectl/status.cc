@@ -115,6 +115,12 @@ int status(const Context& c) {
         last = line;
     }
     print_backends(c, child_of(*s, "backends"));
+    if (const Json& process = child_of(*s, "process"); !process.is_null() && c.form == Form::kWide) {
+        std::string capabilities;
+        for (const auto& name : child_of(process, "capabilities")) capabilities += " " + name.get<std::string>();
+        c.out << fmt::format("process running as {}  seccomp {}  capabilities{}  core dumps {}\n", text_of(process, "user"), text_of(process, "seccomp"),
+                             capabilities.empty() ? " none" : capabilities, flag_of(process, "core_dumps") ? "on" : "off");
+    }
     const Json& log = child_of(*s, "access_log");
     if (const uint64_t lost = number_of(log, "dropped") + number_of(log, "write_failed"))
         c.out << fmt::format("log     {}: {} lost\n", text_of(log, "path"), count_of(lost, "line"));

@@ -4,6 +4,7 @@
 
 #include <rte_errno.h>
 #include <rte_mbuf.h>
+#include <sys/mman.h>
 
 #include <fmt/format.h>
 
@@ -49,5 +50,15 @@ Result<rte_mempool*> make_mbuf_pool(const std::string& name, uint32_t count, int
 }
 
 void free_mbuf_pool(rte_mempool* pool) { rte_mempool_free(pool); }
+
+void keep_out_of_dumps(rte_mempool* pool) {
+    rte_mempool_mem_iter(pool, [](rte_mempool*, void*, rte_mempool_memhdr* chunk, unsigned) {
+        // Whole pages only: what shares its page with a neighbour's memory stays.
+        constexpr uintptr_t kPage = 4096;
+        const auto from = (reinterpret_cast<uintptr_t>(chunk->addr) + kPage - 1) & ~(kPage - 1);
+        const auto to = (reinterpret_cast<uintptr_t>(chunk->addr) + chunk->len) & ~(kPage - 1);
+        if (to > from) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTDUMP);
+    }, nullptr);
+}
 
 }  // namespace sluice

@@ -15,5 +15,7 @@ namespace sluice {
 uint64_t mbuf_pool_bytes(uint32_t count);
 Result<rte_mempool*> make_mbuf_pool(const std::string& name, uint32_t count, int socket_id);
 void free_mbuf_pool(rte_mempool* pool);
+/// Peers' payload stays out of core dumps (madvise(2), MADV_DONTDUMP).
+void keep_out_of_dumps(rte_mempool* pool);
 
 }  // namespace sluice

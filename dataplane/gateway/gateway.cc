@@ -26,7 +26,7 @@ void log(control::Revisions::Level level, const std::string& text) {
 }  // namespace
 
 Gateway::Gateway(host::GatewayHost host)
-    : host_(std::move(host)), cores_(worker_cores(host_)), publisher_(static_cast<uint32_t>(cores_.size())),
+    : host_(std::move(host)), hardening_(host_), cores_(worker_cores(host_)), publisher_(static_cast<uint32_t>(cores_.size())),
       revisions_([this] { return control::load_mesh(host_.mesh.directory, shown_directory(host_), proxy_node(host_)); },
                  [this](const auto& resources, uint64_t revision, const auto& hash) { return apply(resources, revision, hash); },
                  [this] { return live_everywhere(); }, log) {}
@@ -43,6 +43,10 @@ std::unique_ptr<worker::Application> Gateway::make_proxy(worker::Worker& worker)
     auto proxy = std::make_unique<proxy::Proxy>(config, worker.tcp(), publisher_.reader(index), worker.pool(), worker.nodes(),
                                                 *stats_[index], access_log_ ? rings_[index].get() : nullptr, worker.stages(),
                                                 draining_);
+    if (auto confined = hardening_.confine_worker(); !confined) {
+        spdlog::critical("worker {}: {}", index, confined.error());
+        return nullptr;
+    }
     proxies_[index].store(proxy.get());
     return proxy;
 }
@@ -68,43 +72,52 @@ Result<void> Gateway::open() {
         stats_.push_back(std::make_unique<telemetry::CoreStats>());
         rings_.push_back(std::make_unique<telemetry::AccessLogRing>());
     }
-    if (!host_.access_log.path.empty()) {
-        telemetry::AccessLogWriter::Options options;
-        options.path = host_.access_log.path;
-        using Format = host::AccessLog::Format;
-        if (host_.access_log.format == Format::kJson) options.format = telemetry::AccessLogFormat::json();
-        if (host_.access_log.format == Format::kCustom) {
-            auto format = telemetry::AccessLogFormat::parse(host_.access_log.custom);
-            if (!format) return std::unexpected("accessLog.format: " + format.error().message);
-            options.format = std::move(*format);
-        }
-        std::vector<telemetry::AccessLogRing*> rings;
-        for (auto& ring : rings_) rings.push_back(ring.get());
-        auto writer = telemetry::AccessLogWriter::open(std::move(options), std::move(rings), [](const std::string& text, bool error) {
-            error ? spdlog::error("{}", text) : spdlog::info("{}", text);
-        });
-        if (!writer) return std::unexpected(writer.error());
-        access_log_ = std::move(*writer);
-        access_log_->start();
-    }
+    if (auto prepared = hardening_.prepare(); !prepared) return prepared;
     auto setup = crew_setup(host_, cores_);
     const auto ephemeral = host::ephemeral_ports(host_, host::kernel_ephemeral_ports());
     if (!ephemeral) return std::unexpected(ephemeral.error());
     setup.tcp.port_first = ephemeral->first, setup.tcp.port_last = ephemeral->last;
+    setup.privileged = hardening_.privileged();
     auto crew = worker::Crew::open(setup);
     if (!crew) return std::unexpected(crew.error());
     crew_ = std::move(*crew);
+    if (host_.process.core_dumps) crew_->eal().keep_out_of_dumps();
+    // From here on as the gateway's user: what it opens now it can open again later.
+    if (auto settled = hardening_.settle(); !settled) return settled;
+    if (auto opened = open_access_log(); !opened) return opened;
     return crew_->launch([this](worker::Worker& worker) { return make_proxy(worker); });
+}
+
+Result<void> Gateway::open_access_log() {
+    if (host_.access_log.path.empty()) return {};
+    telemetry::AccessLogWriter::Options options;
+    options.path = host_.access_log.path;
+    using Format = host::AccessLog::Format;
+    if (host_.access_log.format == Format::kJson) options.format = telemetry::AccessLogFormat::json();
+    if (host_.access_log.format == Format::kCustom) {
+        auto format = telemetry::AccessLogFormat::parse(host_.access_log.custom);
+        if (!format) return std::unexpected("accessLog.format: " + format.error().message);
+        options.format = std::move(*format);
+    }
+    std::vector<telemetry::AccessLogRing*> rings;
+    for (auto& ring : rings_) rings.push_back(ring.get());
+    auto writer = telemetry::AccessLogWriter::open(std::move(options), std::move(rings), [](const std::string& text, bool error) {
+        error ? spdlog::error("{}", text) : spdlog::info("{}", text);
+    });
+    if (!writer) return std::unexpected(writer.error());
+    access_log_ = std::move(*writer);
+    access_log_->start();
+    return {};
 }
 
 int Gateway::run() {
     control::Signals signals{SIGTERM, SIGINT, SIGHUP};
     std::signal(SIGPIPE, SIG_IGN);
-    source::DirectoryWatcher watcher(host_.mesh.directory);
     if (auto opened = open(); !opened) {
         spdlog::critical("{}", opened.error());
         return kUnusable;
     }
+    source::DirectoryWatcher watcher(host_.mesh.directory);
     const admin::Handler handler(sources());
     auto server = admin::Server::start({.socket = host_.admin.socket, .http = host_.admin.http}, handler);
     if (!server) {

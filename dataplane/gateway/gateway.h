@@ -16,6 +16,7 @@
 #include "ctrl/control/watchdog.h"
 #include "ctrl/host/gateway_host.h"
 #include "ctrl/source/directory.h"
+#include "gateway/hardening.h"
 #include "proxy/proxy.h"
 #include "snapshot/snapshot.h"
 #include "telemetry/access_log_writer.h"
@@ -39,6 +40,7 @@ class Gateway {
     bool live_everywhere() const;
     void reset_counters_of_reused_ids();
     Result<void> open();
+    Result<void> open_access_log();
     std::unique_ptr<worker::Application> make_proxy(worker::Worker& worker);
     admin::Sources sources();
     std::vector<admin::WorkerRuntime> runtime() const;
@@ -50,6 +52,7 @@ class Gateway {
     bool cores_turn(control::Watchdog& watchdog) const;
 
     const host::GatewayHost host_;
+    Hardening hardening_;                 // outlives the ports
     const std::vector<unsigned> cores_;
     const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
     snapshot::Publisher publisher_;

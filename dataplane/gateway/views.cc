@@ -108,6 +108,7 @@ admin::Sources Gateway::sources() {
     sources.ports = [this] { return ports(); };
     sources.net = [this] { return sum_counters<net::Counters>(*crew_, [](const auto& w) -> auto& { return w.net_counters(); }); };
     sources.tcp = [this] { return sum_counters<tcp::Counters>(*crew_, [](const auto& w) -> auto& { return w.tcp_counters(); }); };
+    sources.process = [this] { return hardening_.state(); };
     sources.waiting = [this] {
         const uint64_t both = waiting_.load(std::memory_order_relaxed);
         return std::pair(static_cast<uint32_t>(both >> 32), static_cast<uint32_t>(both));

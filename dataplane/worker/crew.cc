@@ -41,6 +41,7 @@ Result<std::unique_ptr<Crew>> Crew::open(const CrewSetup& setup) {
     if (!eal) return unexpected(eal.error());
     std::unique_ptr<Crew> crew(new Crew);
     crew->eal_ = std::move(*eal);
+    crew->exception_thread_.privileged_by(setup.privileged);
     const auto cores = static_cast<uint32_t>(setup.eal.cores.size());
     const uint32_t rss_entries = crew->eal_->rss_entries();
     crew->owners_ = rss_entries != 0 ? std::make_unique<OwnerTable>(cores, eal_setup.rss_key, rss_entries)

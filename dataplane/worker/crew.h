@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -27,6 +28,8 @@ struct CrewSetup {
     PollConfig poll;
     uint32_t slice_nodes = 262144;
     uint64_t seed = 0;                    // 0: from the system's random source
+    /// Runs what needs CAP_NET_ADMIN after start (a TAP device made again); empty: the thread that wants it has that itself.
+    std::function<void(const std::function<void()>&)> privileged;
 };
 
 class Crew {

@@ -160,6 +160,10 @@ std::string main_cpus(const std::vector<unsigned>& workers) {
 
 }  // namespace
 
+void Eal::keep_out_of_dumps() const {
+    for (rte_mempool* pool : pools_) sluice::keep_out_of_dumps(pool);
+}
+
 std::string Eal::log_tail(size_t lines) { return LogCapture::get().tail(lines); }
 
 Result<std::unique_ptr<Eal>> Eal::start(const EalSetup& setup) {
@@ -209,6 +213,8 @@ Result<void> Eal::init(const EalSetup& setup) {
     for (std::string& a : arguments) argv.push_back(a.data());
     if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0)
         return unexpected(fmt::format("DPDK did not start: {} ({})", rte_strerror(rte_errno), log_tail(3)));
+    up_ = true;
+    rmdir(rte_eal_get_runtime_dir());   // made even where no file goes into it; one for each start would be left
     TscClock::calibrate();
     for (uint32_t core = 0; core < cores; core++) {
         auto pool = make_mbuf_pool(fmt::format("sluice_mbufs_{}", core), mbufs, SOCKET_ID_ANY);
@@ -358,7 +364,7 @@ Eal::~Eal() {
         rte_eth_dev_close(ethdev);
     }
     for (rte_mempool* pool : pools_) free_mbuf_pool(pool);
-    rte_eal_cleanup();
+    if (up_) rte_eal_cleanup();   // it complains where it never was
 }
 
 }  // namespace sluice::worker

@@ -76,6 +76,8 @@ class Eal {
     /// Of the table that all ports with rss steer by; 0: there are none.
     uint32_t rss_entries() const { return rss_entries_; }
     DeviceCounters device_counters(uint32_t port) const;
+    /// Frames' memory is left out of core dumps.
+    void keep_out_of_dumps() const;
     /// What DPDK said, last lines, for error messages.
     static std::string log_tail(size_t lines);
 
@@ -93,6 +95,7 @@ class Eal {
     RssKey rss_key_{};
     uint32_t rss_entries_ = 0;
     bool hugepages_ = false;
+    bool up_ = false;   // DPDK is
 };
 
 }  // namespace sluice::worker

@@ -106,7 +106,10 @@ void ExceptionThread::make_again() {
     tried_again_s_ = now.tv_sec;
     for (Path& path : paths_) {
         if (path.tap) continue;
-        if (auto tap = Tap::open(path.port->name, path.mac, path.mtu)) path.tap.emplace(std::move(*tap));
+        const auto open = [&path] {
+            if (auto tap = Tap::open(path.port->name, path.mac, path.mtu)) path.tap.emplace(std::move(*tap));
+        };
+        privileged_ ? privileged_(open) : open();
     }
 }
 

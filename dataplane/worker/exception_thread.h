@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,8 @@ class ExceptionThread {
     /// Makes the device. Before start().
     Result<ExceptionPort*> add(const std::string& device, const net::MacAddress& mac, uint16_t mtu, uint32_t cores,
                                uint32_t sending_core);
+    /// How a device is made again by a process that gave up its privileges; empty: as it is.
+    void privileged_by(std::function<void(const std::function<void()>&)> run) { privileged_ = std::move(run); }
     void start();
     void stop();
 
@@ -41,6 +44,7 @@ class ExceptionThread {
     void wait(int64_t at_most_us);
 
     std::vector<Path> paths_;
+    std::function<void(const std::function<void()>&)> privileged_;
     int64_t tried_again_s_ = 0;
     std::thread thread_;
     std::atomic<bool> stop_{false};

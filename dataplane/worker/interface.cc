@@ -2,6 +2,8 @@
 #include "worker/interface.h"
 
 #include <linux/ethtool.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -81,6 +83,28 @@ Result<InterfaceClaim> InterfaceClaim::take(const std::string& name) {
 
 InterfaceClaim::~InterfaceClaim() {
     if (fd_ >= 0) close(fd_);
+}
+
+/// rtnetlink(7): RTM_SETLINK with IFLA_XDP { IFLA_XDP_FD = -1 }.
+void detach_xdp(const std::string& name) {
+    struct {
+        nlmsghdr header;
+        ifinfomsg link;
+        rtattr xdp;
+        rtattr fd_attribute;
+        int32_t fd;
+    } request{};
+    request.header = {.nlmsg_len = sizeof request, .nlmsg_type = RTM_SETLINK, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK, .nlmsg_seq = 1, .nlmsg_pid = 0};
+    request.link.ifi_index = static_cast<int>(if_nametoindex(name.c_str()));
+    request.xdp = {.rta_len = sizeof(rtattr) + RTA_LENGTH(sizeof(int32_t)), .rta_type = IFLA_XDP | NLA_F_NESTED};
+    request.fd_attribute = {.rta_len = RTA_LENGTH(sizeof(int32_t)), .rta_type = IFLA_XDP_FD};
+    request.fd = -1;
+    if (request.link.ifi_index == 0) return;
+    const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (fd < 0) return;
+    char answer[256];   // the kernel's acknowledgement: done when this returns
+    if (send(fd, &request, sizeof request, 0) == sizeof request) [[maybe_unused]] const auto acknowledged = recv(fd, answer, sizeof answer, 0);
+    close(fd);
 }
 
 uint16_t interface_mtu(const std::string& name) {

@@ -14,6 +14,9 @@ namespace sluice::worker {
 Result<uint32_t> prepare_interface(const std::string& name);
 uint16_t interface_mtu(const std::string& name);
 
+/// Takes an interface's XDP program off, whoever attached it; needs CAP_NET_ADMIN. An interface that is gone is fine.
+void detach_xdp(const std::string& name);
+
 /// Keeps other gateways of this network namespace off an interface while it lives: two AF_XDP programs on one interface
 /// end with none, since the one that stops takes the program off. Held by a name in the namespace's abstract sockets, so that
 /// nothing is left behind by a process that was killed.

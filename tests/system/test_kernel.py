@@ -19,6 +19,7 @@ import yaml
 from gateway import Gateway, GatewayError, program
 from harness import mesh
 from harness.backend import Backend
+from harness.bench import USER
 from harness.http1 import Wire
 from netlab import Lab
 
@@ -73,6 +74,7 @@ class Server:
 class Machine:
     def __init__(self):
         self.work = tempfile.mkdtemp(prefix="sluice-kernel-")
+        shutil.chown(self.work, USER)
         self.lab = Lab("sluk-")
         self.client, self.host = self.lab.host("client"), self.lab.host("machine")
         self.lab.wire(self.client, "eth0", self.host, "eth0")
@@ -95,6 +97,7 @@ class Machine:
             "admin": {"socket": os.path.join(self.work, "admin.sock")},
             "accessLog": {"path": os.path.join(self.work, "access.log")},
             "drain": {"deadline": "1s"},
+            "process": {"user": USER},
         }
 
     def write(self, settings):

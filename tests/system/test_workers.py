@@ -18,7 +18,7 @@ import time
 import pytest
 import yaml
 from harness import mesh, nginx
-from harness.bench import Bench
+from harness.bench import Bench, USER
 from gateway import Gateway
 from netlab import Lab
 
@@ -31,6 +31,7 @@ pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two workers w
 class Pair:
     def __init__(self):
         self.work = tempfile.mkdtemp(prefix="sluice-workers-")
+        shutil.chown(self.work, USER)
         self.lab = Lab("sluw-")
         self.client, self.host, self.backends = (self.lab.host(n) for n in ("client", "gateway", "backends"))
         for far, near in ((self.client, "outside0"), (self.backends, "inside0")):
@@ -59,6 +60,7 @@ class Pair:
             "admin": {"socket": os.path.join(self.work, "admin.sock")},
             "accessLog": {"path": ""},
             "drain": {"deadline": "1s"},
+            "process": {"user": USER},
         }
         path = os.path.join(self.work, "sluice.yaml")
         with open(path, "w") as file:

@@ -32,6 +32,7 @@ CLIENT, CLIENT6 = "192.0.2.2", "2001:db8::2"
 BACKENDS = ["10.0.0.21", "10.0.0.22", "10.0.0.23", "10.0.0.24"]
 NOBODY_THERE = "10.0.0.99"   # no host answers ARP for it
 KERNEL_CPUS = [0]
+USER = "nobody"   # whom the gateway becomes: every test is one of its sandbox too
 
 
 def merge(base, changes):
@@ -50,6 +51,7 @@ def merge(base, changes):
 class Bench:
     def __init__(self, work, prefix=PREFIX, vlan=None):
         self.work = work
+        shutil.chown(work, USER)   # access log, admin socket
         self.mesh_dir = os.path.join(work, "mesh")
         self.config_path = os.path.join(work, "sluice.yaml")
         self.access_log = os.path.join(work, "access.log")
@@ -101,6 +103,7 @@ class Bench:
             "admin": {"socket": self.admin_socket, "http": "127.0.0.1:15000"},
             "accessLog": {"path": self.access_log, "format": "text"},
             "drain": {"deadline": "5s"},
+            "process": {"user": USER},
         }
         if self.vlan is not None:
             base["ports"][0]["vlan"] = self.vlan
