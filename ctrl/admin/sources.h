@@ -79,6 +79,7 @@ struct PortState {
     uint64_t speed_mbps = 0;                 // 0 = unknown
     uint64_t rx_frames = 0, rx_bytes = 0, tx_frames = 0, tx_bytes = 0;
     uint64_t rx_dropped = 0, tx_dropped = 0, rx_errors = 0;
+    uint64_t rx_missed = 0, rx_no_mbuf = 0;  // the parts of rx_dropped
     std::string exception;                   // TAP device of the kernel's packets; empty = none
     uint64_t to_kernel = 0, from_kernel = 0, exception_dropped = 0;
 };
@@ -96,6 +97,18 @@ struct EndpointDrain {
     std::vector<std::string> clusters;   // that have it
 };
 
+/// What the cores count about frames and connections that did not go on, beside net::Counters and tcp::Counters; summed over cores.
+struct CoreDrops {
+    uint64_t frames_received = 0;            // out of the ports' queues
+    uint64_t pressure = 0;                   // segments with payload refused while frame buffers were low
+    uint64_t news = 0;                       // what one core wanted to tell another
+    uint64_t linearize_no_mbuf = 0;
+    // Frames for the kernel alone (exception ports): its own, and what the stack did not want; and how many a full ring lost.
+    uint64_t kernel_own = 0, kernel_vlan = 0, kernel_address = 0, kernel_protocol = 0, kernel_no_connection = 0, kernel_lost = 0;
+    // The proxy's pools.
+    uint64_t accept_refused = 0, stream_refused = 0, arena_full = 0, mbufs_empty = 0;
+};
+
 struct Sources {
     std::string node_id, node_namespace, version;
     std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
@@ -106,6 +119,7 @@ struct Sources {
     telemetry::AccessLogWriter* access_log = nullptr;           // null = no access log
     std::function<std::vector<WorkerRuntime>()> workers;
     std::function<std::vector<PortState>()> ports;
+    std::function<CoreDrops()> drops;
     std::function<net::Counters()> net;                         // summed over cores
     std::function<tcp::Counters()> tcp;                         // summed over cores
     std::function<std::pair<uint32_t, uint32_t>()> waiting;     // snapshots and parts not yet retired

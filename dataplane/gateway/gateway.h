@@ -43,6 +43,7 @@ class Gateway {
     admin::Sources sources();
     std::vector<admin::WorkerRuntime> runtime() const;
     std::vector<admin::PortState> ports() const;
+    admin::CoreDrops drops() const;
     void tell_conflicts();
     void control_loop(control::Signals& signals, source::DirectoryWatcher& watcher);
     bool drained() const;

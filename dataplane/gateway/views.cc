@@ -79,6 +79,7 @@ std::vector<admin::PortState> Gateway::ports() const {
         for (const auto& queues : info.queues) state.queues += static_cast<uint32_t>(queues.size());
         state.rx_frames = device.rx_frames, state.rx_bytes = device.rx_bytes;
         state.tx_frames = device.tx_frames, state.tx_bytes = device.tx_bytes;
+        state.rx_missed = device.rx_missed, state.rx_no_mbuf = device.rx_no_mbuf;
         state.rx_dropped = device.rx_missed + device.rx_no_mbuf, state.rx_errors = device.rx_errors;
         for (uint32_t i = 0; i < crew_->size(); i++) state.tx_dropped += crew_->worker(i).port(p).counters().tx_dropped.get();
         if (const auto* exception = crew_->exception(p)) {
@@ -90,6 +91,30 @@ std::vector<admin::PortState> Gateway::ports() const {
             }
         }
         all.push_back(std::move(state));
+    }
+    return all;
+}
+
+admin::CoreDrops Gateway::drops() const {
+    admin::CoreDrops all;
+    for (uint32_t i = 0; i < crew_->size(); i++) {
+        const auto& worker = crew_->worker(i);
+        const auto& c = worker.counters();
+        all.pressure += c.pressure_dropped.get(), all.news += c.news_dropped.get();
+        all.kernel_own += c.kernel_own.get(), all.kernel_vlan += c.kernel_vlan.get(), all.kernel_address += c.kernel_address.get();
+        all.kernel_protocol += c.kernel_protocol.get(), all.kernel_no_connection += c.kernel_no_connection.get();
+        all.kernel_lost += c.kernel_lost.get();
+        for (uint32_t p = 0; p < worker.ports(); p++) {
+            all.frames_received += worker.port(p).counters().rx_frames.get();
+            all.linearize_no_mbuf += worker.port(p).counters().no_mbuf.get();
+        }
+        const auto* proxy = proxies_[i].load();
+        if (!proxy) continue;
+        const proxy::CoreCounters& refused = proxy->counters();   // written by its core alone
+        all.accept_refused += __atomic_load_n(&refused.accept_refused, __ATOMIC_RELAXED);
+        all.stream_refused += __atomic_load_n(&refused.stream_refused, __ATOMIC_RELAXED);
+        all.arena_full += __atomic_load_n(&refused.arena_full, __ATOMIC_RELAXED);
+        all.mbufs_empty += __atomic_load_n(&refused.mbufs_empty, __ATOMIC_RELAXED);
     }
     return all;
 }
@@ -106,6 +131,7 @@ admin::Sources Gateway::sources() {
     sources.access_log = access_log_.get();
     sources.workers = [this] { return runtime(); };
     sources.ports = [this] { return ports(); };
+    sources.drops = [this] { return drops(); };
     sources.net = [this] { return sum_counters<net::Counters>(*crew_, [](const auto& w) -> auto& { return w.net_counters(); }); };
     sources.tcp = [this] { return sum_counters<tcp::Counters>(*crew_, [](const auto& w) -> auto& { return w.tcp_counters(); }); };
     sources.waiting = [this] {

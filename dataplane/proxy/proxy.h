@@ -35,6 +35,8 @@ class Proxy final : public worker::Application {
     /// Asked to stop, and no client is connected any more.
     bool drained() const { return drained_.load(std::memory_order_acquire); }
 
+    const CoreCounters& counters() const { return engine_.core().counters; }
+
     Engine& engine() { return engine_; }
 
  private:

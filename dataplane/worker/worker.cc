@@ -118,8 +118,9 @@ void Worker::handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n) {
         if (i + kPrefetchAhead < n) rte_prefetch0(rte_pktmbuf_mtod(frames[i + kPrefetchAhead], void*));
         net::DatagramIn& d = datagrams[count];
         const Audience who = kernel ? audience(frames[i], ports_[port]->info().mac) : Audience::kGateway;
-        if (who != Audience::kGateway) kernel->to_kernel(frames[i]);
+        if (who == Audience::kBoth) kernel->to_kernel(frames[i]);
         if (who == Audience::kKernel) {
+            give_to_kernel(*kernel, frames[i], counters_.kernel_own);
             rte_pktmbuf_free(frames[i]);
             continue;
         }
@@ -145,9 +146,19 @@ void Worker::handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n) {
 /// Not for the stack: the kernel's, if the port has a way there and it has not got its copy yet, else refused.
 void Worker::handle_exception(net::DatagramIn& d, Audience who) {
     ExceptionEnd* const kernel = exceptions_[d.port].get();
+    RelaxedCounter& why = d.foreign == net::Foreign::kVlan      ? counters_.kernel_vlan
+                          : d.foreign == net::Foreign::kAddress ? counters_.kernel_address
+                                                                : counters_.kernel_protocol;
     if (!kernel) net_.send_port_unreachable(d, now_);
-    else if (who != Audience::kBoth) kernel->to_kernel(d.mbuf);
+    else if (who == Audience::kBoth) ++why;
+    else give_to_kernel(*kernel, d.mbuf, why);
     rte_pktmbuf_free(d.mbuf);
+}
+
+/// A frame that nobody here wants but the kernel; it stays the caller's.
+void Worker::give_to_kernel(ExceptionEnd& kernel, const rte_mbuf* frame, RelaxedCounter& why) {
+    ++why;
+    if (!kernel.to_kernel(frame)) ++counters_.kernel_lost;
 }
 
 /// Puts a fragment to the others of its datagram. True: `d` is now the whole datagram, which may have another owner.
@@ -202,7 +213,7 @@ uint32_t Worker::owner_of(const net::DatagramIn& d) {
 /// A segment of ours goes to TCP. What belongs to no listener and no connection is the kernel's, if the port has a way there.
 void Worker::deliver(net::DatagramIn& d) {
     if (tcp_.handle_segment(d, now_)) return;
-    if (ExceptionEnd* kernel = exceptions_[d.port].get()) kernel->to_kernel(d.mbuf);
+    if (ExceptionEnd* kernel = exceptions_[d.port].get()) give_to_kernel(*kernel, d.mbuf, counters_.kernel_no_connection);
     else tcp_.reject(d, now_);
     rte_pktmbuf_free(d.mbuf);
 }

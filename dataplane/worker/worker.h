@@ -45,6 +45,8 @@ struct WorkerCounters {
     RelaxedCounter rss_mismatch;                        // a port's hash that is not ours: it is not believed any more
     RelaxedCounter pool_available;                      // mbufs, sampled now and then
     RelaxedCounter pressure_dropped;                    // segments with payload refused while the pool was low
+    // Frames for the kernel alone: its own, and what the stack did not want; and how many of them a full ring lost.
+    RelaxedCounter kernel_own, kernel_vlan, kernel_address, kernel_protocol, kernel_no_connection, kernel_lost;
 };
 
 class Worker final : private tcp::Environment {
@@ -90,6 +92,7 @@ class Worker final : private tcp::Environment {
     uint32_t owner_of(const net::DatagramIn& datagram);
     void deliver(net::DatagramIn& datagram);
     void handle_exception(net::DatagramIn& datagram, Audience who);
+    void give_to_kernel(ExceptionEnd& kernel, const rte_mbuf* frame, RelaxedCounter& why);
     bool reassemble(net::DatagramIn& datagram);
     bool refused_under_pressure(const net::DatagramIn& datagram);
     void hand_over(const net::DatagramIn& datagram, uint32_t owner);
