@@ -111,7 +111,7 @@ admin::CoreDrops Gateway::drops() const {
         const auto* proxy = proxies_[i].load();
         if (!proxy) continue;
         const proxy::CoreCounters& refused = proxy->counters();   // written by its core alone
-        all.accept_refused += __atomic_load_n(&refused.accept_refused, __ATOMIC_RELAXED);
+        all.accept_refused += proxy->accept_refused() + __atomic_load_n(&refused.accept_refused, __ATOMIC_RELAXED);
         all.stream_refused += __atomic_load_n(&refused.stream_refused, __ATOMIC_RELAXED);
         all.arena_full += __atomic_load_n(&refused.arena_full, __ATOMIC_RELAXED);
         all.mbufs_empty += __atomic_load_n(&refused.mbufs_empty, __ATOMIC_RELAXED);

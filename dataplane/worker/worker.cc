@@ -85,6 +85,7 @@ bool Worker::turn() {
     handle_icmp_errors();
     worked |= run_timers();
     worked |= run_events();
+    worked |= mailbox_.run(*this);
     worked |= transmit();
     if (config_.exchange) share_news();
     application_->quiescent();

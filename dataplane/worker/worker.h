@@ -16,6 +16,7 @@
 #include "worker/application.h"
 #include "worker/exception.h"
 #include "worker/exchange.h"
+#include "worker/mailbox.h"
 #include "worker/owner.h"
 #include "worker/poll_policy.h"
 #include "worker/port.h"
@@ -72,6 +73,7 @@ class Worker final : private tcp::Environment {
     Instant now() const { return now_; }
 
     // Any thread.
+    Mailbox& mailbox() const { return mailbox_; }
     const WorkerCounters& counters() const { return counters_; }
     const StageClock& stages() const { return stages_; }
     const Port& port(uint32_t i) const { return *ports_[i]; }
@@ -125,6 +127,7 @@ class Worker final : private tcp::Environment {
     uint32_t hashes_ = 0;               // believed so far: now and then one is checked
     EmptyTurnCost empty_cost_;
     net::DatagramOut out_;
+    mutable Mailbox mailbox_;
 };
 
 }  // namespace sluice::worker
