@@ -6,6 +6,7 @@
 #include <rte_cycles.h>
 
 #include "base/stage_clock.h"
+#include "gateway/counters.h"
 #include "gateway/gateway.h"
 
 namespace sluice::gateway {
@@ -47,6 +48,7 @@ std::vector<admin::WorkerRuntime> Gateway::runtime() const {
         runtime.cycles_per_s = rte_get_tsc_hz();
         runtime.cycles_total = counters.cycles.get();
         runtime.cycles_busy = counters.busy_cycles.get();
+        runtime.cycles_measuring = worker.stages().enters() * cost_of_enter_;
         runtime.turns = counters.turns.get();
         runtime.turns_empty = counters.empty_turns.get();
         runtime.sleeps = counters.sleeps.get();
@@ -98,16 +100,7 @@ std::vector<admin::PortState> Gateway::ports() const {
 admin::CoreDrops Gateway::drops() const {
     admin::CoreDrops all;
     for (uint32_t i = 0; i < crew_->size(); i++) {
-        const auto& worker = crew_->worker(i);
-        const auto& c = worker.counters();
-        all.pressure += c.pressure_dropped.get(), all.news += c.news_dropped.get();
-        all.kernel_own += c.kernel_own.get(), all.kernel_vlan += c.kernel_vlan.get(), all.kernel_address += c.kernel_address.get();
-        all.kernel_protocol += c.kernel_protocol.get(), all.kernel_no_connection += c.kernel_no_connection.get();
-        all.kernel_lost += c.kernel_lost.get();
-        for (uint32_t p = 0; p < worker.ports(); p++) {
-            all.frames_received += worker.port(p).counters().rx_frames.get();
-            all.linearize_no_mbuf += worker.port(p).counters().no_mbuf.get();
-        }
+        add_drops(crew_->worker(i), all);
         const auto* proxy = proxies_[i].load();
         if (!proxy) continue;
         const proxy::CoreCounters& refused = proxy->counters();   // written by its core alone
@@ -128,7 +121,13 @@ admin::Sources Gateway::sources() {
     sources.config = [this] { return revisions_.state(); };
     sources.tables = [this] { return tables_.get(); };
     for (const auto& stats : stats_) sources.cores.push_back(stats.get());
-    sources.access_log = access_log_.get();
+    sources.access_log = access_log_->path().empty() ? nullptr : access_log_.get();
+    sources.recent_log = recent_log_.get();
+    sources.list_connections = [this](const auto& take) { return list_connections(take); };
+    sources.show_connection = [this](const auto& name, bool& silent) { return show_connection(name, silent); };
+    sources.close_connection = [this](const auto& name, bool reset) { return close_connection(name, reset); };
+    sources.capture = [this](const auto& wanted) { return captures_->start(wanted); };
+    sources.stop_capture = [this](const std::string& token) { return captures_->stop(token); };
     sources.workers = [this] { return runtime(); };
     sources.ports = [this] { return ports(); };
     sources.drops = [this] { return drops(); };

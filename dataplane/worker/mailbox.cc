@@ -11,9 +11,9 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kPollMin = std::chrono::microseconds(50), kPollMax = std::chrono::microseconds(1000);
 }  // namespace
 
-bool Mailbox::step(Worker& worker) {
+bool Mailbox::run(Worker& worker) {
     Job* const job = job_.load(std::memory_order_acquire);
-    const bool cancelled = job->cancelled_.load(std::memory_order_relaxed);
+    const bool cancelled = job->cancelled_.load(std::memory_order_relaxed) && !job->runs_when_cancelled();
     const Job::Step step = cancelled ? Job::Step::kDone : job->step(worker);
     if (step != Job::Step::kWaiting) job->steps_.fetch_add(1, std::memory_order_relaxed);
     // From here on the asker may free it.

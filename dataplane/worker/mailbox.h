@@ -29,6 +29,8 @@ class Job {
     virtual ~Job() = default;
     /// On the core: a bounded piece of work, without allocating.
     virtual Step step(Worker& worker) = 0;
+    /// The asker has given up: is it done all the same?
+    virtual bool runs_when_cancelled() const { return false; }
 
  private:
     friend class Mailbox;
@@ -46,11 +48,11 @@ class Mailbox {
     Answer ask(const std::shared_ptr<Job>& job, Duration timeout, const std::function<void()>& meanwhile = {});
 
     // ---- The core ----
-    /// True if a job got on.
-    bool run(Worker& worker) { return job_.load(std::memory_order_relaxed) != nullptr && step(worker); }
+    bool waiting() const { return job_.load(std::memory_order_relaxed) != nullptr; }
+    /// A step of the job that waits(). True if it got on.
+    bool run(Worker& worker);
 
  private:
-    bool step(Worker& worker);
     bool wait_until_free(Duration timeout);
 
     alignas(64) std::atomic<Job*> job_{nullptr};

@@ -14,6 +14,7 @@
 #include "net/stack.h"
 #include "tcp/stack.h"
 #include "worker/application.h"
+#include "worker/capture.h"
 #include "worker/exception.h"
 #include "worker/exchange.h"
 #include "worker/mailbox.h"
@@ -40,7 +41,8 @@ struct WorkerConfig {
 /// Written by the worker, read by any thread.
 struct WorkerCounters {
     RelaxedCounter turns, empty_turns, sleeps;
-    RelaxedCounter cycles, busy_cycles, sleep_cycles;   // busy = all - sleep - empty turns at their calibrated cost
+    RelaxedCounter cycles, busy_cycles;                 // busy = all - sleeps - yields - empty turns at their calibrated cost
+    RelaxedCounter sleep_cycles, yield_cycles;
     RelaxedCounter empty_turn_cost;                     // cycles, calibrated
     RelaxedCounter handed_over, taken_over, handover_dropped, news_dropped;
     RelaxedCounter rss_mismatch;                        // a port's hash that is not ours: it is not believed any more
@@ -69,6 +71,7 @@ class Worker final : private tcp::Environment {
     SliceNodePool& nodes() { return nodes_; }
     rte_mempool* pool() const { return config_.pool; }
     StageClock& stages() { return stages_; }
+    CaptureTaps& taps() { return taps_; }
     Application* application() const { return application_.get(); }
     Instant now() const { return now_; }
 
@@ -104,9 +107,12 @@ class Worker final : private tcp::Environment {
     void believe_icmp_error(const net::IcmpError& error);
     bool run_timers();
     bool run_events();
+    bool run_jobs();
+    void capture(uint8_t port, bool sent, rte_mbuf* const* frames, uint16_t n);
     bool transmit();
     bool send_for_kernel(uint8_t port);
-    void account(uint64_t start, bool worked);
+    void account(bool worked);
+    void yield();
     Instant next_deadline() const;
     void sleep(Duration at_most);
 
@@ -121,12 +127,14 @@ class Worker final : private tcp::Environment {
     StageClock stages_;
     WorkerCounters counters_;
     Instant now_, next_sample_;
+    uint64_t accounted_until_ = 0;      // cycles: every one since the start belongs to a turn, a sleep or a yield
     uint32_t pool_reserve_;
     bool pool_low_ = false;
     uint8_t believed_hashes_ = 0;       // bit by port: what its mbufs' hash.rss says is taken for the owner's hash
     uint32_t hashes_ = 0;               // believed so far: now and then one is checked
     EmptyTurnCost empty_cost_;
     net::DatagramOut out_;
+    CaptureTaps taps_;
     mutable Mailbox mailbox_;
 };
 
