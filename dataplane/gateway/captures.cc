@@ -61,6 +61,13 @@ class Captures::Session final : public admin::Stream {
         return true;
     }
 
+    /// Interface statistics may stand anywhere, and the last ones count.
+    std::string keep_alive() const override {
+        std::string out;
+        statistics(out);
+        return out;
+    }
+
     void end() { ending_.store(true, std::memory_order_relaxed); }
 
     bool next(std::string& out) override {
@@ -114,7 +121,7 @@ class Captures::Session final : public admin::Stream {
         }
     }
 
-    void statistics(std::string& out) {
+    void statistics(std::string& out) const {
         for (uint32_t p = 0; p < names_.size(); p++) {
             admin::PcapngStatistics s;
             s.port = p;
