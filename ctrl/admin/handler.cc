@@ -35,6 +35,14 @@ Handler::Handler(Sources sources) : sources_(std::move(sources)) {
         {"GET", "/v1/endpoints", "?host= &port= &source=", json(endpoints_json)},
         {"GET", "/v1/runtime", "cores: cycles by stage", json(runtime_json)},
         {"GET", "/v1/stats", "?filter= : counters by name", json(stats_json)},
+        {"GET", "/v1/drops", "what was dropped or refused, by reason, and the balance of frames", json(drops_json)},
+        {"GET", "/v1/top", "what sluicectl top shows: counters and histograms", json(top_json)},
+        {"GET", "/v1/connections", "?port= &host= &cluster= &peer= &state= &idle_us= &sort= &limit=", [&s](const Request& r) { return connections(s, r); }},
+        {"GET", "/v1/connections/show", "?id=", [&s](const Request& r) { return show_connection(s, r); }},
+        {"POST", "/v1/connections/close", "?id= &reset=1", [&s](const Request& r) { return close_connection(s, r); }},
+        {"GET", "/v1/log/tail", "?flags= &status= &host= &path= &history= &follow=0 : requests as they end", [&s](const Request& r) { return log_tail(s, r); }, true},
+        {"GET", "/v1/capture", "?port= &connection= &filter= &snap= &count= &seconds= &token= : pcapng", [&s](const Request& r) { return capture(s, r); }, true},
+        {"POST", "/v1/capture/stop", "?token=", [&s](const Request& r) { return stop_capture(s, r); }},
         {"POST", "/drain", "finish open requests, accept no new connections; ?endpoint= &force=1 : pick this endpoint no more",
          [this](const Request& r) { return drain(r, true); }},
         {"POST", "/undrain", "accept again; ?endpoint= : pick it again", [this](const Request& r) { return drain(r, false); }},
@@ -55,6 +63,8 @@ Answer Handler::handle(const Request& request) const {
         }
         if (method == "POST" && !request.writable)
             return Answer::error(403, "this endpoint is read-only", "use the unix socket (sluicectl does)");
+        if (entry.streams && !request.writable)
+            return Answer::error(403, "this endpoint has no streams", "use the unix socket (sluicectl does)");
         return entry.answer(request);
     }
     if (!allow.empty()) {
@@ -67,7 +77,7 @@ Answer Handler::handle(const Request& request) const {
 
 Answer Handler::index() const {
     std::string out;
-    for (const Entry& entry : entries_) out += fmt::format("{:<5}{:<20}{}\n", entry.method, entry.path, entry.help);
+    for (const Entry& entry : entries_) out += fmt::format("{:<5}{:<24}{}\n", entry.method, entry.path, entry.help);
     return Answer::text(std::move(out));
 }
 

@@ -28,9 +28,12 @@ struct Answer {
     std::string body;
     std::string type = "application/json";
     std::string allow;   // for 405
+    std::shared_ptr<Stream> stream;   // in place of a body
 
-    static Answer text(std::string body, int status = 200) { return {status, std::move(body), "text/plain; charset=utf-8", {}}; }
-    static Answer json(std::string body, int status = 200) { return {status, std::move(body), "application/json", {}}; }
+    static Answer streaming(std::shared_ptr<Stream> stream, std::string type) { return {200, {}, std::move(type), {}, std::move(stream)}; }
+
+    static Answer text(std::string body, int status = 200) { return {status, std::move(body), "text/plain; charset=utf-8", {}, {}}; }
+    static Answer json(std::string body, int status = 200) { return {status, std::move(body), "application/json", {}, {}}; }
     /// {"error": ..., "cure": ...}
     static Answer error(int status, const std::string& message, const std::string& cure = {});
 };
@@ -56,6 +59,7 @@ class Handler {
         const char* path;
         const char* help;
         std::function<Answer(const Request&)> answer;
+        bool streams = false;   // holds a thread as long as it is read: for the unix socket alone
     };
     Sources sources_;
     std::vector<Entry> entries_;

@@ -10,7 +10,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -20,7 +22,8 @@ namespace sluice::admin {
 namespace {
 
 constexpr time_t kReadTimeoutS = 2, kWriteTimeoutS = 10;
-constexpr size_t kThreads = 3;
+constexpr size_t kThreads = 3, kStreams = telemetry::RecentLog::kFollowersMax + 4;   // answers that end, and those that go on
+constexpr auto kKeepAlive = std::chrono::seconds(1);
 
 Answer answer_for(const Handler& handler, const httplib::Request& request, bool writable) {
     if (!writable && !is_local_host_header(request.get_header_value("Host")))
@@ -32,11 +35,30 @@ Answer answer_for(const Handler& handler, const httplib::Request& request, bool 
     }
 }
 
-void answer(const Handler& handler, const httplib::Request& request, httplib::Response& response, bool writable) {
+/// Hands a stream on piece by piece until it ends, its asker leaves or the server stops.
+void serve_stream(std::shared_ptr<Stream> stream, const std::string& type, const std::atomic<bool>& stopping, httplib::Response& response) {
+    auto last = std::make_shared<std::chrono::steady_clock::time_point>(std::chrono::steady_clock::now());
+    response.set_chunked_content_provider(type, [stream = std::move(stream), last, &stopping](size_t, httplib::DataSink& sink) {
+        std::string piece;
+        const bool more = stream->next(piece) && !stopping.load(std::memory_order_relaxed);
+        const auto now = std::chrono::steady_clock::now();
+        if (piece.empty() && now - *last >= kKeepAlive) piece = stream->keep_alive();
+        if (!piece.empty()) *last = now;
+        if (!piece.empty() && !sink.write(piece.data(), piece.size())) return false;
+        if (!more) sink.done();
+        return true;
+    });
+}
+
+void answer(const Handler& handler, const httplib::Request& request, httplib::Response& response, bool writable, const std::atomic<bool>& stopping) {
     Answer a = answer_for(handler, request, writable);
     response.status = a.status;
-    response.body = std::move(a.body);
-    response.set_header("Content-Type", a.type);
+    if (a.stream) {
+        serve_stream(std::move(a.stream), a.type, stopping, response);
+    } else {
+        response.body = std::move(a.body);
+        response.set_header("Content-Type", a.type);
+    }
     response.set_header("Cache-Control", "no-store");
     // Nothing here is a page; a browser that is led here must not make one of it.
     response.set_header("X-Content-Type-Options", "nosniff");
@@ -86,15 +108,16 @@ bool is_local_host_header(std::string_view host) {
 struct Server::Endpoint {
     httplib::Server server;
     std::thread thread;
+    std::atomic<bool> stopping{false};
 
     Endpoint(const Handler& handler, bool writable) {
         server.set_read_timeout(kReadTimeoutS);
         server.set_write_timeout(kWriteTimeoutS);
         server.set_keep_alive_max_count(1);
         server.set_payload_max_length(4096);
-        server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
-        server.set_pre_routing_handler([&handler, writable](const httplib::Request& request, httplib::Response& response) {
-            answer(handler, request, response, writable);
+        server.new_task_queue = [writable] { return new httplib::ThreadPool(kThreads + (writable ? kStreams : 0)); };
+        server.set_pre_routing_handler([this, &handler, writable](const httplib::Request& request, httplib::Response& response) {
+            answer(handler, request, response, writable, stopping);
             return httplib::Server::HandlerResponse::Handled;
         });
     }
@@ -106,6 +129,7 @@ struct Server::Endpoint {
         while (!server.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     ~Endpoint() {
+        stopping.store(true, std::memory_order_relaxed);
         server.stop();
         if (thread.joinable()) thread.join();
     }

@@ -16,12 +16,15 @@
 
 #include "base/ip_address.h"
 #include "ctrl/control/privileges.h"
+#include "ctrl/admin/stream.h"
 #include "ctrl/control/revisions.h"
 #include "net/stack.h"
 #include "snapshot/snapshot.h"
 #include "tcp/stack.h"
 #include "telemetry/access_log_writer.h"
 #include "telemetry/core_stats.h"
+#include "telemetry/recent_log.h"
+#include "worker/connection_row.h"
 
 namespace sluice::admin {
 
@@ -62,6 +65,7 @@ struct WorkerRuntime {
     uint32_t core = 0;                       // CPU number
     uint64_t cycles_per_s = 0;               // of the time stamp counter
     uint64_t cycles_total = 0, cycles_busy = 0;   // since start; busy leaves empty turns out
+    uint64_t cycles_measuring = 0;           // of the busy ones: what telling the stages apart costs
     uint64_t turns = 0, turns_empty = 0, sleeps = 0;
     uint64_t requests = 0;
     uint64_t connections = 0;                // TCP, open now
@@ -80,6 +84,7 @@ struct PortState {
     uint64_t speed_mbps = 0;                 // 0 = unknown
     uint64_t rx_frames = 0, rx_bytes = 0, tx_frames = 0, tx_bytes = 0;
     uint64_t rx_dropped = 0, tx_dropped = 0, rx_errors = 0;
+    uint64_t rx_missed = 0, rx_no_mbuf = 0;  // the parts of rx_dropped
     std::string exception;                   // TAP device of the kernel's packets; empty = none
     uint64_t to_kernel = 0, from_kernel = 0, exception_dropped = 0;
 };
@@ -97,6 +102,43 @@ struct EndpointDrain {
     std::vector<std::string> clusters;   // that have it
 };
 
+/// What the cores count about frames and connections that did not go on, beside net::Counters and tcp::Counters; summed over cores.
+struct CoreDrops {
+    uint64_t frames_received = 0;            // out of the ports' queues
+    uint64_t pressure = 0;                   // segments with payload refused while frame buffers were low
+    uint64_t news = 0;                       // what one core wanted to tell another
+    uint64_t linearize_no_mbuf = 0;
+    // Frames for the kernel alone (exception ports): its own, and what the stack did not want; and how many a full ring lost.
+    uint64_t kernel_own = 0, kernel_vlan = 0, kernel_address = 0, kernel_protocol = 0, kernel_no_connection = 0, kernel_lost = 0;
+    // The proxy's pools.
+    uint64_t accept_refused = 0, stream_refused = 0, arena_full = 0, mbufs_empty = 0;
+};
+
+/// A connection's name over all cores.
+struct ConnectionName {
+    uint32_t core = 0;
+    tcp::ConnectionId id;
+    /// "0.17.5": core, slot, which of the slot's connections.
+    std::string to_string() const;
+    static std::optional<ConnectionName> parse(std::string_view text);
+};
+
+/// What a listing leaves out.
+struct ListedConnections {
+    uint64_t time_wait = 0;
+    std::vector<uint32_t> silent;            // cores that did not answer
+};
+
+struct CaptureWanted {
+    std::vector<std::string> ports;          // names; none: all
+    std::string filter;                      // libpcap's syntax; empty: everything
+    std::vector<FourTuple> connections;      // and of these alone, if any
+    uint32_t snap_bytes = 262144;
+    uint64_t frames_max = 0;                 // 0: no end
+    uint64_t seconds_max = 0;
+    std::string token;                       // by which it can be stopped
+};
+
 struct Sources {
     std::string node_id, node_namespace, version;
     std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
@@ -107,11 +149,19 @@ struct Sources {
     telemetry::AccessLogWriter* access_log = nullptr;           // null = no access log
     std::function<std::vector<WorkerRuntime>()> workers;
     std::function<std::vector<PortState>()> ports;
+    std::function<CoreDrops()> drops;
     std::function<net::Counters()> net;                         // summed over cores
     std::function<tcp::Counters()> tcp;                         // summed over cores
     std::function<std::pair<uint32_t, uint32_t>()> waiting;     // snapshots and parts not yet retired
 
     std::function<control::ProcessState()> process;             // user, capabilities, seccomp
+    // Of the cores' own objects: each asks them between two turns.
+    std::function<ListedConnections(const std::function<void(const worker::ConnectionRow&)>& take)> list_connections;
+    std::function<std::optional<worker::ConnectionRow>(const ConnectionName&, bool& silent)> show_connection;
+    std::function<std::optional<worker::CloseOutcome>(const ConnectionName&, bool reset)> close_connection;   // nullopt: silent core
+    telemetry::RecentLog* recent_log = nullptr;
+    std::function<Result<std::shared_ptr<Stream>>(const CaptureWanted&)> capture;
+    std::function<bool(const std::string& token)> stop_capture;  // false: there is none
 
     // Writes: from the unix socket only.
     std::function<bool()> draining;

@@ -137,7 +137,7 @@ std::string runtime_json(const Sources& s, const Request&) {
     for (const auto& w : s.workers ? s.workers() : std::vector<WorkerRuntime>{}) {
         Json stages = Json::array();
         for (const auto& [name, cycles] : w.stages) stages.push_back({{"stage", name}, {"cycles", cycles}});
-        workers.push_back({{"core", w.core}, {"cycles_per_s", w.cycles_per_s}, {"cycles_total", w.cycles_total}, {"cycles_busy", w.cycles_busy},
+        workers.push_back({{"core", w.core}, {"cycles_per_s", w.cycles_per_s}, {"cycles_total", w.cycles_total}, {"cycles_busy", w.cycles_busy}, {"cycles_measuring", w.cycles_measuring},
                            {"turns", w.turns}, {"turns_empty", w.turns_empty}, {"sleeps", w.sleeps}, {"requests", w.requests},
                            {"connections", w.connections}, {"mbufs_free", w.mbufs_free}, {"mbufs_total", w.mbufs_total},
                            {"stages", std::move(stages)}});

@@ -21,6 +21,15 @@ std::string clusters_json(const Sources& sources, const Request& request);
 std::string endpoints_json(const Sources& sources, const Request& request);
 std::string runtime_json(const Sources& sources, const Request& request);
 std::string stats_json(const Sources& sources, const Request& request);
+std::string drops_json(const Sources& sources, const Request& request);
+std::string top_json(const Sources& sources, const Request& request);
+
+Answer connections(const Sources& sources, const Request& request);
+Answer show_connection(const Sources& sources, const Request& request);
+Answer close_connection(const Sources& sources, const Request& request);
+Answer log_tail(const Sources& sources, const Request& request);
+Answer capture(const Sources& sources, const Request& request);
+Answer stop_capture(const Sources& sources, const Request& request);
 
 std::string config_dump(const Sources& sources);       // envoy.admin.v3.ConfigDump
 std::string clusters_text(const Sources& sources);     // Envoy's /clusters

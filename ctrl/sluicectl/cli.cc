@@ -27,6 +27,7 @@ void add_all_commands(CommandTree& tree) {
     add_config_commands(tree);
     add_proxy_config_commands(tree);
     add_counter_commands(tree);
+    add_connection_commands(tree);
     add_action_commands(tree);
     add_log_commands(tree);
     add_completion_commands(tree);

@@ -54,6 +54,29 @@ Result<Client::Reply, Failure> Client::send(bool post, const std::string& path, 
     return Reply{result->status, result->body};
 }
 
+Result<void, Failure> Client::stream(const std::string& path, const std::multimap<std::string, std::string>& parameters,
+                                     const std::function<bool(std::string_view)>& take) const {
+    if (const int error = probe(target_)) return unexpected(down(target_, error));
+    httplib::Client client(target_);
+    client.set_address_family(AF_UNIX);
+    client.set_connection_timeout(kTimeoutS);
+    client.set_read_timeout(kTimeoutS);   // the gateway says something each second
+    const std::string full = parameters.empty() ? path : httplib::append_query_params(path, {parameters.begin(), parameters.end()});
+    Reply refused;
+    bool enough = false;
+    const auto result = client.Get(full, {}, [&](const httplib::Response& response) { return refused.status = response.status, true; }, [&](const char* data, size_t size) {
+        if (refused.status < 400) return !(enough = !take({data, size}));
+        refused.body.append(data, size);
+        return refused.body.size() < 65536;
+    });
+    if (refused.status >= 400) {
+        const auto answer = json_of(refused);
+        return unexpected(answer ? Failure{1, "refused"} : answer.error());
+    }
+    if (!result && !enough) return unexpected(Failure{2, fmt::format("{}: the answer broke off ({}): has the gateway stopped?", target_, httplib::to_string(result.error()))});
+    return {};
+}
+
 Result<Json, Failure> Client::json_of(const Result<Reply, Failure>& reply) const {
     if (!reply) return unexpected(reply.error());
     Json body = Json::parse(reply->body, nullptr, false);

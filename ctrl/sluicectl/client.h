@@ -3,8 +3,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -22,6 +24,9 @@ class Client {
     explicit Client(std::string target) : target_(std::move(target)) {}
     Result<Json, Failure> get(const std::string& path, const std::map<std::string, std::string>& parameters = {}) const;
     Result<Json, Failure> post(const std::string& path, const std::map<std::string, std::string>& parameters = {}) const;
+    /// GET of an answer that goes on: hands on each piece; false from `take` ends it, which is no failure.
+    Result<void, Failure> stream(const std::string& path, const std::multimap<std::string, std::string>& parameters,
+                                 const std::function<bool(std::string_view)>& take) const;
     /// GET whose status is the answer (/ready).
     Result<int, Failure> status_of(const std::string& path) const;
     const std::string& target() const { return target_; }

@@ -6,6 +6,7 @@
 #include <map>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "base/time.h"
 #include "ctrl/sluicectl/client.h"
@@ -40,6 +41,24 @@ int clusters(const Context& context, const Filters& filters);
 int endpoints(const Context& context, const Filters& filters);
 
 int runtime(const Context& context, Duration interval);
+/// `count` 0: until q, or for ever.
+int top(const Context& context, Duration interval, uint64_t count);
+/// `delta` zero: since the gateway started. `all`: also reasons that were never seen.
+int drops(const Context& context, Duration delta, bool all);
+
+int connections_list(const Context& context, const Filters& filters);
+int connections_show(const Context& context, const std::string& id);
+/// Looks for at most `wait` whether it is gone.
+int connections_close(const Context& context, const std::string& id, bool reset, Duration wait);
+
+struct CaptureOptions {
+    std::vector<std::string> ports;
+    std::string connection, filter, file;   // file empty or "-": stdout
+    uint64_t snap_bytes = 0, frames_max = 0;
+    Duration duration;                      // 0: no end
+};
+int capture(const Context& context, const CaptureOptions& options);
+
 /// `delta` zero: the counters as they are.
 int stats(const Context& context, const std::string& filter, Duration delta);
 
@@ -50,6 +69,8 @@ int drain(const Context& context, bool on, Duration wait);
 int drain_endpoint(const Context& context, const std::string& endpoint, bool on, bool force, Duration wait);
 /// Looks this machine over for the gateway that `config` describes.
 int doctor(const Context& context, const std::string& config);
+/// filters: flags, status, host, path, history, follow.
+int log_tail(const Context& context, const Filters& filters);
 int log_reopen(const Context& context);
 int log_level(const Context& context, const std::string& level);
 

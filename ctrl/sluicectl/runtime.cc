@@ -11,6 +11,8 @@ namespace sluice::ctl {
 
 namespace {
 
+constexpr double kUnaccountedMax = 0.03;   // of busy cycles
+
 uint64_t grown(const Json& before, const Json& after, const char* key) {
     const uint64_t a = number_of(before, key), b = number_of(after, key);
     return b > a ? b - a : 0;
@@ -33,16 +35,23 @@ uint64_t stage_cycles(const Json& worker, const std::string& stage) {
 Json rates(const Json& before, const Json& after, double seconds) {
     const uint64_t requests = grown(before, after, "requests"), cycles = grown(before, after, "cycles_total"), busy = grown(before, after, "cycles_busy");
     const auto per_request = [&](uint64_t n) { return requests ? Json(n / requests) : Json(nullptr); };
-    Json stages = Json::object();
+    const auto share = [&](uint64_t n) { return busy ? static_cast<double>(n) / static_cast<double>(busy) : 0.0; };
+    Json stages = Json::object(), shares = Json::object();
+    uint64_t in_stages = 0;
     for (const auto& s : child_of(after, "stages")) {
         const std::string name = text_of(s, "stage");
         const uint64_t then = stage_cycles(before, name), now = number_of(s, "cycles");
-        stages[name] = per_request(now > then ? now - then : 0);
+        const uint64_t spent = now > then ? now - then : 0;
+        in_stages += spent;
+        stages[name] = per_request(spent);
+        shares[name] = share(spent);
     }
     return {{"core", number_of(after, "core")}, {"busy", cycles ? static_cast<double>(busy) / static_cast<double>(cycles) : 0.0},
             {"requests_per_s", seconds > 0 ? static_cast<double>(requests) / seconds : 0.0}, {"cycles_per_request", per_request(busy)},
             {"connections", number_of(after, "connections")}, {"mbufs_free", number_of(after, "mbufs_free")},
-            {"mbufs_total", number_of(after, "mbufs_total")}, {"cycles_per_request_by_stage", std::move(stages)}};
+            {"mbufs_total", number_of(after, "mbufs_total")}, {"cycles_per_request_by_stage", std::move(stages)},
+            {"busy_by_stage", std::move(shares)}, {"unaccounted", share(busy > in_stages ? busy - in_stages : 0)},
+            {"measuring", share(grown(before, after, "cycles_measuring"))}};
 }
 
 std::string upper(std::string text) {
@@ -84,6 +93,11 @@ int runtime(const Context& c, Duration interval) {
         table.row(std::move(cells));
     }
     c.out << table.text();
+    double unaccounted = 0, measuring = 0;
+    for (const auto& row : rows) unaccounted = std::max(unaccounted, real_of(row, "unaccounted")), measuring = std::max(measuring, real_of(row, "measuring"));
+    c.out << fmt::format("of the busy cycles: {:.1f} % unaccounted, {:.1f} % spent on measuring{}\n", unaccounted * 100, measuring * 100, rows.size() > 1 ? " (the core with the most)" : "");
+    if (unaccounted > kUnaccountedMax)
+        c.err << fmt::format("sluicectl: more than {:.0f} % of a core's busy cycles are in no stage: the stages above do not tell all\n", kUnaccountedMax * 100);
     return 0;
 }
 

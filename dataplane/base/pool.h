@@ -43,6 +43,8 @@ class Pool {
     }
     uint32_t in_use() const { return in_use_; }
     uint32_t capacity() const { return capacity_; }
+    /// Slots that were ever lent: those behind are untouched.
+    uint32_t touched() const { return fresh_; }
     uint32_t available() const { return capacity_ - in_use_; }
     /// Slot number of a lent object, stable while lent.
     uint32_t index_of(const T* object) const {

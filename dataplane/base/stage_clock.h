@@ -1,6 +1,6 @@
 // Where a core's cycles go, by stage: each enter() charges the time since the last one to the stage that was current.
-// In: stage changes, turn ends. Out: cumulative cycles per stage, readable from other threads. One per core.
-// A turn that found nothing to do is not charged to any stage.
+// In: stage changes, turn ends. Out: cumulative cycles per stage, readable from other threads, and what measuring itself costs.
+// One per core. A turn that found nothing to do is not charged to any stage, but for what it took beyond the usual: kInterrupted.
 #pragma once
 
 #include <rte_cycles.h>
@@ -13,11 +13,11 @@
 namespace sluice {
 
 enum class Stage : uint8_t {
-    kDriverRx, kNet, kTcp, kHttp, kRoute, kUpstream, kProxy, kLog, kTx, kDriverTx, kOther,
+    kDriverRx, kNet, kTcp, kHttp, kRoute, kUpstream, kProxy, kLog, kTx, kDriverTx, kControl, kLoop, kInterrupted,
 };
-inline constexpr size_t kStages = 11;
+inline constexpr size_t kStages = 13;
 inline constexpr std::array<std::string_view, kStages> kStageNames = {
-    "driver_rx", "net", "tcp", "http", "route", "upstream", "proxy", "log", "tx", "driver_tx", "other"};
+    "driver_rx", "net", "tcp", "http", "route", "upstream", "proxy", "log", "tx", "driver_tx", "control", "loop", "interrupted"};
 
 class StageClock {
  public:
@@ -28,11 +28,12 @@ class StageClock {
         since_ = now;
         const Stage before = current_;
         current_ = stage;
+        entered_++;
         return before;
     }
     void begin_turn(uint64_t now) {
         since_ = now;
-        current_ = Stage::kOther;
+        current_ = Stage::kLoop;
     }
     /// `worked`: the turn's cycles are added to the totals; else they are forgotten (the worker counts them as idle).
     void end_turn(uint64_t now, bool worked) {
@@ -42,14 +43,33 @@ class StageClock {
             if (worked) totals_[i].store(totals_[i].load(std::memory_order_relaxed) + turn_[i], std::memory_order_relaxed);
             turn_[i] = 0;
         }
+        if (worked) enters_.store(enters_.load(std::memory_order_relaxed) + entered_, std::memory_order_relaxed);
+        entered_ = 0;
+    }
+    /// Cycles that no enter() saw.
+    void charge(Stage stage, uint64_t cycles) {
+        auto& total = totals_[static_cast<size_t>(stage)];
+        total.store(total.load(std::memory_order_relaxed) + cycles, std::memory_order_relaxed);
     }
     /// Any thread.
     uint64_t total(Stage stage) const { return totals_[static_cast<size_t>(stage)].load(std::memory_order_relaxed); }
+    /// How often a stage was entered in turns that worked: each costs cost_of_enter() cycles.
+    uint64_t enters() const { return enters_.load(std::memory_order_relaxed); }
+    /// Measured on this CPU, once.
+    static uint64_t cost_of_enter() {
+        constexpr uint64_t kTimes = 4096;
+        StageClock clock;
+        const uint64_t start = rte_rdtsc();
+        for (uint64_t i = 0; i < kTimes; i++) clock.enter(i & 1 ? Stage::kNet : Stage::kTcp);
+        return (rte_rdtsc() - start) / kTimes;
+    }
 
  private:
     uint64_t since_ = 0;
-    Stage current_ = Stage::kOther;
+    Stage current_ = Stage::kLoop;
     std::array<uint64_t, kStages> turn_{};
+    uint64_t entered_ = 0;
+    std::atomic<uint64_t> enters_{0};
     std::array<std::atomic<uint64_t>, kStages> totals_{};
 };
 

@@ -65,6 +65,30 @@ void Gateway::reset_counters_of_reused_ids() {
     reset(Kind::kRoute, &telemetry::CoreStats::reset_route);
 }
 
+/// The telemetry thread runs also without a file: sluicectl log tail reads along.
+Result<void> Gateway::open_access_log() {
+    telemetry::AccessLogWriter::Options options;
+    options.path = host_.access_log.path;   // empty: for those who follow it alone
+    using Format = host::AccessLog::Format;
+    if (host_.access_log.format == Format::kJson) options.format = telemetry::AccessLogFormat::json();
+    if (host_.access_log.format == Format::kCustom) {
+        auto format = telemetry::AccessLogFormat::parse(host_.access_log.custom);
+        if (!format) return std::unexpected("accessLog.format: " + format.error().message);
+        options.format = std::move(*format);
+    }
+    std::vector<telemetry::AccessLogRing*> rings;
+    for (auto& ring : rings_) rings.push_back(ring.get());
+    recent_log_ = std::make_unique<telemetry::RecentLog>(rings);
+    options.recent = recent_log_.get();
+    auto writer = telemetry::AccessLogWriter::open(std::move(options), std::move(rings), [](const std::string& text, bool error) {
+        error ? spdlog::error("{}", text) : spdlog::info("{}", text);
+    });
+    if (!writer) return std::unexpected(writer.error());
+    access_log_ = std::move(*writer);
+    access_log_->start();
+    return {};
+}
+
 Result<void> Gateway::open() {
     keep_off(cores_);
     reset_counters_of_reused_ids();
@@ -85,6 +109,7 @@ Result<void> Gateway::open() {
     // From here on as the gateway's user: what it opens now it can open again later.
     if (auto settled = hardening_.settle(); !settled) return settled;
     if (auto opened = open_access_log(); !opened) return opened;
+    captures_ = std::make_unique<Captures>(*crew_, std::any_of(host_.ports.begin(), host_.ports.end(), [](const auto& p) { return p.vlan != 0; }));
     return crew_->launch([this](worker::Worker& worker) { return make_proxy(worker); });
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/stage_clock.h"
 #include "ctrl/admin/sources.h"
 #include "ctrl/control/process.h"
 #include "ctrl/control/revisions.h"
@@ -17,6 +18,7 @@
 #include "ctrl/host/gateway_host.h"
 #include "ctrl/source/directory.h"
 #include "gateway/hardening.h"
+#include "gateway/captures.h"
 #include "proxy/proxy.h"
 #include "snapshot/snapshot.h"
 #include "telemetry/access_log_writer.h"
@@ -45,6 +47,10 @@ class Gateway {
     admin::Sources sources();
     std::vector<admin::WorkerRuntime> runtime() const;
     std::vector<admin::PortState> ports() const;
+    admin::CoreDrops drops() const;
+    admin::ListedConnections list_connections(const std::function<void(const worker::ConnectionRow&)>& take) const;
+    std::optional<worker::ConnectionRow> show_connection(const admin::ConnectionName& name, bool& silent) const;
+    std::optional<worker::CloseOutcome> close_connection(const admin::ConnectionName& name, bool reset) const;
     void tell_conflicts();
     void control_loop(control::Signals& signals, source::DirectoryWatcher& watcher);
     bool drained() const;
@@ -58,13 +64,16 @@ class Gateway {
     snapshot::Publisher publisher_;
     std::vector<std::unique_ptr<telemetry::CoreStats>> stats_;
     std::vector<std::unique_ptr<telemetry::AccessLogRing>> rings_;
+    std::unique_ptr<telemetry::RecentLog> recent_log_;
     std::unique_ptr<telemetry::AccessLogWriter> access_log_;
     std::atomic<bool> draining_{false};
     std::atomic<bool> stopping_{false};   // told to end: a drain is not taken back any more
     std::vector<std::atomic<const proxy::Proxy*>> proxies_{cores_.size()};
     std::unique_ptr<worker::Crew> crew_;
+    std::unique_ptr<Captures> captures_;
     admin::TablesHolder tables_;
     control::Revisions revisions_;
+    const uint64_t cost_of_enter_ = StageClock::cost_of_enter();
     std::vector<std::string> conflicts_;   // of addresses, as last told
     std::atomic<uint64_t> waiting_{0};   // snapshots << 32 | parts not yet retired
 };

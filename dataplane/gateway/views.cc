@@ -6,6 +6,7 @@
 #include <rte_cycles.h>
 
 #include "base/stage_clock.h"
+#include "gateway/counters.h"
 #include "gateway/gateway.h"
 
 namespace sluice::gateway {
@@ -47,6 +48,7 @@ std::vector<admin::WorkerRuntime> Gateway::runtime() const {
         runtime.cycles_per_s = rte_get_tsc_hz();
         runtime.cycles_total = counters.cycles.get();
         runtime.cycles_busy = counters.busy_cycles.get();
+        runtime.cycles_measuring = worker.stages().enters() * cost_of_enter_;
         runtime.turns = counters.turns.get();
         runtime.turns_empty = counters.empty_turns.get();
         runtime.sleeps = counters.sleeps.get();
@@ -79,6 +81,7 @@ std::vector<admin::PortState> Gateway::ports() const {
         for (const auto& queues : info.queues) state.queues += static_cast<uint32_t>(queues.size());
         state.rx_frames = device.rx_frames, state.rx_bytes = device.rx_bytes;
         state.tx_frames = device.tx_frames, state.tx_bytes = device.tx_bytes;
+        state.rx_missed = device.rx_missed, state.rx_no_mbuf = device.rx_no_mbuf;
         state.rx_dropped = device.rx_missed + device.rx_no_mbuf, state.rx_errors = device.rx_errors;
         for (uint32_t i = 0; i < crew_->size(); i++) state.tx_dropped += crew_->worker(i).port(p).counters().tx_dropped.get();
         if (const auto* exception = crew_->exception(p)) {
@@ -94,6 +97,21 @@ std::vector<admin::PortState> Gateway::ports() const {
     return all;
 }
 
+admin::CoreDrops Gateway::drops() const {
+    admin::CoreDrops all;
+    for (uint32_t i = 0; i < crew_->size(); i++) {
+        add_drops(crew_->worker(i), all);
+        const auto* proxy = proxies_[i].load();
+        if (!proxy) continue;
+        const proxy::CoreCounters& refused = proxy->counters();   // written by its core alone
+        all.accept_refused += proxy->accept_refused() + __atomic_load_n(&refused.accept_refused, __ATOMIC_RELAXED);
+        all.stream_refused += __atomic_load_n(&refused.stream_refused, __ATOMIC_RELAXED);
+        all.arena_full += __atomic_load_n(&refused.arena_full, __ATOMIC_RELAXED);
+        all.mbufs_empty += __atomic_load_n(&refused.mbufs_empty, __ATOMIC_RELAXED);
+    }
+    return all;
+}
+
 admin::Sources Gateway::sources() {
     admin::Sources sources;
     sources.node_id = host_.node.id;
@@ -103,9 +121,16 @@ admin::Sources Gateway::sources() {
     sources.config = [this] { return revisions_.state(); };
     sources.tables = [this] { return tables_.get(); };
     for (const auto& stats : stats_) sources.cores.push_back(stats.get());
-    sources.access_log = access_log_.get();
+    sources.access_log = access_log_->path().empty() ? nullptr : access_log_.get();
+    sources.recent_log = recent_log_.get();
+    sources.list_connections = [this](const auto& take) { return list_connections(take); };
+    sources.show_connection = [this](const auto& name, bool& silent) { return show_connection(name, silent); };
+    sources.close_connection = [this](const auto& name, bool reset) { return close_connection(name, reset); };
+    sources.capture = [this](const auto& wanted) { return captures_->start(wanted); };
+    sources.stop_capture = [this](const std::string& token) { return captures_->stop(token); };
     sources.workers = [this] { return runtime(); };
     sources.ports = [this] { return ports(); };
+    sources.drops = [this] { return drops(); };
     sources.net = [this] { return sum_counters<net::Counters>(*crew_, [](const auto& w) -> auto& { return w.net_counters(); }); };
     sources.tcp = [this] { return sum_counters<tcp::Counters>(*crew_, [](const auto& w) -> auto& { return w.tcp_counters(); }); };
     sources.process = [this] { return hardening_.state(); };

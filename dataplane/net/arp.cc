@@ -12,7 +12,6 @@ constexpr uint16_t kArpRequest = 1, kArpReply = 2, kHardwareEthernet = 1;
 }
 
 void Stack::Impl::handle_arp(rte_mbuf* frame, const LinkHeader& link, uint8_t port, Instant now) {
-    counters.arp_rx++;
     ArpPacket arp;
     const bool readable = frame->data_len >= link.length + sizeof arp;
     if (readable) std::memcpy(&arp, rte_pktmbuf_mtod_offset(frame, const void*, link.length), sizeof arp);
@@ -22,6 +21,7 @@ void Stack::Impl::handle_arp(rte_mbuf* frame, const LinkHeader& link, uint8_t po
         counters.rx_bad_link++;
         return;
     }
+    counters.arp_rx++;
     const IpAddress sender = ip_from_v4(arp.sender_ip), target = ip_from_v4(arp.target_ip);
     const uint16_t operation = arp.operation.value();
     if (operation != kArpRequest && operation != kArpReply) return;

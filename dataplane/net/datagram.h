@@ -14,6 +14,9 @@ namespace sluice::net {
 /// IP protocol numbers we know.
 enum : uint8_t { kProtocolIcmp = 1, kProtocolTcp = 6, kProtocolUdp = 17, kProtocolIcmp6 = 58 };
 
+/// Why a packet is not for the transports here.
+enum class Foreign : uint8_t { kVlan, kAddress, kProtocol };
+
 /// A received IP payload, its headers validated: the payload lies in `mbuf` (ownership moves with the struct's user: whoever
 /// takes the datagram frees the mbuf) from data offset `payload_offset` (from rte_pktmbuf_mtod) over `payload_length` bytes.
 struct DatagramIn {
@@ -27,8 +30,9 @@ struct DatagramIn {
     uint8_t port = 0;             // our port's index
     bool l4_checksum_verified = false;  // by the NIC; else the transport checks it
     uint16_t merged_bytes = 0;    // payload of each TCP segment that the port merged into this one (LRO); 0: it came as it is
-    bool is_fragment = false;     // one part of a datagram: Stack::handle_fragment takes it, no transport does
-    bool more_fragments = false;
+    bool is_fragment : 1 = false; // one part of a datagram: Stack::handle_fragment takes it, no transport does
+    bool more_fragments : 1 = false;
+    Foreign foreign = Foreign::kProtocol;   // Verdict::kException
     uint16_t fragment_offset = 0;   // bytes
     uint32_t fragment_id = 0;
 };

@@ -32,10 +32,10 @@ bool is_reassembled(const DatagramIn& f) {
 
 /// A fragment as it arrived: checked alone, then kept here or offered to the core that collects its datagram.
 Verdict Stack::Impl::fragment_arrives(DatagramIn& f, Instant now) {
-    counters.rx_fragments++;
     f.is_fragment = true;
     if (!is_reassembled(f)) {   // somebody else's: passed on as it is; an error may not be sent about a part (RFC 1122 3.2.2)
         counters.rx_no_protocol++;
+        f.foreign = Foreign::kProtocol;
         f.protocol = 0;
         return Verdict::kException;
     }
@@ -89,6 +89,7 @@ bool Stack::Impl::good_fragment6(const DatagramIn& f, Instant now) {
 }
 
 Verdict Stack::Impl::reassemble(DatagramIn& f, Instant now) {
+    counters.rx_fragments++;
     DatagramIn whole;
     const Reassembler::Result result = reassembler.add(f, now, whole);
     counters.fragments_evicted = reassembler.evicted();

@@ -23,7 +23,6 @@ const uint8_t* contiguous(const DatagramIn& d, uint32_t bytes) {
 }  // namespace
 
 void Stack::Impl::handle_icmp4(DatagramIn& d, Instant now) {
-    counters.icmp_rx++;
     const uint8_t* p = contiguous(d, sizeof(IcmpHeader));
     if (!p) {
         drop(d.mbuf, counters.rx_bad_ip);
@@ -33,6 +32,7 @@ void Stack::Impl::handle_icmp4(DatagramIn& d, Instant now) {
         drop(d.mbuf, counters.rx_bad_checksum);
         return;
     }
+    counters.icmp_rx++;
     const uint8_t type = p[0], code = p[1];
     using Kind = IcmpError::Kind;
     if (type == kIcmpEcho && code == 0) {
@@ -57,7 +57,6 @@ void Stack::Impl::handle_icmp4(DatagramIn& d, Instant now) {
 }
 
 void Stack::Impl::handle_icmp6(DatagramIn& d, uint8_t hop_limit, Instant now) {
-    counters.icmp_rx++;
     const uint8_t* p = contiguous(d, sizeof(IcmpHeader));
     if (!p) {
         drop(d.mbuf, counters.rx_bad_ip);
@@ -68,6 +67,7 @@ void Stack::Impl::handle_icmp6(DatagramIn& d, uint8_t hop_limit, Instant now) {
         drop(d.mbuf, counters.rx_bad_checksum);
         return;
     }
+    counters.icmp_rx++;
     const uint8_t type = p[0], code = p[1];
     using Kind = IcmpError::Kind;
     if (type == kIcmp6Redirect) {

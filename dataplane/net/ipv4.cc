@@ -87,6 +87,7 @@ Verdict Stack::Impl::handle_ipv4(rte_mbuf* frame, const LinkHeader& link, uint8_
     const LocalAddress* local = routes.local_on(out.destination, port);
     if (!local) {   // whoever takes it has routes of his own to check its source by
         counters.rx_not_ours++;
+        out.foreign = Foreign::kAddress;
         out.protocol = 0;
         return Verdict::kException;
     }
@@ -116,6 +117,7 @@ Verdict Stack::Impl::deliver4(DatagramIn& d, Instant now) {
         return Verdict::kConsumed;
     }
     counters.rx_no_protocol++;
+    d.foreign = Foreign::kProtocol;
     return Verdict::kException;
 }
 

@@ -49,6 +49,7 @@ Verdict Stack::Impl::handle_ipv6(rte_mbuf* frame, const LinkHeader& link, uint8_
     const LocalAddress* local = routes.local_on(out.destination, port);
     if (!local && !group_of_ours(out.destination, port)) {
         counters.rx_not_ours++;
+        out.foreign = Foreign::kAddress;
         out.protocol = 0;
         return Verdict::kException;
     }
@@ -111,6 +112,7 @@ Verdict Stack::Impl::deliver6(DatagramIn& d, uint8_t hop_limit, Instant now) {
         return Verdict::kConsumed;
     }
     counters.rx_no_protocol++;
+    d.foreign = Foreign::kProtocol;
     return Verdict::kException;
 }
 

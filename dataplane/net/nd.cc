@@ -123,7 +123,7 @@ void Stack::Impl::neighbor_advertised(const DatagramIn& d, const IpAddress& targ
         if (ours->usable()) return;   // else the sender has it, and is a neighbour like others
     }
     if (routes.is_ours(d.source)) {   // let in for what it says of our own address, and of nothing else
-        counters.rx_source_ours++;
+        counters.nd_bad++;
         return;
     }
     if (!mac) return;

@@ -100,7 +100,7 @@ Verdict Stack::handle_frame(rte_mbuf* frame, uint8_t port, Instant now, Datagram
             case LinkVerdict::kOurs: break;
             case LinkVerdict::kBad: return s.drop(frame, s.counters.rx_bad_link);
             case LinkVerdict::kOtherHost: return s.drop(frame, s.counters.rx_other_host);
-            case LinkVerdict::kOtherVlan: s.counters.rx_other_vlan++; return Verdict::kException;   // the kernel's at most
+            case LinkVerdict::kOtherVlan: s.counters.rx_other_vlan++; out.foreign = Foreign::kVlan; return Verdict::kException;   // the kernel's at most
             case LinkVerdict::kStackedVlan: return s.drop(frame, s.counters.rx_stacked_vlan);
         }
     } else {
@@ -111,7 +111,7 @@ Verdict Stack::handle_frame(rte_mbuf* frame, uint8_t port, Instant now, Datagram
         case kEtherTypeIpv4: return s.handle_ipv4(frame, link, port, now, out);
         case kEtherTypeIpv6: return s.handle_ipv6(frame, link, port, now, out);
         case kEtherTypeArp: s.handle_arp(frame, link, port, now); return Verdict::kConsumed;
-        default: s.counters.rx_no_protocol++; return Verdict::kException;
+        default: s.counters.rx_no_protocol++; out.foreign = Foreign::kProtocol; return Verdict::kException;
     }
 }
 

@@ -117,6 +117,7 @@ bool Downstream::accept_head() {
     http::Request& request = stream_->request();
     if (!request.authority.data()) request.authority = "";  // HTTP/1.0 without Host
     state_ = State::kStream;
+    requests_++;
     body_.start(request.framing, request.content_length, info_.listener->http.limits);
     request_complete_ = body_.done();
     close_after_ = !request.keep_alive || request.method == http::Method::kConnect;

@@ -26,6 +26,8 @@ class Downstream final : public TransportHandler, public DownstreamCodec, public
     void run(Instant now);
     /// The listener drains from now on: the next answer says close; an idle connection ends after a moment.
     void on_drain(Instant now);
+    void describe(worker::ConnectionRow& row) const override;
+    worker::CloseOutcome close_for_operator(bool reset, Instant now) override;
     /// Cuts the connection.
     void abort(std::string_view reason);
 
@@ -37,6 +39,7 @@ class Downstream final : public TransportHandler, public DownstreamCodec, public
     void resume_request_body() override;
     void end_stream() override;
     bool delivery_in_doubt() override;
+    const Transport* transport() const override { return transport_; }
     void reset_stream() override;
 
     Downstream *next_dead = nullptr, *next_ready = nullptr;   // Core's
@@ -60,7 +63,7 @@ class Downstream final : public TransportHandler, public DownstreamCodec, public
     void close();
     void set_timer();
     Instant deadline() const;
-    bool draining() const { return listener_.draining || core_.draining; }
+    bool draining() const { return listener_.draining || core_.draining || unwanted_; }
 
     Core& core_;
     Listeners& listeners_;
@@ -74,6 +77,8 @@ class Downstream final : public TransportHandler, public DownstreamCodec, public
     State state_ = State::kHead;
     http::Framing response_framing_ = http::Framing::kNone;
     bool close_after_ = false, request_complete_ = true, continue_due_ = false, running_ = false, pumping_ = false;
+    bool unwanted_ = false;   // an operator wants it closed: it ends with its request
+    uint32_t requests_ = 0;
     uint64_t linger_unacknowledged_ = 0;
     Instant idle_since_, head_since_, linger_until_ = Instant::never(), drain_idle_until_ = Instant::never();
 };

@@ -36,6 +36,7 @@ class Engine final : public AcceptHandler {
     /// The configuration this core works by; 0 = none yet.
     uint64_t revision() const { return revision_.load(std::memory_order_acquire); }
     Core& core() { return core_; }
+    const Core& core() const { return core_; }
     const Listeners& listeners() const { return listeners_; }
 
  private:

@@ -46,6 +46,13 @@ void Proxy::handle_event(const tcp::ConnectionEvent& event, Instant now) {
     engine_.settle();
 }
 
+worker::CloseOutcome Proxy::close(tcp::Connection& connection, bool reset, Instant now) {
+    const StageScope scope(stages_, Stage::kProxy);
+    const worker::CloseOutcome outcome = network_.close(connection, reset, now);
+    engine_.settle();
+    return outcome;
+}
+
 void Proxy::handle_timeout(Instant now) {
     const StageScope scope(stages_, Stage::kProxy);
     engine_.handle_timeout(now);

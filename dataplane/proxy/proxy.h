@@ -21,6 +21,8 @@ class Proxy final : public worker::Application {
     void turn(Instant now) override;
     void handle_event(const tcp::ConnectionEvent& event, Instant now) override;
     void handle_timeout(Instant now) override;
+    void describe(tcp::Connection& connection, worker::ConnectionRow& row) override { network_.describe(connection, row); }
+    worker::CloseOutcome close(tcp::Connection& connection, bool reset, Instant now) override;
     Instant poll_timeout() const override { return engine_.poll_timeout(); }
     bool idle() const override { return engine_.idle(); }
     void quiescent() override { engine_.quiescent(); }
@@ -34,6 +36,9 @@ class Proxy final : public worker::Application {
     uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
     /// Asked to stop, and no client is connected any more.
     bool drained() const { return drained_.load(std::memory_order_acquire); }
+
+    const CoreCounters& counters() const { return engine_.core().counters; }
+    uint64_t accept_refused() const { return network_.accept_refused(); }
 
     Engine& engine() { return engine_; }
 

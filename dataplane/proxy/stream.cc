@@ -235,6 +235,18 @@ void Stream::on_deadline(Instant now) {
                              .flags = telemetry::kStreamIdleTimeout});
 }
 
+void Stream::describe(worker::ConnectionRow& row) const {
+    row.in_request = true;
+    row.request_age_us = static_cast<uint64_t>(std::max<int64_t>(0, (core_.now - start_).us));
+    row.status = response_started_ ? response_.status : uint16_t{0};
+    row.method.set(request_.method_text);
+    row.host.set(begun_ ? request_authority_ : request_.authority);
+    row.path.set(begun_ ? request_path_ : request_.path);
+    if (found_.route) row.route.set(found_.route->name);
+    row.cluster.set(upstream_.cluster_name());
+    row.phase = !request_complete_ ? "reading request" : response_started_ ? "sending response" : upstream_.active() ? "waiting for upstream" : "in filters";
+}
+
 void Stream::refuse(const filter::LocalReply& reply) {
     if (!begun_) {
         begun_ = true;

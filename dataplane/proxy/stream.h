@@ -34,6 +34,8 @@ class DownstreamCodec {
     /// True if the client may be gone although no reset has come: it closed, and only the fate of the answer's bytes will tell a
     /// half close from a leave. The codec then calls Stream::on_delivered() or on_downstream_gone() after end_stream().
     virtual bool delivery_in_doubt() = 0;
+    /// What carries the client's side; null if nothing does any more.
+    virtual const Transport* transport() const { return nullptr; }
     /// The answer cannot be completed: cut the connection (HTTP/1) so that the client sees it.
     virtual void reset_stream() = 0;
 
@@ -72,6 +74,10 @@ class Stream final : public filter::StreamContext {
     bool answering() const { return response_started_; }
     bool ended() const { return ended_; }
     bool request_complete() const { return request_complete_; }
+    /// The request and where it stands, for the row of either side's connection.
+    void describe(worker::ConnectionRow& row) const;
+    const UpstreamRequest& upstream() const { return upstream_; }
+    const Transport* client() const { return codec_.transport(); }
 
     /// The next of its timeouts, and what is to be done then.
     Instant deadline() const;

@@ -6,6 +6,7 @@
 #include "filter/text.h"
 #include "proxy/edge_headers.h"
 #include "proxy/stream.h"
+#include "telemetry/recent_log.h"
 
 namespace sluice::proxy {
 
@@ -192,7 +193,11 @@ void Stream::record() {
     if (flags_ & telemetry::kNoCluster) stats.no_cluster.add();
     if (response_started_) stats.responses.add(response_.status);
     core_.stats.add_flags(flags_);
-    if (!core_.access_log || !hcm().access_log) return;
+    if (!core_.access_log) return;
+    // Without an access log, failures are told all the same: sluicectl log tail finds them.
+    const bool for_the_file = hcm().access_log;
+    const bool is_failure = flags_ != 0 || (response_started_ && response_.status >= 500);
+    if (!for_the_file && !is_failure && !core_.access_log->all_wanted()) return;
 
     const auto field = [&](http::HeaderId id) {
         const http::Header* header = request_.headers.find(id);
@@ -218,7 +223,7 @@ void Stream::record() {
     entry.details = details_;
     entry.version = request_.version;
     entry.status = response_started_ ? response_.status : uint16_t{0};
-    entry.flags = flags_;
+    entry.flags = flags_ | (for_the_file ? 0 : telemetry::kNotForTheFile);
     entry.bytes_received = bytes_received_;
     entry.bytes_sent = bytes_sent_;
     entry.downstream_remote = info_.remote;

@@ -44,10 +44,21 @@ void TcpNetwork::handle_event(const tcp::ConnectionEvent& event, Instant now) {
     if (transport->handler_) transport->handler_->on_transport_events(event.events, now);
 }
 
+void TcpNetwork::describe(const tcp::Connection& connection, worker::ConnectionRow& row) const {
+    const auto* transport = static_cast<const TcpTransport*>(connection.user());
+    if (transport && transport->handler_) transport->handler_->describe(row);
+}
+
+worker::CloseOutcome TcpNetwork::close(tcp::Connection& connection, bool reset, Instant now) {
+    auto* transport = static_cast<TcpTransport*>(connection.user());
+    return transport && transport->handler_ ? transport->handler_->close_for_operator(reset, now) : worker::CloseOutcome::kClosing;
+}
+
 void TcpNetwork::accept(tcp::Connection& connection, uint16_t events, Instant now) {
     if (!(events & tcp::kAccepted)) return;
     TcpTransport* transport = accept_handler_ ? transports_.take(*this, connection) : nullptr;
     if (!transport) {  // nothing left: push back
+        accept_refused_.add();
         connection.abort();
         connection.release();
         return;

@@ -6,6 +6,7 @@
 #include "base/pool.h"
 #include "proxy/transport.h"
 #include "tcp/stack.h"
+#include "telemetry/stat_array.h"
 
 namespace sluice::proxy {
 
@@ -24,6 +25,7 @@ class TcpTransport final : public Transport {
     void abort() override { connection_->abort(); }
     void release() override;
     tcp::Error error() const override { return connection_->error(); }
+    tcp::ConnectionId id() const override { return connection_->id(); }
 
  private:
     friend class TcpNetwork;
@@ -43,6 +45,11 @@ class TcpNetwork final : public Network {
     /// Each event of the stack's poll_event().
     void handle_event(const tcp::ConnectionEvent& event, Instant now);
     uint32_t transports_in_use() const { return transports_.in_use(); }
+    /// Clients refused because no adapter was left. Any thread.
+    uint64_t accept_refused() const { return accept_refused_.get(); }
+
+    void describe(const tcp::Connection& connection, worker::ConnectionRow& row) const;
+    worker::CloseOutcome close(tcp::Connection& connection, bool reset, Instant now);
 
  private:
     friend class TcpTransport;
@@ -51,6 +58,7 @@ class TcpNetwork final : public Network {
     tcp::Stack* stack_;
     Pool<TcpTransport> transports_;
     tcp::Options options_;
+    telemetry::Counter accept_refused_;
 };
 
 }  // namespace sluice::proxy

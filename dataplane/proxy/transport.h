@@ -9,6 +9,7 @@
 #include "base/slice.h"
 #include "base/time.h"
 #include "tcp/stack.h"
+#include "worker/connection_row.h"
 
 namespace sluice::proxy {
 
@@ -18,6 +19,10 @@ class Transport;
 class TransportHandler {
  public:
     virtual void on_transport_events(uint16_t events, Instant now) = 0;
+
+    // For operators.
+    virtual void describe(worker::ConnectionRow&) const {}
+    virtual worker::CloseOutcome close_for_operator(bool /*reset*/, Instant /*now*/) { return worker::CloseOutcome::kClosing; }
 
  protected:
     ~TransportHandler() = default;
@@ -43,6 +48,8 @@ class Transport {
     /// Hands the connection back: what is queued is still sent, then FIN. The pointer is dead.
     virtual void release() = 0;
     virtual tcp::Error error() const = 0;
+    /// Of the TCP connection below; not valid where there is none.
+    virtual tcp::ConnectionId id() const { return {}; }
     const FourTuple& tuple() const { return tuple_; }
     bool peer_closed() const { return peer_closed_; }
 

@@ -34,6 +34,9 @@ class UpstreamConnection final : public upstream::PooledConnection, public Trans
 
     void on_transport_events(uint16_t events, Instant now) override;
     void on_timer(Instant now) override;
+    void describe(worker::ConnectionRow& row) const override;
+    worker::CloseOutcome close_for_operator(bool reset, Instant now) override;
+    const Transport* transport() const { return transport_; }
 
     UpstreamConnection* next_dead = nullptr;   // Core's
 

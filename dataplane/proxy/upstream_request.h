@@ -64,6 +64,8 @@ class UpstreamRequest final : public filter::Forwarder, public upstream::Pending
 
     // For the stream's record.
     const route::WeightedCluster* weighted_cluster() const { return weighted_; }
+    const Stream& stream() const { return *stream_; }
+    const UpstreamConnection* connection() const { return connection_; }
     std::string_view cluster_name() const { return cluster_ ? std::string_view(cluster_->name) : std::string_view(); }
     const SocketAddress& endpoint_address() const { return remote_; }
     const SocketAddress& local_address() const { return local_; }

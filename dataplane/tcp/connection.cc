@@ -26,6 +26,9 @@ Tcb* Stack::Impl::create(const FourTuple& tuple, uint32_t hash, const Options& o
         counters.no_memory++;
         return nullptr;
     }
+    SlotLife& slot = life(tcbs.index_of(t));
+    slot.generation++;
+    slot.opened_ms = ms(now);
     t->stack = this;
     t->tuple = tuple;
     apply_options(*t, options);
@@ -154,6 +157,7 @@ void Stack::Impl::free_if_done(Tcb& t) {
     ready.remove(&t);
     closed.remove(&t);
     if (last_emitted == &t) last_emitted = nullptr;
+    life(tcbs.index_of(&t)).generation++;
     tcbs.give(&t);
 }
 
@@ -165,6 +169,24 @@ void* Connection::listener_user() const { return tcb(this).passive ? tcb(this).l
 FourTuple Connection::tuple() const { return tcb(this).tuple; }
 State Connection::state() const { return tcb(this).state; }
 Error Connection::error() const { return tcb(this).error; }
+ConnectionId Connection::id() const {
+    const Tcb& t = tcb(this);
+    const uint32_t slot = t.stack->tcbs.index_of(&t);
+    return {slot, t.stack->life(slot).generation};
+}
+/// Milliseconds of the past, of which the low 32 bits were kept.
+Instant Stack::Impl::at_ms(uint32_t low_ms) const {
+    const uint64_t ago = ms(latest) - low_ms;
+    return {latest.us - std::min(latest.us, (ago & UINT32_MAX) * 1000)};
+}
+Instant Connection::opened_at() const {
+    const Tcb& t = tcb(this);
+    return t.stack->at_ms(t.stack->life(t.stack->tcbs.index_of(&t)).opened_ms);
+}
+Instant Connection::last_active_at() const {
+    const Tcb& t = tcb(this);
+    return std::max(t.stack->at_ms(t.last_receive_ms), t.stack->at_ms(t.last_send_ms));
+}
 Duration Connection::smoothed_rtt() const { return {tcb(this).rtt.srtt_us}; }
 uint64_t Connection::bytes_received() const { return tcb(this).bytes_received; }
 uint64_t Connection::bytes_sent() const { return tcb(this).bytes_sent; }

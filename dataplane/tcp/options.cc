@@ -53,7 +53,7 @@ void Connection::set_quick_ack(bool quick) {
     t.stack->want_output(t);
 }
 
-Info Connection::info() const {
+Info Connection::info(bool segments) const {
     const Tcb& t = *static_cast<const Tcb*>(this);
     const Stack::Impl& stack = *t.stack;
     Info info;
@@ -64,12 +64,12 @@ Info Connection::info() const {
     info.snd_shift = t.snd_shift, info.rcv_shift = t.rcv_shift;
     info.backoff = t.backoff, info.probes = t.keepalive_sent;
     info.snd_mss = t.snd_mss, info.rcv_mss = t.rcv_mss, info.path_mtu = t.path_mtu;
-    for (const TxRecord* record = t.tx_head; record; record = record->next) {
-        const uint32_t segments = std::max<uint32_t>(1, (record->payload_bytes + t.snd_mss - 1) / t.snd_mss);
-        info.unacked += segments;
-        if (record->has(TxRecord::kSacked)) info.sacked += segments;
-        if (record->has(TxRecord::kLost)) info.lost += segments;
-        if (record->has(TxRecord::kInRetransmit)) info.retransmitting += segments;
+    for (const TxRecord* record = segments ? t.tx_head : nullptr; record; record = record->next) {
+        const uint32_t n = std::max<uint32_t>(1, (record->payload_bytes + t.snd_mss - 1) / t.snd_mss);
+        info.unacked += n;
+        if (record->has(TxRecord::kSacked)) info.sacked += n;
+        if (record->has(TxRecord::kLost)) info.lost += n;
+        if (record->has(TxRecord::kInRetransmit)) info.retransmitting += n;
     }
     if (!t.sack) info.sacked = t.sacked_bytes / t.snd_mss;
     if (t.state == State::kSynSent || t.state == State::kSynReceived) info.unacked = 1;  // the SYN

@@ -16,7 +16,7 @@ SipKey next_key(Rng& rng) { return {rng.next(), rng.next()}; }
 Stack::Impl::Impl(Stack& stack, const StackConfig& stack_config, rte_mempool* mbufs, SliceNodePool& slice_nodes,
                   Environment& env)
     : owner(stack), config(stack_config), pool(mbufs), nodes(slice_nodes), environment(env), cookies({}),
-      tcbs(config.connections_max), time_waits(config.connections_max), listeners(config.listeners_max),
+      tcbs(config.connections_max), slot_memory(size_t{config.connections_max} * sizeof(SlotLife)), time_waits(config.connections_max), listeners(config.listeners_max),
       runs(std::clamp<uint32_t>(config.connections_max, 1024, 65536)), records(std::max<uint32_t>(nodes.capacity(), 1024)),
       demux(2 * config.connections_max), listener_buckets(std::bit_ceil(std::max<uint32_t>(config.listeners_max, 16))),
       control(kControlMax) {
@@ -142,6 +142,27 @@ uint64_t Stack::bytes_in_use() const {
     const Impl& s = *impl_;
     auto bytes = []<typename T>(const Pool<T>& pool) { return uint64_t{pool.in_use()} * sizeof(T); };
     return bytes(s.tcbs) + bytes(s.time_waits) + bytes(s.listeners) + bytes(s.runs) + bytes(s.records) + bytes(s.nodes);
+}
+
+Connection* Stack::find(ConnectionId id) const {
+    const Impl& s = *impl_;
+    if (id.slot >= s.tcbs.touched() || (id.generation & 1) == 0 || s.life(id.slot).generation != id.generation) return nullptr;
+    return s.tcbs.at(id.slot);
+}
+
+Connection* Stack::next(uint32_t& cursor, uint32_t& slots) const {
+    const Impl& s = *impl_;
+    for (; cursor < s.tcbs.touched() && slots > 0; slots--) {
+        const uint32_t slot = cursor++;
+        if (s.life(slot).generation & 1) return s.tcbs.at(slot);
+    }
+    return nullptr;
+}
+
+uint32_t Stack::slots() const { return impl_->tcbs.touched(); }
+
+void Stack::reap(ConnectionId id) {
+    if (Connection* connection = find(id)) impl_->free_if_done(*static_cast<Tcb*>(connection));
 }
 
 const Counters& Stack::counters() const { return impl_->counters; }

@@ -28,6 +28,13 @@ enum class Error : uint8_t {
     kNone, kRefused /* RST to our SYN */, kReset, kTimedOut, kUnreachable, kNoRoute, kNoPorts, kNoMemory, kAborted /* by us */,
 };
 
+/// Names one connection for as long as the stack lives: its slot, and which of the slot's connections it is. Odd while it is open.
+struct ConnectionId {
+    uint32_t slot = 0, generation = 0;
+    bool valid() const { return generation != 0; }
+    friend bool operator==(ConnectionId, ConnectionId) = default;
+};
+
 /// News about a connection; several bits may be set at once. Level of truth is the Connection's getters.
 enum Event : uint16_t {
     kAccepted = 1,     // new on a listener (handshake done)
@@ -148,6 +155,16 @@ class Stack {
     /// The next connection with news. An event is reported once; its connection stays valid until release().
     bool poll_event(ConnectionEvent& out);
 
+    // For operators: connections by slot. Single core, like everything here.
+    /// The connection of that name; null if it has ended.
+    Connection* find(ConnectionId id) const;
+    /// The next open connection from slot `cursor` on, which moves behind it. Each slot looked at takes one from `slots`; null
+    /// when they are used up or no slot is left (cursor == slots()).
+    Connection* next(uint32_t& cursor, uint32_t& slots) const;
+    uint32_t slots() const;
+    /// Gives back a connection that nobody holds, after abort().
+    void reap(ConnectionId id);
+
     /// What is lent from each pool; all zero when nothing is left.
     struct Usage {
         uint32_t connections, time_waits, runs, records, control, timers;
@@ -181,7 +198,12 @@ class Connection {
     Error error() const;
     Duration smoothed_rtt() const;
     uint64_t bytes_received() const, bytes_sent() const;
-    Info info() const;
+    /// `segments` false: without the counts of segments, which take a walk over everything in flight.
+    Info info(bool segments = true) const;
+    ConnectionId id() const;
+    Instant opened_at() const;
+    /// When a segment last came or left.
+    Instant last_active_at() const;
     /// What may change in a connection's life; a buffer that shrinks takes back no window already offered (SHLD-14).
     void configure(const Options& options);
     /// True: acknowledge at once until an answer carries an ACK. False: wait for one from now on.

@@ -77,6 +77,12 @@ struct NoPorts {
 };
 inline constexpr Duration kNoPortsFor = milliseconds(100);
 
+/// What outlasts the connections of one slot.
+struct SlotLife {
+    uint32_t generation;   // counts openings and ends: odd while a connection is in it
+    uint32_t opened_ms;
+};
+
 struct Stack::Impl {
     Impl(Stack& owner, const StackConfig& config, rte_mempool* pool, SliceNodePool& nodes, Environment& environment);
     ~Impl();
@@ -219,6 +225,8 @@ struct Stack::Impl {
         if (!output.contains(&t)) output.push_back(&t);
     }
     Tcb* find(const FourTuple& tuple, uint32_t hash) const;
+    SlotLife& life(uint32_t slot) const { return static_cast<SlotLife*>(slot_memory.data())[slot]; }
+    Instant at_ms(uint32_t low_ms) const;
     Seq initial_sequence(const FourTuple& tuple, Instant now) const;
     uint32_t timestamp_offset(const FourTuple& tuple) const;
 
@@ -230,6 +238,7 @@ struct Stack::Impl {
     SipKey demux_key, sequence_key, timestamp_key, port_key;
     SynCookies cookies;
     Pool<Tcb> tcbs;
+    LargeMemory slot_memory;                                   // SlotLife by slot of tcbs
     Pool<TimeWait> time_waits;
     Pool<Listener> listeners;
     RunPool runs;

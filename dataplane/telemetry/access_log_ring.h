@@ -28,6 +28,10 @@ class AccessLogRing {
     /// Producer. False: the ring is full, the entry is dropped and counted.
     bool push(const AccessLogEntry& entry);
 
+    /// Somebody reads along: listeners without an access log are to push their requests too. Consumer writes, producer reads.
+    void want_all(bool wanted) { all_wanted_.store(wanted, std::memory_order_relaxed); }
+    bool all_wanted() const { return all_wanted_.load(std::memory_order_relaxed); }
+
     /// Consumer: hands at most `max` entries to take(const AccessLogEntry&), oldest first; returns how many.
     template <typename Take>
     uint32_t drain(Take&& take, uint32_t max = UINT32_MAX) {
@@ -58,6 +62,7 @@ class AccessLogRing {
 
     std::unique_ptr<std::byte[]> bytes_;
     uint32_t mask_;
+    std::atomic<bool> all_wanted_{false};
     // The producer's line.
     alignas(64) std::atomic<uint64_t> head_{0};
     uint64_t known_tail_ = 0;

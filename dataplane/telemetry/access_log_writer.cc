@@ -95,7 +95,8 @@ uint32_t AccessLogWriter::turn() {
     for (AccessLogRing* ring : rings_) {
         made += ring->drain(
             [this](const AccessLogEntry& entry) {
-                if (fd_ < 0) return;
+                if (options_.recent) options_.recent->add(entry);
+                if (fd_ < 0 || (entry.flags & kNotForTheFile)) return;
                 options_.format.format(entry, batch_);
                 batch_lines_++;
                 if (batch_.size() >= options_.batch_bytes) flush();

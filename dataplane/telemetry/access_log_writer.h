@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "telemetry/access_log_format.h"
 #include "telemetry/access_log_ring.h"
+#include "telemetry/recent_log.h"
 
 namespace sluice::telemetry {
 
@@ -24,6 +25,7 @@ class AccessLogWriter {
         AccessLogFormat format = AccessLogFormat::text();
         uint32_t batch_bytes = 256 * 1024;    // formatted before a write
         uint32_t idle_us = 5000;              // sleep between turns that found little
+        RecentLog* recent = nullptr;          // gets every entry, also those that are not for the file
     };
     /// Called on the writer's thread when writing starts to fail or works again; at most once per change.
     using Log = std::function<void(const std::string& text, bool error)>;

@@ -98,6 +98,8 @@ class Pools {
     void set_idle(PooledConnection& connection);
     void set_busy(PooledConnection& connection);
     PooledConnection* first_idle(uint32_t endpoint_id);
+    /// No new request for it: it ends with the one it carries, as if its endpoint had left.
+    void retire(PooledConnection& connection) { connection.draining_ = true; }
 
     /// After a new configuration: `find(cluster_id)` gives the cluster now in force or nullptr. Connections to endpoints that
     /// are gone are marked draining, idle ones handed to close(PooledConnection&), which must remove() them.

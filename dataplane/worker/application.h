@@ -7,6 +7,7 @@
 
 #include "base/time.h"
 #include "tcp/stack.h"
+#include "worker/connection_row.h"
 
 namespace sluice::worker {
 
@@ -22,6 +23,11 @@ class Application {
     virtual Instant poll_timeout() const = 0;
     /// True when nothing is in progress: the worker may stop at once when asked to.
     virtual bool idle() const = 0;
+
+    /// What a connection of its own does, for operators; those it does not hold stay as they are.
+    virtual void describe(tcp::Connection&, ConnectionRow&) {}
+    /// An operator wants it closed. kClosing: not held here.
+    virtual CloseOutcome close(tcp::Connection&, bool /*reset*/, Instant /*now*/) { return CloseOutcome::kClosing; }
 
     /// End of each turn: nothing obtained from the snapshot's root in this turn is used any more.
     virtual void quiescent() {}

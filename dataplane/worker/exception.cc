@@ -53,13 +53,13 @@ Audience audience(const rte_mbuf* frame, const net::MacAddress& own) {
     }
 }
 
-void ExceptionEnd::to_kernel(const rte_mbuf* frame) {
+bool ExceptionEnd::to_kernel(const rte_mbuf* frame) {
     const bool stripped = (frame->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && frame->data_len >= net::kEthernetHeaderBytes;
     const uint32_t bytes = frame->pkt_len + (stripped ? net::kVlanTagBytes : 0u);
     uint8_t* room = bytes <= FrameRing::kFrameBytesMax ? to_kernel_.reserve() : nullptr;
     if (!room) {
         ++dropped_;
-        return;
+        return false;
     }
     uint8_t* to = room;
     uint32_t skip = 0;
@@ -76,6 +76,7 @@ void ExceptionEnd::to_kernel(const rte_mbuf* frame) {
         to += s->data_len - skip;
     }
     to_kernel_.commit(bytes);
+    return true;
 }
 
 rte_mbuf* ExceptionEnd::from_kernel(rte_mempool* pool) {

@@ -46,8 +46,8 @@ class ExceptionEnd {
     ExceptionEnd(ExceptionPort& port, uint32_t core)
         : port_(port), to_kernel_(*port.to_kernel[core]), sends_(port.sender == core) {}
 
-    /// Copies the frame; it stays the caller's. Dropped and counted if the ring is full or the frame longer than any MTU here.
-    void to_kernel(const rte_mbuf* frame);
+    /// Copies the frame; it stays the caller's. False: dropped and counted, the ring is full or the frame longer than any MTU here.
+    bool to_kernel(const rte_mbuf* frame);
     /// The kernel's next frame in an mbuf of `pool`, or null. Only the sending core gets any.
     rte_mbuf* from_kernel(rte_mempool* pool);
 

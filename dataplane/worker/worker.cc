@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include <array>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -66,10 +67,11 @@ bool Worker::owns(const FourTuple& tuple) { return config_.owners->owner(tuple) 
 void Worker::run(const std::atomic<bool>& stop) {
     prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);   // sleeps of 50 us, not of 100
     application_->online();
+    accounted_until_ = TscClock::cycles();
     while (!stop.load(std::memory_order_relaxed)) {
         const bool worked = turn();
         const PollPolicy::Decision next = policy_.after_turn(worked, now_, next_deadline());
-        if (next.action == PollPolicy::Action::kYield) sched_yield();
+        if (next.action == PollPolicy::Action::kYield) yield();
         else if (next.action == PollPolicy::Action::kSleep) sleep(next.duration);
     }
     application_->offline();
@@ -78,17 +80,20 @@ void Worker::run(const std::atomic<bool>& stop) {
 bool Worker::turn() {
     const uint64_t start = TscClock::cycles();
     now_ = TscClock::at(start);
-    stages_.begin_turn(start);
+    // What lay between the turns (the choice to spin, the next deadline) is this one's, too.
+    if (accounted_until_ == 0) accounted_until_ = start;
+    stages_.begin_turn(accounted_until_);
     application_->turn(now_);
     bool worked = receive();
     if (config_.exchange) worked |= take_over();
     handle_icmp_errors();
     worked |= run_timers();
     worked |= run_events();
+    worked |= run_jobs();
     worked |= transmit();
     if (config_.exchange) share_news();
     application_->quiescent();
-    account(start, worked);
+    account(worked);
     return worked;
 }
 
@@ -102,11 +107,17 @@ bool Worker::receive() {
             if (n == 0) continue;
             any = true;
             policy_.received(n);
+            if (taps_.any()) [[unlikely]] capture(static_cast<uint8_t>(p), false, frames.data(), n);
             handle_frames(static_cast<uint8_t>(p), frames.data(), n);
         }
     }
-    stages_.enter(Stage::kOther);
+    stages_.enter(Stage::kLoop);
     return any;
+}
+
+void Worker::capture(uint8_t port, bool sent, rte_mbuf* const* frames, uint16_t n) {
+    const StageScope scope(stages_, Stage::kControl);
+    taps_.take(port, sent, frames, n, now_);
 }
 
 void Worker::handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n) {
@@ -118,8 +129,9 @@ void Worker::handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n) {
         if (i + kPrefetchAhead < n) rte_prefetch0(rte_pktmbuf_mtod(frames[i + kPrefetchAhead], void*));
         net::DatagramIn& d = datagrams[count];
         const Audience who = kernel ? audience(frames[i], ports_[port]->info().mac) : Audience::kGateway;
-        if (who != Audience::kGateway) kernel->to_kernel(frames[i]);
+        if (who == Audience::kBoth) kernel->to_kernel(frames[i]);
         if (who == Audience::kKernel) {
+            give_to_kernel(*kernel, frames[i], counters_.kernel_own);
             rte_pktmbuf_free(frames[i]);
             continue;
         }
@@ -145,9 +157,19 @@ void Worker::handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n) {
 /// Not for the stack: the kernel's, if the port has a way there and it has not got its copy yet, else refused.
 void Worker::handle_exception(net::DatagramIn& d, Audience who) {
     ExceptionEnd* const kernel = exceptions_[d.port].get();
+    RelaxedCounter& why = d.foreign == net::Foreign::kVlan      ? counters_.kernel_vlan
+                          : d.foreign == net::Foreign::kAddress ? counters_.kernel_address
+                                                                : counters_.kernel_protocol;
     if (!kernel) net_.send_port_unreachable(d, now_);
-    else if (who != Audience::kBoth) kernel->to_kernel(d.mbuf);
+    else if (who == Audience::kBoth) ++why;
+    else give_to_kernel(*kernel, d.mbuf, why);
     rte_pktmbuf_free(d.mbuf);
+}
+
+/// A frame that nobody here wants but the kernel; it stays the caller's.
+void Worker::give_to_kernel(ExceptionEnd& kernel, const rte_mbuf* frame, RelaxedCounter& why) {
+    ++why;
+    if (!kernel.to_kernel(frame)) ++counters_.kernel_lost;
 }
 
 /// Puts a fragment to the others of its datagram. True: `d` is now the whole datagram, which may have another owner.
@@ -202,7 +224,7 @@ uint32_t Worker::owner_of(const net::DatagramIn& d) {
 /// A segment of ours goes to TCP. What belongs to no listener and no connection is the kernel's, if the port has a way there.
 void Worker::deliver(net::DatagramIn& d) {
     if (tcp_.handle_segment(d, now_)) return;
-    if (ExceptionEnd* kernel = exceptions_[d.port].get()) kernel->to_kernel(d.mbuf);
+    if (ExceptionEnd* kernel = exceptions_[d.port].get()) give_to_kernel(*kernel, d.mbuf, counters_.kernel_no_connection);
     else tcp_.reject(d, now_);
     rte_pktmbuf_free(d.mbuf);
 }
@@ -237,7 +259,7 @@ bool Worker::take_over() {
             else believe_icmp_error(item.icmp_error);
         }
     }
-    stages_.enter(Stage::kOther);
+    stages_.enter(Stage::kLoop);
     return any;
 }
 
@@ -290,8 +312,14 @@ bool Worker::run_events() {
     stages_.enter(Stage::kProxy);
     uint32_t n = 0;
     for (tcp::ConnectionEvent event; n < kEventsPerTurn && tcp_.poll_event(event); n++) application_->handle_event(event, now_);
-    stages_.enter(Stage::kOther);
+    stages_.enter(Stage::kLoop);
     return n > 0;
+}
+
+bool Worker::run_jobs() {
+    if (!mailbox_.waiting()) return false;
+    const StageScope scope(stages_, Stage::kControl);
+    return mailbox_.run(*this);
 }
 
 bool Worker::transmit() {
@@ -316,6 +344,7 @@ bool Worker::transmit() {
             const uint16_t free = std::min<uint16_t>(limits::kBurst, port.transmit_room());
             const uint16_t n = free == 0 ? uint16_t{0} : net_.poll_transmit(p, frames.data(), free);
             if (n == 0) break;
+            if (taps_.any()) [[unlikely]] capture(p, true, frames.data(), n);
             if (const uint64_t copied = port.transmit(frames.data(), n)) net_.count_linearized(copied);
         }
         if (exceptions_[p]) any |= send_for_kernel(p);
@@ -323,7 +352,7 @@ bool Worker::transmit() {
         stages_.enter(Stage::kDriverTx);
         any |= port.flush(now_);
     }
-    stages_.enter(Stage::kOther);
+    stages_.enter(Stage::kLoop);
     return any;
 }
 
@@ -334,14 +363,15 @@ bool Worker::send_for_kernel(uint8_t p) {
     for (; n < room; n++) {
         rte_mbuf* frame = exceptions_[p]->from_kernel(config_.pool);
         if (!frame) break;
+        if (taps_.any()) [[unlikely]] capture(p, true, &frame, 1);
         ports_[p]->transmit(&frame, 1);
     }
     return n > 0;
 }
 
-void Worker::account(uint64_t start, bool worked) {
+void Worker::account(bool worked) {
     const uint64_t end = TscClock::cycles();
-    const uint64_t cycles = end - start;
+    const uint64_t cycles = end - std::exchange(accounted_until_, end);
     stages_.end_turn(end, worked);
     ++counters_.turns;
     counters_.cycles.add(cycles);
@@ -349,7 +379,10 @@ void Worker::account(uint64_t start, bool worked) {
         counters_.busy_cycles.add(cycles);
     } else {
         ++counters_.empty_turns;
-        counters_.busy_cycles.add(cycles - empty_cost_.idle_part(cycles));
+        // Beyond the usual: an interrupt, another thread on this CPU, the hypervisor.
+        const uint64_t beyond = cycles - empty_cost_.idle_part(cycles);
+        counters_.busy_cycles.add(beyond);
+        stages_.charge(Stage::kInterrupted, beyond);
         counters_.empty_turn_cost.set(empty_cost_.cost());
     }
     if (now_ >= next_sample_) {   // counting looks at every core's cache: not each turn
@@ -364,14 +397,22 @@ Instant Worker::next_deadline() const {
 
 void Worker::sleep(Duration at_most) {
     application_->offline();
-    const uint64_t start = TscClock::cycles();
     const timespec wait{at_most.us / 1'000'000, at_most.us % 1'000'000 * 1000};
     nanosleep(&wait, nullptr);
     ++counters_.sleeps;
-    const uint64_t slept = TscClock::cycles() - start;
+    application_->online();
+    const uint64_t end = TscClock::cycles();
+    const uint64_t slept = end - std::exchange(accounted_until_, end);
     counters_.sleep_cycles.add(slept);
     counters_.cycles.add(slept);
-    application_->online();
+}
+
+void Worker::yield() {
+    sched_yield();
+    const uint64_t end = TscClock::cycles();
+    const uint64_t away = end - std::exchange(accounted_until_, end);
+    counters_.yield_cycles.add(away);
+    counters_.cycles.add(away);
 }
 
 }  // namespace sluice::worker

@@ -14,8 +14,10 @@
 #include "net/stack.h"
 #include "tcp/stack.h"
 #include "worker/application.h"
+#include "worker/capture.h"
 #include "worker/exception.h"
 #include "worker/exchange.h"
+#include "worker/mailbox.h"
 #include "worker/owner.h"
 #include "worker/poll_policy.h"
 #include "worker/port.h"
@@ -39,12 +41,15 @@ struct WorkerConfig {
 /// Written by the worker, read by any thread.
 struct WorkerCounters {
     RelaxedCounter turns, empty_turns, sleeps;
-    RelaxedCounter cycles, busy_cycles, sleep_cycles;   // busy = all - sleep - empty turns at their calibrated cost
+    RelaxedCounter cycles, busy_cycles;                 // busy = all - sleeps - yields - empty turns at their calibrated cost
+    RelaxedCounter sleep_cycles, yield_cycles;
     RelaxedCounter empty_turn_cost;                     // cycles, calibrated
     RelaxedCounter handed_over, taken_over, handover_dropped, news_dropped;
     RelaxedCounter rss_mismatch;                        // a port's hash that is not ours: it is not believed any more
     RelaxedCounter pool_available;                      // mbufs, sampled now and then
     RelaxedCounter pressure_dropped;                    // segments with payload refused while the pool was low
+    // Frames for the kernel alone: its own, and what the stack did not want; and how many of them a full ring lost.
+    RelaxedCounter kernel_own, kernel_vlan, kernel_address, kernel_protocol, kernel_no_connection, kernel_lost;
 };
 
 class Worker final : private tcp::Environment {
@@ -66,10 +71,12 @@ class Worker final : private tcp::Environment {
     SliceNodePool& nodes() { return nodes_; }
     rte_mempool* pool() const { return config_.pool; }
     StageClock& stages() { return stages_; }
+    CaptureTaps& taps() { return taps_; }
     Application* application() const { return application_.get(); }
     Instant now() const { return now_; }
 
     // Any thread.
+    Mailbox& mailbox() const { return mailbox_; }
     const WorkerCounters& counters() const { return counters_; }
     const StageClock& stages() const { return stages_; }
     const Port& port(uint32_t i) const { return *ports_[i]; }
@@ -90,6 +97,7 @@ class Worker final : private tcp::Environment {
     uint32_t owner_of(const net::DatagramIn& datagram);
     void deliver(net::DatagramIn& datagram);
     void handle_exception(net::DatagramIn& datagram, Audience who);
+    void give_to_kernel(ExceptionEnd& kernel, const rte_mbuf* frame, RelaxedCounter& why);
     bool reassemble(net::DatagramIn& datagram);
     bool refused_under_pressure(const net::DatagramIn& datagram);
     void hand_over(const net::DatagramIn& datagram, uint32_t owner);
@@ -99,9 +107,12 @@ class Worker final : private tcp::Environment {
     void believe_icmp_error(const net::IcmpError& error);
     bool run_timers();
     bool run_events();
+    bool run_jobs();
+    void capture(uint8_t port, bool sent, rte_mbuf* const* frames, uint16_t n);
     bool transmit();
     bool send_for_kernel(uint8_t port);
-    void account(uint64_t start, bool worked);
+    void account(bool worked);
+    void yield();
     Instant next_deadline() const;
     void sleep(Duration at_most);
 
@@ -116,12 +127,15 @@ class Worker final : private tcp::Environment {
     StageClock stages_;
     WorkerCounters counters_;
     Instant now_, next_sample_;
+    uint64_t accounted_until_ = 0;      // cycles: every one since the start belongs to a turn, a sleep or a yield
     uint32_t pool_reserve_;
     bool pool_low_ = false;
     uint8_t believed_hashes_ = 0;       // bit by port: what its mbufs' hash.rss says is taken for the owner's hash
     uint32_t hashes_ = 0;               // believed so far: now and then one is checked
     EmptyTurnCost empty_cost_;
     net::DatagramOut out_;
+    CaptureTaps taps_;
+    mutable Mailbox mailbox_;
 };
 
 }  // namespace sluice::worker

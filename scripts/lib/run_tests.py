@@ -21,7 +21,7 @@ JOBS = int(os.environ.get("SLUICE_JOBS", os.cpu_count() or 2))
 RESULTS = os.path.join(ROOT, "build", "test-results")
 LOGS = os.path.join(ROOT, ".cache", "logs")
 FUZZ_SECONDS = 30
-TOOLS = ["meson", "ninja", "g++", "clang++", "protoc", "nginx", "curl", "wrk", "ip", "ethtool", "ping"]
+TOOLS = ["meson", "ninja", "g++", "clang++", "protoc", "nginx", "curl", "wrk", "ip", "ethtool", "ping", "tshark"]
 START = time.monotonic()
 # One compilation serves every checkout and every build folder that would do the same.
 os.environ.setdefault("CCACHE_NOHASHDIR", "true")
@@ -295,7 +295,7 @@ def main():
             "system": lambda: system_tests(tally, options.only),
             "tour": lambda: tour(tally, options.only),
             "asan": lambda: gtests(tally, "build-asan", options.only),
-            "tsan": lambda: gtests(tally, "build-tsan", options.only, {"snapshot_test"}),
+            "tsan": lambda: gtests(tally, "build-tsan", options.only, {"snapshot_test", "mailbox_test"}),
             "fuzz": lambda: fuzzers(tally, options.only),
         }
     os.makedirs(LOGS, exist_ok=True)

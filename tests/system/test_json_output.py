@@ -17,8 +17,15 @@ from harness.bench import BACKENDS
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCHEMAS = os.path.join(ROOT, "configs", "schema", "sluicectl")
 
-# How each command is tried here: its arguments, and the exit codes it may end with. What a command
-# changes (drain) is undone after it.
+
+def open_connection(web):
+    """The id of a connection to a backend, which stays in its pool."""
+    web.ask("/")
+    return json.loads(web.gateway.ctl("-o", "json", "connections", "list", "--state", "upstream", check=True).stdout)["connections"][0]["id"]
+
+
+# How each command is tried here: its arguments (or what finds them), and the exit codes it may end with.
+# What a command changes (drain) is undone after it.
 COMMANDS = {
     "status": ([], {0, 1}),
     "doctor": ([], {0, 1, 2}),   # whatever this machine is like
@@ -30,6 +37,12 @@ COMMANDS = {
     "pc clusters": ([], {0}),
     "pc endpoints": ([], {0}),
     "runtime": (["--interval", "100ms"], {0}),
+    "top": (["--count", "2", "--interval", "100ms"], {0}),
+    "drops": (["--all"], {0}),
+    "connections list": ([], {0}),
+    "connections show": (lambda web: [open_connection(web)], {0}),
+    "connections close": (lambda web: [open_connection(web), "--wait", "0s"], {0, 1}),
+    "log tail": (["--no-follow"], {0}),
     "stats": (["upstream"], {0}),
     "drain": ([], {0}),
     "undrain": ([], {0}),
@@ -105,6 +118,7 @@ def test_schemas_are_schemas(schemas):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_output_follows_its_schema(web, schemas, command):
     arguments, codes = COMMANDS[command]
+    arguments = arguments(web) if callable(arguments) else arguments
     done = web.gateway.ctl("-o", "json", *command.split(), *arguments)
     assert done.returncode in codes, done.stderr or done.stdout
     checker = validator(schemas, schema_name(command))

@@ -12,6 +12,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "tests/ctrl/admin/fake_gateway.h"
 
@@ -175,6 +176,66 @@ TEST_F(Sockets, JunkAndHalfRequestsHarmNobody) {
     ASSERT_TRUE(ready);
     EXPECT_EQ(ready->status, 200);
     for (const int fd : idle) close(fd);
+}
+
+TEST_F(Sockets, StreamsGoOnUntilTheirReaderLeaves) {
+    telemetry::RecentLog log;
+    Sources sources = gateway.sources();
+    sources.recent_log = &log;
+    const Handler streaming(std::move(sources));
+    auto started = Server::start({path, {}}, streaming);
+    ASSERT_TRUE(started) << started.error();
+    server = std::move(*started);
+    telemetry::AccessLogEntry entry;
+    entry.path = "/first";
+    log.add(entry);
+    std::string seen;
+    httplib::Client reader = client(path);
+    reader.set_read_timeout(5);
+    const auto result = reader.Get("/v1/log/tail", [&](const char* data, size_t size) {
+        seen.append(data, size);
+        if (seen.find("/first") != seen.npos && seen.find("/later") == seen.npos) {
+            entry.path = "/later";
+            log.add(entry);
+        }
+        return seen.find("/later") == seen.npos;   // enough
+    });
+    EXPECT_FALSE(result);
+    EXPECT_THAT(seen, HasSubstr("/later"));
+    // Its place is free again once the server has noticed; the others answer meanwhile.
+    for (int i = 0; i < 10; i++) {
+        EXPECT_EQ(client(path).Get("/ready")->status, 200);
+        ASSERT_EQ(client(path).Get("/v1/log/tail?follow=0")->status, 200);
+    }
+}
+
+TEST_F(Sockets, AStreamEndsWithTheServer) {
+    telemetry::RecentLog log;
+    Sources sources = gateway.sources();
+    sources.recent_log = &log;
+    const Handler streaming(std::move(sources));
+    auto started = Server::start({path, {}}, streaming);
+    ASSERT_TRUE(started) << started.error();
+    server = std::move(*started);
+    std::thread stopper;
+    std::string seen;
+    const auto result = client(path).Get("/v1/log/tail", [&](const char* data, size_t size) {
+        seen.append(data, size);   // the sign of life of a log without requests
+        if (!stopper.joinable()) stopper = std::thread([&] { server.reset(); });
+        return true;
+    });
+    ASSERT_TRUE(stopper.joinable());
+    stopper.join();
+    EXPECT_TRUE(result) << "ended in order";
+    EXPECT_EQ(seen.find_first_not_of('\n'), seen.npos);
+}
+
+TEST_F(Sockets, LoopbackHttpHasNoStreams) {
+    const uint16_t port = free_port();
+    ASSERT_EQ(start(SocketAddress{*IpAddress::parse("127.0.0.1"), port}), "");
+    httplib::Client c("127.0.0.1", port);
+    for (const char* stream : {"/v1/log/tail", "/v1/capture"}) EXPECT_EQ(c.Get(stream)->status, 403) << stream;
+    EXPECT_EQ(c.Post("/v1/connections/close?id=0.1.1")->status, 403);
 }
 
 }  // namespace
