@@ -30,7 +30,7 @@ inline constexpr std::string_view kMemory[] = {"limit", "hugepages"};
 inline constexpr std::string_view kLimits[] = {"connections", "requestHeader", "ephemeralPorts"};
 inline constexpr std::string_view kMesh[] = {"directory", "trustDomain"};
 inline constexpr std::string_view kAdmin[] = {"socket", "http"};
-inline constexpr std::string_view kAccessLog[] = {"path", "format"};
+inline constexpr std::string_view kAccessLog[] = {"path", "format", "omitEmptyValues"};
 inline constexpr std::string_view kDrain[] = {"deadline"};
 inline constexpr UnsupportedField kTopLater[] = {
     {"identity", "not supported yet: this version terminates and originates no TLS"}};

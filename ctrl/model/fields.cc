@@ -14,6 +14,7 @@
 
 #include "ctrl/model/istio.pb.h"
 #include "ctrl/model/options.pb.h"
+#include "ctrl/model/sidecar.pb.h"
 
 namespace sluice::model {
 namespace {
@@ -52,7 +53,7 @@ const Descriptor* const kKinds[] = {istio::Gateway::descriptor(),         istio:
 const Descriptor* message_below(const FieldDescriptor* field) {
     if (field->is_map()) field = field->message_type()->map_value();
     const Descriptor* type = field->message_type();
-    return type && type->file() == istio::Gateway::descriptor()->file() ? type : nullptr;
+    return type && type->file()->package() == istio::Gateway::descriptor()->file()->package() ? type : nullptr;
 }
 
 bool is_read(const FieldDescriptor* field) {

@@ -12,6 +12,7 @@
 
 #include "ctrl/model/message_reader.h"
 #include "ctrl/model/names.h"
+#include "ctrl/model/sidecar.pb.h"
 
 namespace sluice::model {
 namespace {

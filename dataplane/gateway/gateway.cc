@@ -67,15 +67,17 @@ Result<void> Gateway::open() {
         stats_.push_back(std::make_unique<telemetry::CoreStats>());
         rings_.push_back(std::make_unique<telemetry::AccessLogRing>());
     }
-    if (!host_.access_log.path.empty()) {
+    {
         telemetry::AccessLogWriter::Options options;
         options.path = host_.access_log.path;
         using Format = host::AccessLog::Format;
-        if (host_.access_log.format == Format::kJson) options.format = telemetry::AccessLogFormat::json();
-        if (host_.access_log.format == Format::kCustom) {
-            auto format = telemetry::AccessLogFormat::parse(host_.access_log.custom);
-            if (!format) return std::unexpected("accessLog.format: " + format.error().message);
-            options.format = std::move(*format);
+        if (host_.access_log.format == Format::kJson) own_log_.format = telemetry::AccessLogFormat::json();
+        if (host_.access_log.format == Format::kCustom) own_log_.format = *host_.access_log.parsed;
+        own_log_.path = host_.access_log.path;
+        if (!own_log_.path.empty()) {
+            auto set = telemetry::AccessLogSet::make({{own_log_.path, own_log_.format}});
+            if (!set) return std::unexpected(set.error());
+            own_log_.set = std::move(*set);
         }
         std::vector<telemetry::AccessLogRing*> rings;
         for (auto& ring : rings_) rings.push_back(ring.get());
@@ -84,7 +86,9 @@ Result<void> Gateway::open() {
         });
         if (!writer) return std::unexpected(writer.error());
         access_log_ = std::move(*writer);
-        access_log_->start();
+        if (own_log_.set)
+            if (auto used = access_log_->use(own_log_.set); !used) return used;
+        if (own_log_.set) access_log_->start();
     }
     auto setup = crew_setup(host_, cores_);
     const auto ephemeral = host::ephemeral_ports(host_, host::kernel_ephemeral_ports());
