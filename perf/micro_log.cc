@@ -49,7 +49,7 @@ void push(benchmark::State& state, const AccessLogEntry& entry) {
     for (auto _ : state) {
         const uint64_t begin = __rdtsc();
         for (int i = 0; i < kBatch; i++) ring.push(entry);
-        best = std::min(best, __rdtsc() - begin);
+        best = std::min<uint64_t>(best, __rdtsc() - begin);
         ring.drain([](const AccessLogEntry& e) { benchmark::DoNotOptimize(e.status); });
     }
     state.counters["cycles"] = static_cast<double>(best) / kBatch;
@@ -76,7 +76,7 @@ void format(benchmark::State& state, const AccessLogFormat& format) {
         out.clear();
         const uint64_t begin = __rdtsc();
         for (int i = 0; i < kBatch; i++) format.format(entry, out);
-        best = std::min(best, __rdtsc() - begin);
+        best = std::min<uint64_t>(best, __rdtsc() - begin);
         benchmark::DoNotOptimize(out.data());
     }
     state.counters["cycles"] = static_cast<double>(best) / kBatch;

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <map>
 
-#include "ctrl/apply/filter_configs.h"
+#include "ctrl/apply/field_walk.h"
 #include "ctrl/apply/readers.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 

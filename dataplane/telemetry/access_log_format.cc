@@ -84,6 +84,8 @@ AccessLogFormat::AccessLogFormat(const AccessLogFormat& other)
     : parts_(other.parts_), json_(other.json_ ? std::make_unique<Node>(*other.json_) : nullptr), captures_(other.captures_),
       options_(other.options_), with_reason_(other.with_reason_) {}
 
+AccessLogFormat& AccessLogFormat::operator=(const AccessLogFormat& other) { return *this = AccessLogFormat(other); }
+
 Result<AccessLogFormat, FormatError> AccessLogFormat::parse(std::string_view format, Options options) {
     // Envoy's formats end in a newline; a line has one anyway.
     if (format.ends_with('\n')) format.remove_suffix(1);

@@ -57,6 +57,7 @@ class AccessLogFormat {
     AccessLogFormat(AccessLogFormat&&) noexcept;
     AccessLogFormat& operator=(AccessLogFormat&&) noexcept;
     AccessLogFormat(const AccessLogFormat&);
+    AccessLogFormat& operator=(const AccessLogFormat&);
     ~AccessLogFormat();
 
     /// Appends one line, newline included.
