@@ -12,14 +12,23 @@
 #include "ctrl/apply/nack.h"
 #include "ctrl/xds/resources.h"
 #include "snapshot/snapshot.h"
+#include "telemetry/access_log_set.h"
 
 namespace sluice::apply {
+
+/// This machine's own access log: for file access logs of that path that say no format. Elsewhere files may be opened in its
+/// folder only, so that a control plane cannot write where it likes.
+struct OwnAccessLog {
+    std::string path;                                               // empty: none
+    std::shared_ptr<const telemetry::AccessLogSet> set;             // nullptr: the writer's standard one
+    telemetry::AccessLogFormat format = telemetry::AccessLogFormat::text();
+};
 
 /// `previous` is what `publisher` has in force (or nullptr); the result is to be published there before the next build.
 std::expected<std::unique_ptr<snapshot::Snapshot>, std::vector<Nack>> build(const xds::ResourceSet& resources,
                                                                            const snapshot::Snapshot* previous,
                                                                            snapshot::Publisher& publisher, uint64_t revision,
-                                                                           std::string version);
+                                                                           std::string version, const OwnAccessLog& own_log = {});
 
 /// True once regexes that tables went without Hyperscan for are compiled: build the same resources again to have them.
 bool could_adopt(const snapshot::Snapshot& snapshot);

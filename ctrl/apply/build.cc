@@ -77,9 +77,10 @@ void build_tables(Build& build, std::vector<ReadListener>& listeners, Snapshot& 
 }  // namespace
 
 std::expected<std::unique_ptr<Snapshot>, std::vector<Nack>> build(const xds::ResourceSet& resources, const Snapshot* previous,
-                                                                 Publisher& publisher, uint64_t revision, std::string version) {
+                                                                 Publisher& publisher, uint64_t revision, std::string version,
+                                                                 const OwnAccessLog& own_log) {
     NackSink sink;
-    Build state{resources, previous, publisher, sink, {}};
+    Build state{resources, previous, publisher, sink, own_log, {}};
     auto snapshot = std::make_unique<Snapshot>();
     snapshot->revision = revision;
     snapshot->version = std::move(version);

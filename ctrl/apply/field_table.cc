@@ -29,6 +29,7 @@ namespace {
 #define MATCHER "envoy.type.matcher.v3."
 #define HCM "envoy.extensions.filters.network.http_connection_manager.v3."
 #define UPSTREAM_HTTP "envoy.extensions.upstreams.http.v3."
+#define LOG "envoy.config.accesslog.v3."
 
 constexpr auto kRead = Rule::kRead;
 constexpr auto kOpaque = Rule::kOpaque;
@@ -93,11 +94,36 @@ constexpr FieldRule kFields[] = {
     {CORE "HttpProtocolOptions", "headers_with_underscores_action", kOnly, "ALLOW"},
     {CORE "Http1ProtocolOptions", "allow_absolute_url accept_http_10", kOnly, "true"},
     {CORE "Http1ProtocolOptions", "allow_chunked_length send_fully_qualified_url allow_custom_methods", kOnly, "false"},
-    {"envoy.config.accesslog.v3.AccessLog", "typed_config", kRead},
-    {"envoy.config.accesslog.v3.AccessLog", "name", kIgnore, "the type within typed_config decides"},
-    {"envoy.config.accesslog.v3.AccessLog", "filter", kRefuse, "every request is logged; filters are not supported yet"},
-    {"envoy.extensions.access_loggers.file.v3.FileAccessLog", "path log_format format json_format typed_json_format", kIgnore,
-     "where and how lines are written is this machine's affair: accessLog in sluice.yaml"},
+    {LOG "AccessLog", "typed_config filter", kRead},
+    {LOG "AccessLog", "name", kIgnore, "the type within typed_config decides"},
+    {LOG "AccessLogFilter",
+     "status_code_filter duration_filter not_health_check_filter runtime_filter and_filter or_filter header_filter "
+     "response_flag_filter grpc_status_filter log_type_filter", kRead},
+    {LOG "AccessLogFilter", "traceable_filter", kRefuse, "there is no tracing yet"},
+    {LOG "AccessLogFilter", "metadata_filter", kRefuse, "no filter keeps metadata"},
+    {LOG "AccessLogFilter", "extension_filter", kRefuse, "not supported"},
+    {LOG "StatusCodeFilter", "comparison", kRead},
+    {LOG "DurationFilter", "comparison", kRead},
+    {LOG "ComparisonFilter", "op value", kRead},
+    {LOG "RuntimeFilter", "percent_sampled use_independent_randomness", kRead},
+    {LOG "RuntimeFilter", "runtime_key", kIgnore, "there is no runtime layer: the default holds"},
+    {LOG "AndFilter", "filters", kRead},
+    {LOG "OrFilter", "filters", kRead},
+    {LOG "HeaderFilter", "header", kRead},
+    {LOG "ResponseFlagFilter", "flags", kRead},
+    {LOG "GrpcStatusFilter", "statuses exclude", kRead},
+    {LOG "LogTypeFilter", "types exclude", kRead},
+    {CORE "RuntimeUInt32", "default_value", kRead},
+    {CORE "RuntimeUInt32", "runtime_key", kIgnore, "there is no runtime layer: the default holds"},
+    {"envoy.type.v3.FractionalPercent", "numerator denominator", kRead},
+    {"envoy.extensions.access_loggers.file.v3.FileAccessLog", "path log_format", kRead},
+    {"envoy.extensions.access_loggers.file.v3.FileAccessLog", "format", kOpaque},
+    {"envoy.extensions.access_loggers.file.v3.FileAccessLog", "json_format typed_json_format", kRefuse, "write log_format.json_format"},
+    {CORE "SubstitutionFormatString", "text_format_source omit_empty_values", kRead},
+    {CORE "SubstitutionFormatString", "text_format json_format", kOpaque},
+    {CORE "SubstitutionFormatString", "content_type", kIgnore, "of local replies"},
+    {CORE "SubstitutionFormatString", "json_format_options", kIgnore, "keys are always sorted"},
+    {CORE "SubstitutionFormatString", "formatters", kIgnore, "all operators there are, are known without"},
     {"envoy.extensions.filters.http.router.v3.Router", "dynamic_stats suppress_grpc_request_failure_code_stats", kIgnore, "statistics only"},
     {"envoy.extensions.filters.http.router.v3.Router", "start_child_span", kIgnore, "of tracing, which is refused where it is asked for"},
     {"envoy.extensions.filters.http.router.v3.Router", "suppress_envoy_headers respect_expected_rq_timeout", kOnly, "false"},
@@ -241,6 +267,7 @@ constexpr ExtensionRule kExtensions[] = {
 #undef MATCHER
 #undef HCM
 #undef UPSTREAM_HTTP
+#undef LOG
 
 struct Table {
     std::unordered_map<const google::protobuf::FieldDescriptor*, const FieldRule*> rules;

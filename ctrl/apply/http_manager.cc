@@ -99,18 +99,9 @@ bool read_server_header(const HcmProto& in, snapshot::HttpConnectionManager& out
     }
 }
 
-bool read_access_log(const HcmProto& in, snapshot::HttpConnectionManager& out, const At& at) {
-    out.access_log = in.access_log_size() != 0;
-    if (in.access_log_size() > 1) return at.child("access_log", 1).refuse("more than one access log is not supported yet");
-    if (out.access_log && extension_type(in.access_log(0).typed_config()) != "envoy.extensions.access_loggers.file.v3.FileAccessLog") {
-        return at.child("access_log", 0).child("typed_config").refuse("not a file access log");
-    }
-    return true;
-}
-
 }  // namespace
 
-bool read_manager(const HcmProto& in, snapshot::HttpConnectionManager& out, const At& at) {
+bool read_manager(const Build& build, const HcmProto& in, snapshot::HttpConnectionManager& out, const At& at) {
     out.stat_prefix = in.stat_prefix();
     out.use_remote_address = in.use_remote_address().value();
     out.xff_num_trusted_hops = in.xff_num_trusted_hops();
@@ -118,7 +109,7 @@ bool read_manager(const HcmProto& in, snapshot::HttpConnectionManager& out, cons
     out.preserve_external_request_id = in.preserve_external_request_id();
     read_path_options(in, out.path);
     return read_filters(in, out.filters, at) & read_limits(in, out.limits, at) & read_timeouts(in, out, at) &
-           read_server_header(in, out, at) & read_access_log(in, out, at);
+           read_server_header(in, out, at) & read_access_logs(build, in, out, at);
 }
 
 }  // namespace sluice::apply

@@ -101,7 +101,7 @@ bool read_listener(Build& build, const pb::Listener& in, ReadListener& out) {
     if (!out.manager->ParseFromString(in.filter_chains(0).filters(found).typed_config().value())) return here.refuse("does not parse");
 
     snapshot::HttpConnectionManager http;
-    if (!read_manager(*out.manager, http, here)) return false;
+    if (!read_manager(build, *out.manager, http, here)) return false;
     for (const auto& entry : http.filters) out.routes.chain.push_back(entry.name);
     if (out.manager->has_rds()) {
         out.routes.name = out.manager->rds().route_config_name();

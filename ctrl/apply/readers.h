@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "ctrl/apply/apply.h"
 #include "ctrl/apply/at.h"
 #include "ctrl/xds/resources.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
@@ -26,6 +27,7 @@ struct Build {
     const snapshot::Snapshot* previous;
     snapshot::Publisher& publisher;
     NackSink& sink;
+    const OwnAccessLog& own_log;
     std::unordered_map<std::string_view, uint32_t> cluster_ids;  // of this set's clusters
 
     uint32_t cluster_id(std::string_view name) const {
@@ -52,6 +54,7 @@ bool read_uri_text(const std::string& in, std::string& out, const At& at);
 
 // route_match.cc
 bool read_match(const envoy::config::route::v3::RouteMatch& in, route::RouteMatch& out, const At& at);
+bool read_header_match(const envoy::config::route::v3::HeaderMatcher& in, route::RouteMatch::Named& out, const At& at);
 
 // routes.cc
 /// `chain`: names of the HTTP filters that serve this table, for typed_per_filter_config.
@@ -70,7 +73,13 @@ struct ReadListener {
 };
 bool read_listener(Build& build, const envoy::config::listener::v3::Listener& in, ReadListener& out);
 // http_manager.cc
-bool read_manager(const HcmProto& in, snapshot::HttpConnectionManager& out, const At& at);
+bool read_manager(const Build& build, const HcmProto& in, snapshot::HttpConnectionManager& out, const At& at);
+// access_logs.cc
+bool read_access_logs(const Build& build, const HcmProto& in, snapshot::HttpConnectionManager& out, const At& at);
+// access_log_filters.cc
+/// A predicate over entries; headers it looks at are added to the captures. Empty (with Nacks) where a value is wrong.
+telemetry::AccessLogSet::Filter read_log_filter(const envoy::config::accesslog::v3::AccessLogFilter& in,
+                                                telemetry::AccessLogCaptures& captures, const At& at);
 
 // clusters.cc
 std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const envoy::config::cluster::v3::Cluster& in, uint32_t id);

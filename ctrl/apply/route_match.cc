@@ -36,32 +36,6 @@ bool read_string(const envoy::type::matcher::v3::StringMatcher& in, route::Strin
     }
 }
 
-bool read_header(const pb::HeaderMatcher& in, route::RouteMatch::Named& out, const At& at) {
-    out.name = in.name();
-    if (in.name().empty()) return at.child("name").refuse("is missing");
-    route::StringMatch& match = out.match;
-    match.missing_as_empty = in.treat_missing_header_as_empty();
-    bool good = true;
-    switch (in.header_match_specifier_case()) {
-        case pb::HeaderMatcher::kExactMatch: set(match, Kind::kExact, in.exact_match()); break;
-        case pb::HeaderMatcher::kPrefixMatch: set(match, Kind::kPrefix, in.prefix_match()); break;
-        case pb::HeaderMatcher::kSuffixMatch: set(match, Kind::kSuffix, in.suffix_match()); break;
-        case pb::HeaderMatcher::kContainsMatch: set(match, Kind::kContains, in.contains_match()); break;
-        case pb::HeaderMatcher::kSafeRegexMatch:
-            good = set(match, Kind::kRegex, in.safe_regex_match().regex()) && check_regex(match.text, at.child("safe_regex_match"));
-            break;
-        case pb::HeaderMatcher::kStringMatch: good = read_string(in.string_match(), match, at.child("string_match")); break;
-        case pb::HeaderMatcher::kPresentMatch:
-        case pb::HeaderMatcher::HEADER_MATCH_SPECIFIER_NOT_SET: set(match, Kind::kPresent, ""); break;
-        default: return at.refuse("a header match of an unknown kind");
-    }
-    const bool absent = in.header_match_specifier_case() == pb::HeaderMatcher::kPresentMatch && !in.present_match();
-    match.invert = in.invert_match() != absent;
-    // Presence is presence: "missing as empty" would make an absent header count as there.
-    if (match.kind == Kind::kPresent) match.missing_as_empty = false;
-    return good;
-}
-
 bool read_parameter(const pb::QueryParameterMatcher& in, route::RouteMatch::Named& out, const At& at) {
     out.name = in.name();
     if (in.name().empty()) return at.child("name").refuse("is missing");
@@ -99,10 +73,36 @@ bool read_path(const pb::RouteMatch& in, route::RouteMatch& out, const At& at) {
 
 }  // namespace
 
+bool read_header_match(const pb::HeaderMatcher& in, route::RouteMatch::Named& out, const At& at) {
+    out.name = in.name();
+    if (in.name().empty()) return at.child("name").refuse("is missing");
+    route::StringMatch& match = out.match;
+    match.missing_as_empty = in.treat_missing_header_as_empty();
+    bool good = true;
+    switch (in.header_match_specifier_case()) {
+        case pb::HeaderMatcher::kExactMatch: set(match, Kind::kExact, in.exact_match()); break;
+        case pb::HeaderMatcher::kPrefixMatch: set(match, Kind::kPrefix, in.prefix_match()); break;
+        case pb::HeaderMatcher::kSuffixMatch: set(match, Kind::kSuffix, in.suffix_match()); break;
+        case pb::HeaderMatcher::kContainsMatch: set(match, Kind::kContains, in.contains_match()); break;
+        case pb::HeaderMatcher::kSafeRegexMatch:
+            good = set(match, Kind::kRegex, in.safe_regex_match().regex()) && check_regex(match.text, at.child("safe_regex_match"));
+            break;
+        case pb::HeaderMatcher::kStringMatch: good = read_string(in.string_match(), match, at.child("string_match")); break;
+        case pb::HeaderMatcher::kPresentMatch:
+        case pb::HeaderMatcher::HEADER_MATCH_SPECIFIER_NOT_SET: set(match, Kind::kPresent, ""); break;
+        default: return at.refuse("a header match of an unknown kind");
+    }
+    const bool absent = in.header_match_specifier_case() == pb::HeaderMatcher::kPresentMatch && !in.present_match();
+    match.invert = in.invert_match() != absent;
+    // Presence is presence: "missing as empty" would make an absent header count as there.
+    if (match.kind == Kind::kPresent) match.missing_as_empty = false;
+    return good;
+}
+
 bool read_match(const pb::RouteMatch& in, route::RouteMatch& out, const At& at) {
     bool good = read_path(in, out, at);
     out.headers.resize(static_cast<size_t>(in.headers_size()));
-    for (int i = 0; i < in.headers_size(); i++) good &= read_header(in.headers(i), out.headers[static_cast<size_t>(i)], at.child("headers", i));
+    for (int i = 0; i < in.headers_size(); i++) good &= read_header_match(in.headers(i), out.headers[static_cast<size_t>(i)], at.child("headers", i));
     out.query.resize(static_cast<size_t>(in.query_parameters_size()));
     for (int i = 0; i < in.query_parameters_size(); i++) {
         good &= read_parameter(in.query_parameters(i), out.query[static_cast<size_t>(i)], at.child("query_parameters", i));

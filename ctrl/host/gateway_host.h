@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "ctrl/model/diagnostic.h"
+#include "telemetry/access_log_format.h"
 
 namespace sluice::host {
 
@@ -98,7 +99,9 @@ struct AccessLog {
     enum class Format : uint8_t { kText, kJson, kCustom };
     std::string path = "/dev/stdout";             // empty = no access log
     Format format = Format::kText;
-    std::string custom;                           // Envoy format string, checked
+    bool omit_empty = false;                      // of kCustom: Envoy's omit_empty_values
+    std::string custom;                           // Envoy format string, checked; empty for a map
+    std::optional<telemetry::AccessLogFormat> parsed;   // of kCustom
 };
 
 struct Process {

@@ -16,9 +16,9 @@
 #include "ctrl/host/ephemeral.h"
 #include "ctrl/host/field_reader.h"
 #include "ctrl/host/gateway_host.h"
+#include "ctrl/host/read_access_log.h"
 #include "ctrl/host/read_ports.h"
 #include "ctrl/host/read_tcp.h"
-#include "telemetry/access_log_format.h"
 
 namespace sluice::host {
 
@@ -200,35 +200,6 @@ void read_admin(Context& context, const yaml::Node& yaml, Admin& admin) {
     } else {
         admin.http = *address;
     }
-}
-
-void read_access_log(Context& context, const yaml::Node& yaml, AccessLog& log) {
-    const Object o(context, yaml, "accessLog", fields::kAccessLogObject);
-    o.text("path", log.path);
-    if (!log.path.empty() && !log.path.starts_with('/')) o.wrong("path", "not an absolute path", "path: /dev/stdout, or \"\" for none");
-    std::string format;
-    if (!o.scalar("format", format)) return;
-    if (format == "text" || format == "json") {
-        log.format = format == "text" ? AccessLog::Format::kText : AccessLog::Format::kJson;
-        return;
-    }
-    if (format.find('%') == format.npos) {
-        o.wrong("format", fmt::format("`{}` is no format", format.substr(0, 80)), "text, json, or an Envoy format string such as \"%REQ(:PATH)% %RESPONSE_CODE%\"");
-        return;
-    }
-    const auto parsed = telemetry::AccessLogFormat::parse(format);
-    if (!parsed) {
-        const auto& e = parsed.error();
-        Diagnostic& d = o.wrong("format", fmt::format("{} (at character {})", e.message, e.position + 1), e.cure);
-        // Within a one-line string the caret can point at the operator itself.
-        if (const size_t at = d.source_line.find(format); at != d.source_line.npos && e.length) {
-            d.column = static_cast<int>(at + e.position) + 1;
-            d.caret_width = static_cast<int>(e.length);
-        }
-        return;
-    }
-    log.format = AccessLog::Format::kCustom;
-    log.custom = std::move(format);
 }
 
 void read_drain(Context& context, const yaml::Node& yaml, Duration& deadline) {

@@ -88,11 +88,7 @@ void check_gateway(const Object<istio::Gateway>& object, std::vector<Diagnostic>
     }
 }
 
-void check_policy(Checker& c, const std::string& path, const istio::TrafficPolicy& policy) {
-    if (policy.load_balancer().simple() == istio::LoadBalancerSettings::PASSTHROUGH)
-        c.error("SLC0105", path + ".loadBalancer.simple", "PASSTHROUGH is not supported in this version",
-                "ROUND_ROBIN, LEAST_REQUEST or RANDOM");
-    const auto& pool = policy.connection_pool();
+void check_pool(Checker& c, const std::string& path, const istio::ConnectionPoolSettings& pool) {
     const auto limit = [&](const char* field, int32_t value) {
         if (value < 0) c.error("SLC0103", path + ".connectionPool." + field, "a limit cannot be negative");
     };
@@ -103,6 +99,20 @@ void check_policy(Checker& c, const std::string& path, const istio::TrafficPolic
     const auto& connect = pool.tcp().connect_timeout();
     if (pool.tcp().has_connect_timeout() && connect.seconds() == 0 && connect.nanos() < 1'000'000)
         c.error("SLC0113", path + ".connectionPool.tcp.connectTimeout", "must be at least 1ms");
+}
+
+void check_policy(Checker& c, const std::string& path, const istio::TrafficPolicy& policy) {
+    check_pool(c, path, policy.connection_pool());
+    std::set<uint32_t> numbers;
+    for (int i = 0; i < policy.port_level_settings_size(); ++i) {
+        const istio::PortTrafficPolicy& of_port = policy.port_level_settings(i);
+        const std::string below = fmt::format("{}.portLevelSettings[{}]", path, i);
+        c.port(below + ".port.number", of_port.port().number());
+        if (!numbers.insert(of_port.port().number()).second)
+            c.error("SLC0107", below + ".port.number", fmt::format("port {} is given twice", of_port.port().number()),
+                    "remove one");
+        check_pool(c, below, of_port.connection_pool());
+    }
 }
 
 void check_destination_rule(const Object<istio::DestinationRule>& object, std::vector<Diagnostic>& out) {
@@ -154,9 +164,8 @@ void check_service_entry(const Object<istio::ServiceEntry>& object, std::vector<
     c.export_to("spec.exportTo", entry.export_to());
     check_service_ports(c, entry);
     if (entry.resolution() != istio::ServiceEntry::STATIC) {
-        c.error("SLC0105", "spec.resolution",
-                fmt::format("resolution {} is not supported in this version",
-                            istio::ServiceEntry::Resolution_Name(entry.resolution())),
+        // Left out; the reader refuses what is written and is not STATIC.
+        c.error("SLC0105", "spec.resolution", "resolution NONE is not supported in this version",
                 "write resolution: STATIC and the endpoints' addresses");
         return;
     }
@@ -200,8 +209,12 @@ void check_rule_hosts(const MeshConfig& mesh, const Registry& registry, std::vec
     for (const auto& object : mesh.destination_rules) {
         Checker c(object, out);
         const std::string host = full_host(object.spec.host(), object.ns);
-        const auto [owner, is_new] =
-            owners.emplace(object.ns + "/" + host, object.id() + " at " + object.source("spec.host"));
+        // Rules for chosen workloads stand beside the one for all of them.
+        std::string key = object.ns + "/" + host;
+        std::map<std::string, std::string> labels(object.spec.workload_selector().match_labels().begin(),
+                                                  object.spec.workload_selector().match_labels().end());
+        for (const auto& [name, value] : labels) key += fmt::format(",{}={}", name, value);
+        const auto [owner, is_new] = owners.emplace(key, object.id() + " at " + object.source("spec.host"));
         if (!is_new)
             c.error("SLC0116", "spec.host", fmt::format("{} is for the same host", owner->second), "put both in one");
         bool used = false;

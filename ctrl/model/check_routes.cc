@@ -98,6 +98,7 @@ void RouteChecker::actions(const std::string& path, const istio::HTTPRoute& rout
 
 void RouteChecker::match(const std::string& path, const istio::HTTPMatchRequest& match) {
     if (match.has_uri()) uri_match(path + ".uri", match.uri());
+    if (match.has_scheme()) string_match(path + ".scheme", match.scheme());
     if (match.has_method()) string_match(path + ".method", match.method());
     if (match.has_authority()) string_match(path + ".authority", match.authority());
     named_matches(path + ".headers", match.headers(), true);

@@ -17,4 +17,9 @@ std::span<const Code> codes();
 
 std::string fields_markdown();
 
+// Every field as "Gateway.servers[].port.number: number", one a line: `[]` is an element of a list, `{}` a value of
+// a map; types are those of JSON, and an enum's names sorted with `|` between. scripts/lib/istio_schema.py says the
+// same of the published schemas.
+std::string fields_paths();
+
 }  // namespace sluice::model

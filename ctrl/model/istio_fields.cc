@@ -1,10 +1,12 @@
-// Prints the field table of docs/istio.md: istio_fields, or istio_fields FILE to write it between FILE's markers.
+// Prints the field table of docs/istio.md: istio_fields, or istio_fields FILE to write it between FILE's markers;
+// istio_fields --paths prints every field with its type, for the comparison with the published schemas.
 // In: the API's descriptors. Out: Markdown.
 // Owns nothing.
 // The markers are HTML comments: "<!-- fields -->" and "<!-- end of fields -->".
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <string_view>
 
 #include "ctrl/model/fields.h"
 
@@ -12,6 +14,10 @@ int main(int argc, char** argv) {
     const std::string table = sluice::model::fields_markdown();
     if (argc < 2) {
         std::cout << table;
+        return 0;
+    }
+    if (std::string_view(argv[1]) == "--paths") {
+        std::cout << sluice::model::fields_paths();
         return 0;
     }
     std::ifstream in(argv[1]);

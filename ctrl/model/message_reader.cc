@@ -7,6 +7,8 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <set>
+#include <utility>
 
 #include <absl/strings/escaping.h>
 #include <fmt/format.h>
@@ -90,6 +92,7 @@ class Reader {
     void read_entry(const yaml::Entry& entry, const std::string& path, Message& message);
     void unknown(const yaml::Entry& entry, const std::string& path, const Message& message);
     bool refused(const yaml::Entry& entry, const std::string& path, const FieldDescriptor* field);
+    bool other_value(const yaml::Entry& entry, const std::string& path, const FieldDescriptor* field);
     bool other_of_oneof(const yaml::Entry& entry, const std::string& path, const Message& message,
                         const FieldDescriptor* field);
     void require(const Node& node, const std::string& path, const Message& message);
@@ -116,6 +119,7 @@ class Reader {
 
     ReadContext& context_;
     size_t errors_ = 0;
+    std::set<std::pair<std::string, std::string>> refused_;  // path of the parent, reason
 };
 
 void Reader::read(const Node& node, const std::string& path, Message& message) {
@@ -140,6 +144,7 @@ void Reader::read_entry(const yaml::Entry& entry, const std::string& path, Messa
     if (field->options().HasExtension(ignored)) return;
     if (refused(entry, below, field)) return;
     if (entry.value.kind == Node::Kind::kNull) return;  // proto3 JSON: null is unset
+    if (other_value(entry, below, field)) return;
     if (other_of_oneof(entry, below, message, field)) return;
     read_field({message, field, entry.value, below});
 }
@@ -154,10 +159,30 @@ void Reader::unknown(const yaml::Entry& entry, const std::string& path, const Me
 
 bool Reader::refused(const yaml::Entry& entry, const std::string& path, const FieldDescriptor* field) {
     const FieldOptions& options = field->options();
-    if (!options.HasExtension(model::refused)) return false;
+    if (!options.HasExtension(model::refused) || options.HasExtension(only)) return false;
     if (entry.value.kind == Node::Kind::kNull) return false;
+    ++errors_;
+    // Parts of one thing, such as the fields of `tls`: one finding says it.
+    const std::string_view parent = std::string_view(path).substr(0, path.size() - entry.key.size());
+    if (!refused_.emplace(std::string(parent), options.GetExtension(model::refused)).second) return true;
     fail(entry.at, static_cast<int>(entry.key.size()), "SLC0105", path, "not supported in this version",
          options.GetExtension(model::refused));
+    return true;
+}
+
+// A known value of a field of which only some are done. What is no value at all is read_value()'s to say.
+bool Reader::other_value(const yaml::Entry& entry, const std::string& path, const FieldDescriptor* field) {
+    const FieldOptions& options = field->options();
+    if (!options.HasExtension(only) || entry.value.kind != Node::Kind::kScalar) return false;
+    const std::string& value = entry.value.text;
+    for (std::string_view rest = options.GetExtension(only); !rest.empty();) {
+        const size_t end = std::min(rest.find('|'), rest.size());
+        if (rest.substr(0, end) == value) return false;
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    if (field->enum_type() ? !field->enum_type()->FindValueByName(value) : what_is(entry.value) == "text") return false;
+    fail_value(entry.value, path, fmt::format("{} is not supported in this version", value),
+               options.GetExtension(model::refused), "SLC0105");
     return true;
 }
 

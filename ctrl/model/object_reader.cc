@@ -1,4 +1,5 @@
-// One document at a time: kind, version, metadata, spec.
+// One object at a time: kind, version, metadata, spec. A document is an object, or the list of them that
+// `kubectl get -o yaml` prints.
 // In: yaml::File. Out: Object<Spec> in the MeshConfig.
 // The wrapper message is read whole, so that field paths begin at the object; its spec is kept.
 // Kubernetes object conventions: apiVersion, kind, metadata, spec, status.
@@ -11,6 +12,7 @@
 
 #include "ctrl/model/message_reader.h"
 #include "ctrl/model/names.h"
+#include "ctrl/model/sidecar.pb.h"
 
 namespace sluice::model {
 namespace {
@@ -19,6 +21,8 @@ using yaml::Node;
 
 constexpr std::string_view kGroup = "networking.istio.io/";
 constexpr std::array<std::string_view, 3> kVersions = {"v1", "v1beta1", "v1alpha3"};
+constexpr std::array<std::string_view, 6> kKinds = {"Gateway",      "VirtualService", "DestinationRule",
+                                                    "ServiceEntry", "WorkloadEntry",  "Sidecar"};
 
 // Kinds of Istio and of Kubernetes that people keep beside these files.
 struct Unsupported {
@@ -26,7 +30,6 @@ struct Unsupported {
     std::string_view cure;
 };
 constexpr Unsupported kUnsupported[] = {
-    {"Sidecar", "it configures sidecars; keep it out of a gateway's directory"},
     {"EnvoyFilter", "it patches Envoy's own config, which has no counterpart here"},
     {"WorkloadGroup", "write a WorkloadEntry for each workload"},
     {"ProxyConfig", "set it in the gateway's own file"},
@@ -38,7 +41,6 @@ constexpr Unsupported kUnsupported[] = {
     {"HTTPRoute", "write a VirtualService; the Gateway API comes later"},
     {"GatewayClass", "write an Istio Gateway; the Gateway API comes later"},
     {"Service", "write a ServiceEntry with resolution: STATIC"},
-    {"List", "write its items as documents of their own"},
 };
 
 std::string text_of(const Node* node) {
@@ -52,6 +54,7 @@ class DocumentReader {
         : file_(file), root_(root), mesh_(mesh), out_(out) {}
 
     void read() {
+        if (root_.kind == Node::Kind::kMap && is_list()) return read_list();
         if (root_.kind != Node::Kind::kMap) return fail("", "SLC0102", "not an object: expected a map");
         kind_ = text_of(root_.find("kind"));
         api_version_ = text_of(root_.find("apiVersion"));
@@ -65,10 +68,39 @@ class DocumentReader {
         if (kind_ == "VirtualService") return read_as<istio::VirtualServiceObject>(mesh_.virtual_services);
         if (kind_ == "DestinationRule") return read_as<istio::DestinationRuleObject>(mesh_.destination_rules);
         if (kind_ == "ServiceEntry") return read_as<istio::ServiceEntryObject>(mesh_.service_entries);
+        if (kind_ == "Sidecar") return read_and_forget<istio::SidecarObject>();
         read_as<istio::WorkloadEntryObject>(mesh_.workload_entries);
     }
 
  private:
+    // v1 List is what kubectl prints; the API server's own lists are of one kind: VirtualServiceList.
+    bool is_list() const {
+        const std::string kind = text_of(root_.find("kind"));
+        if (!kind.ends_with("List")) return false;
+        const std::string_view of = std::string_view(kind).substr(0, kind.size() - 4);
+        return of.empty() || std::find(kKinds.begin(), kKinds.end(), of) != kKinds.end();
+    }
+
+    void read_list() {
+        kind_ = text_of(root_.find("kind"));
+        for (const yaml::Entry& entry : root_.entries) {
+            if (entry.key != "apiVersion" && entry.key != "kind" && entry.key != "metadata" && entry.key != "items")
+                fail(entry.key, "SLC0104", "unknown field", did_you_mean(entry.key, std::vector<std::string>{"items", "metadata"}));
+        }
+        const Node* items = root_.find("items");
+        if (!items) return fail("items", "SLC0106", "missing", "add `items`, or remove the list");
+        if (items->kind == Node::Kind::kNull) return;
+        if (items->kind != Node::Kind::kSequence) return fail("items", "SLC0103", "expected a list", "start each item with `- `");
+        for (const Node& item : items->items) {
+            // A list in a list is no object: kubectl prints none.
+            DocumentReader reader(file_, item, mesh_, out_);
+            if (item.kind == Node::Kind::kMap && reader.is_list())
+                reader.fail("kind", "SLC0102", "a list within a list", "write its items as documents of their own");
+            else
+                reader.read();
+        }
+    }
+
     std::string id() const {
         if (kind_.empty()) return "";
         return name_.empty() ? kind_ : fmt::format("{} {}/{}", kind_, namespace_, name_);
@@ -107,10 +139,9 @@ class DocumentReader {
     }
 
     bool known_kind() {
-        const std::vector<std::string> kinds = {"Gateway", "VirtualService", "DestinationRule", "ServiceEntry",
-                                                "WorkloadEntry"};
-        if (std::find(kinds.begin(), kinds.end(), kind_) != kinds.end()) return true;
-        fail("kind", "SLC0102", fmt::format("unknown kind {}", kind_), did_you_mean(kind_, kinds));
+        if (std::find(kKinds.begin(), kKinds.end(), kind_) != kKinds.end()) return true;
+        fail("kind", "SLC0102", fmt::format("unknown kind {}", kind_),
+             did_you_mean(kind_, std::vector<std::string>(kKinds.begin(), kKinds.end())));
         return false;
     }
 
@@ -128,15 +159,7 @@ class DocumentReader {
     template <typename Wrapper, typename Spec>
     void read_as(std::vector<Object<Spec>>& objects) {
         Wrapper wrapper;
-        ReadContext context{*file_, id(), out_};
-        good_ = read_message(root_, "", context, wrapper);
-        check_name("metadata.name", name_, is_dns_name(name_) && lower(name_) == name_);
-        check_name("metadata.namespace", namespace_, is_dns_label(namespace_));
-        const auto [first, is_new] = mesh_.places.emplace(id(), ObjectBase{{}, {}, {}, {}, file_, &root_}.source());
-        if (!is_new)
-            fail("metadata.name", "SLC0107", fmt::format("the same object is in {}", first->second),
-                 "rename or remove one");
-        if (!good_) return;
+        if (!read_wrapper(wrapper)) return;
 
         Object<Spec> object;
         object.kind = kind_;
@@ -147,6 +170,25 @@ class DocumentReader {
         object.root = &root_;
         object.spec = std::move(*wrapper.mutable_spec());
         objects.push_back(std::move(object));
+    }
+
+    // A kind that says nothing to a gateway: its fields' names are checked, that is all.
+    template <typename Wrapper>
+    void read_and_forget() {
+        Wrapper wrapper;
+        read_wrapper(wrapper);
+    }
+
+    bool read_wrapper(google::protobuf::Message& wrapper) {
+        ReadContext context{*file_, id(), out_};
+        good_ = read_message(root_, "", context, wrapper);
+        check_name("metadata.name", name_, is_dns_name(name_) && lower(name_) == name_);
+        check_name("metadata.namespace", namespace_, is_dns_label(namespace_));
+        const auto [first, is_new] = mesh_.places.emplace(id(), ObjectBase{{}, {}, {}, {}, file_, &root_}.source());
+        if (!is_new)
+            fail("metadata.name", "SLC0107", fmt::format("the same object is in {}", first->second),
+                 "rename or remove one");
+        return good_;
     }
 
     void check_name(std::string_view path, const std::string& name, bool good) {

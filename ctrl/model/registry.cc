@@ -4,6 +4,8 @@
 // Istio's order of DestinationRules: client namespace, service namespace, root namespace.
 #include "ctrl/model/registry.h"
 
+#include <tuple>
+
 #include "ctrl/model/names.h"
 
 namespace sluice::model {
@@ -74,22 +76,28 @@ std::vector<std::string> Registry::hosts() const {
 }
 
 const Object<istio::DestinationRule>* Registry::rule_in(const Service& service, const std::string& ns,
-                                                        const std::string& proxy_ns) const {
-    // The exact name comes first; of wildcards the longest is the most specific.
+                                                        const Proxy& proxy) const {
+    const auto labels = [](const Rule& rule) -> const auto& { return rule.spec.workload_selector().match_labels(); };
+    // A rule that selects the workload, of its own namespace only, comes before one for all. Then the exact name
+    // comes first; of wildcards the longest is the most specific.
+    const auto rank = [&](const Rule& rule) {
+        const std::string& host = rule.spec.host();
+        return std::tuple(!labels(rule).empty(), !host.starts_with('*'), host.size());
+    };
     const Rule* best = nullptr;
     for (const Rule* rule : rules_of(service)) {
-        if (rule->ns != ns || !model::visible_from(rule->spec.export_to(), rule->ns, proxy_ns)) continue;
-        if (!rule->spec.host().starts_with('*')) return rule;
-        if (!best || rule->spec.host().size() > best->spec.host().size()) best = rule;
+        if (rule->ns != ns || !model::visible_from(rule->spec.export_to(), rule->ns, proxy.ns)) continue;
+        if (!labels(*rule).empty() && (rule->ns != proxy.ns || !has_labels(proxy.labels, labels(*rule)))) continue;
+        if (!best || rank(*rule) > rank(*best)) best = rule;
     }
     return best;
 }
 
-const Object<istio::DestinationRule>* Registry::rule_for(const Service& service, const std::string& proxy_ns) const {
-    if (proxy_ns != kRootNamespace)
-        if (const auto* own = rule_in(service, proxy_ns, proxy_ns)) return own;
-    if (const auto* at_service = rule_in(service, service.ns, proxy_ns)) return at_service;
-    return rule_in(service, kRootNamespace, proxy_ns);
+const Object<istio::DestinationRule>* Registry::rule_for(const Service& service, const Proxy& proxy) const {
+    if (proxy.ns != kRootNamespace)
+        if (const auto* own = rule_in(service, proxy.ns, proxy)) return own;
+    if (const auto* at_service = rule_in(service, service.ns, proxy)) return at_service;
+    return rule_in(service, kRootNamespace, proxy);
 }
 
 bool Registry::has_subset(const Service& service, const std::string& subset) const {

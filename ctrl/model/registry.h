@@ -42,9 +42,13 @@ class Registry {
     const Service* find(const std::string& host) const;
     std::vector<std::string> hosts() const;
 
-    // The rule that a proxy in `proxy_ns` applies to the service: its own namespace's, then the service's,
-    // then the root's. In each the most specific host wins.
-    const Object<istio::DestinationRule>* rule_for(const Service& service, const std::string& proxy_ns) const;
+    // The rule that a proxy applies to the service: its own namespace's, then the service's, then the root's.
+    // In each a rule whose workloadSelector names the proxy comes first, then the most specific host.
+    struct Proxy {
+        const std::string& ns;
+        const Labels& labels;
+    };
+    const Object<istio::DestinationRule>* rule_for(const Service& service, const Proxy& proxy) const;
 
     // Some rule of the host has the subset, whoever it is visible to.
     bool has_subset(const Service& service, const std::string& subset) const;
@@ -53,8 +57,7 @@ class Registry {
     std::vector<ServiceEndpoint> endpoints(const Service& service, const istio::ServicePort& port) const;
 
  private:
-    const Object<istio::DestinationRule>* rule_in(const Service& service, const std::string& ns,
-                                                  const std::string& proxy_ns) const;
+    const Object<istio::DestinationRule>* rule_in(const Service& service, const std::string& ns, const Proxy& proxy) const;
 
     using Rule = Object<istio::DestinationRule>;
     std::vector<const Rule*> rules_of(const Service& service) const;

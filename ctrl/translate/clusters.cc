@@ -20,15 +20,29 @@ using DestinationRuleObject = model::Object<istio::DestinationRule>;
 constexpr uint32_t kNoLimit = UINT32_MAX;
 constexpr char kHttpOptions[] = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-// A subset's policy replaces the rule's field by field, as Istio's does.
-istio::TrafficPolicy effective_policy(const DestinationRuleObject* rule, const istio::Subset* subset) {
-    istio::TrafficPolicy policy;
-    if (rule) policy = rule->spec.traffic_policy();
-    if (!subset) return policy;
-    if (subset->traffic_policy().has_load_balancer())
-        *policy.mutable_load_balancer() = subset->traffic_policy().load_balancer();
-    if (subset->traffic_policy().has_connection_pool())
-        *policy.mutable_connection_pool() = subset->traffic_policy().connection_pool();
+// What holds for one port of one subset.
+struct Policy {
+    istio::LoadBalancerSettings load_balancer;
+    istio::ConnectionPoolSettings connection_pool;
+};
+
+// Istio: a field of the policy replaces what was there; one for the port replaces all of it, and what it leaves
+// out is the default.
+void apply_policy(const istio::TrafficPolicy& policy, uint32_t port, Policy& out) {
+    for (const istio::PortTrafficPolicy& of_port : policy.port_level_settings()) {
+        if (of_port.port().number() != port) continue;
+        out = {of_port.load_balancer(), of_port.connection_pool()};
+        return;
+    }
+    if (policy.has_load_balancer()) out.load_balancer = policy.load_balancer();
+    if (policy.has_connection_pool()) out.connection_pool = policy.connection_pool();
+}
+
+// The rule's policy, then its subset's.
+Policy effective_policy(const DestinationRuleObject* rule, const istio::Subset* subset, uint32_t port) {
+    Policy policy;
+    if (rule) apply_policy(rule->spec.traffic_policy(), port, policy);
+    if (subset) apply_policy(subset->traffic_policy(), port, policy);
     return policy;
 }
 
@@ -70,7 +84,7 @@ struct Target {
 };
 
 cluster::Cluster build_cluster(const Target& target) {
-    const istio::TrafficPolicy policy = effective_policy(target.rule, target.subset);
+    const Policy policy = effective_policy(target.rule, target.subset, target.port.number());
     cluster::Cluster out;
     out.set_name(target.name());
     out.set_alt_stat_name(target.name() + ";");
@@ -80,12 +94,12 @@ cluster::Cluster build_cluster(const Target& target) {
     eds.mutable_eds_config()->mutable_ads();
     eds.mutable_eds_config()->mutable_initial_fetch_timeout();
     eds.mutable_eds_config()->set_resource_api_version(core::V3);
-    out.set_lb_policy(balancer(policy.load_balancer()));
+    out.set_lb_policy(balancer(policy.load_balancer));
     out.mutable_common_lb_config()->mutable_healthy_panic_threshold();
     out.mutable_connect_timeout()->set_seconds(10);
-    if (policy.connection_pool().tcp().has_connect_timeout())
-        *out.mutable_connect_timeout() = policy.connection_pool().tcp().connect_timeout();
-    set_limits(policy.connection_pool(), out);
+    if (policy.connection_pool.tcp().has_connect_timeout())
+        *out.mutable_connect_timeout() = policy.connection_pool.tcp().connect_timeout();
+    set_limits(policy.connection_pool, out);
 
     core::Metadata& metadata = *out.mutable_metadata();
     if (target.rule) describe(*target.rule, target.subset_path, metadata);
@@ -150,7 +164,7 @@ void build(Context& context, const Target& target) {
 void build_clusters(Context& context) {
     for (const model::Service& service : context.registry.services()) {
         if (!service.visible_from(context.node.ns)) continue;
-        const DestinationRuleObject* rule = context.registry.rule_for(service, context.node.ns);
+        const DestinationRuleObject* rule = context.registry.rule_for(service, {context.node.ns, context.node.labels});
         for (const istio::ServicePort& port : service.entry->spec.ports()) {
             build(context, {service, port, rule, nullptr, "spec"});
             for (int i = 0; rule && i < rule->spec.subsets_size(); ++i)

@@ -6,6 +6,7 @@
 
 #include <absl/strings/match.h>
 #include <fmt/format.h>
+#include <re2/re2.h>
 
 #include "ctrl/model/names.h"
 #include "ctrl/translate/parts.h"
@@ -45,12 +46,19 @@ class RouteBuilder {
     // Conditions on where the request arrives are decided here and leave no trace in the route.
     bool applies(const istio::HTTPMatchRequest& match) const {
         if (match.port() != 0 && match.port() != port_) return false;
+        if (match.has_scheme() && !matches(match.scheme(), "http")) return false;
         if (!match.source_namespace().empty() && match.source_namespace() != context_.node.ns) return false;
         if (!model::has_labels(context_.node.labels, match.source_labels())) return false;
         if (match.gateways().empty()) return true;
         return std::any_of(match.gateways().begin(), match.gateways().end(), [&](const std::string& name) {
             return gateways_.contains(name.find('/') == std::string::npos ? service_.ns + "/" + name : name);
         });
+    }
+
+    static bool matches(const istio::StringMatch& match, const std::string& value) {
+        if (match.has_exact()) return value == match.exact();
+        if (match.has_prefix()) return value.starts_with(match.prefix());
+        return !match.has_regex() || RE2::FullMatch(value, match.regex());
     }
 
     void append(const istio::HTTPRoute& http, const istio::HTTPMatchRequest* match) {
@@ -225,7 +233,7 @@ std::string RouteBuilder::cluster_of(const istio::Destination& destination) {
         return "";
     }
     if (!destination.subset().empty()) {
-        const auto* rule = context_.registry.rule_for(*service, context_.node.ns);
+        const auto* rule = context_.registry.rule_for(*service, {context_.node.ns, context_.node.labels});
         const bool known =
             rule && std::any_of(rule->spec.subsets().begin(), rule->spec.subsets().end(),
                                 [&](const auto& subset) { return subset.name() == destination.subset(); });

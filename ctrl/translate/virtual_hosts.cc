@@ -114,6 +114,38 @@ route::VirtualHost virtual_host(Context& context, const ServerGroup& group, cons
     return out;
 }
 
+// Hosts of servers with `tls.httpsRedirect`: the server's own, and what VirtualServices make of them.
+std::map<std::string, const ServerGroup::Member*> redirected_hosts(const ServerGroup& group,
+                                                                   const std::map<std::string, Claims>& hosts) {
+    std::map<std::string, const ServerGroup::Member*> out;
+    for (const ServerGroup::Member& member : group.members) {
+        if (!member.server().tls().https_redirect()) continue;
+        for (const std::string& text : member.server().hosts())
+            out.emplace(model::lower(model::split_scope(text).host), &member);
+        for (const auto& [host, claims] : hosts) {
+            const bool of_member = std::any_of(claims.begin(), claims.end(), [&](const Claim& claim) {
+                const auto shared = shared_hosts(member, *claim.service);
+                return is_bound(*claim.service, *member.gateway) && std::find(shared.begin(), shared.end(), host) != shared.end();
+            });
+            if (of_member) out.emplace(host, &member);
+        }
+    }
+    return out;
+}
+
+// istiod says require_tls; where all listeners are plain HTTP that is a redirect of every request.
+route::VirtualHost redirecting_host(const ServerGroup& group, const std::string& host, const ServerGroup::Member& member) {
+    route::VirtualHost out;
+    out.set_name(fmt::format("{}:{}", host, group.port));
+    out.add_domains(host);
+    route::Route& all = *out.add_routes();
+    all.mutable_match()->set_prefix("/");
+    all.mutable_redirect()->set_https_redirect(true);
+    describe(*member.gateway, member.path() + ".tls.httpsRedirect", *all.mutable_metadata());
+    describe(*member.gateway, member.path() + ".tls.httpsRedirect", *out.mutable_metadata());
+    return out;
+}
+
 }  // namespace
 
 void build_route_configuration(Context& context, const ServerGroup& group) {
@@ -123,10 +155,14 @@ void build_route_configuration(Context& context, const ServerGroup& group) {
     out.mutable_max_direct_response_body_size_bytes()->set_value(1 << 20);
     out.set_ignore_port_in_host_matching(true);
 
+    const std::map<std::string, Claims> hosts = claims_by_host(context, group);
+    const auto redirected = redirected_hosts(group, hosts);
+    for (const auto& [host, member] : redirected)
+        *out.add_virtual_hosts() = redirecting_host(group, host, *member);
     // Hosts with the same claims share a virtual host, named after the first of them.
     std::map<std::string, int> built;
-    const std::map<std::string, Claims> hosts = claims_by_host(context, group);
     for (const auto& [host, claims] : hosts) {
+        if (redirected.contains(host)) continue;
         const auto [same, is_new] = built.emplace(text_of(claims), out.virtual_hosts_size());
         if (!is_new) {
             out.mutable_virtual_hosts(same->second)->add_domains(host);
@@ -134,7 +170,7 @@ void build_route_configuration(Context& context, const ServerGroup& group) {
         }
         *out.add_virtual_hosts() = virtual_host(context, group, host, claims);
     }
-    if (hosts.empty()) {
+    if (out.virtual_hosts().empty()) {
         // istiod's way to say "open, and nothing behind it": every request is a 404.
         route::VirtualHost& nothing = *out.add_virtual_hosts();
         nothing.set_name(fmt::format("blackhole:{}", group.port));

@@ -23,7 +23,7 @@ int check(const std::string& path) {
         return kFindings;
     }
     snapshot::Publisher publisher(1);
-    auto snapshot = apply::build(*loaded->resources, nullptr, publisher, 1, loaded->content_hash);
+    auto snapshot = apply::build(*loaded->resources, nullptr, publisher, 1, loaded->content_hash, {.path = host->access_log.path});
     if (!snapshot) {
         fmt::print(stderr, "{}", render(as_diagnostics(snapshot.error()), loaded->files));
         return kFindings;

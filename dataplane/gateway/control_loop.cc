@@ -25,13 +25,32 @@ Diagnostic no_room() {
     return diagnostic;
 }
 
+Diagnostic no_log(const std::string& why, const snapshot::Listener& listener) {
+    Diagnostic diagnostic;
+    diagnostic.code = "SLC0301";
+    diagnostic.object = "listener " + listener.name;
+    diagnostic.message = why;
+    return diagnostic;
+}
+
 }  // namespace
 
 std::expected<void, std::vector<Diagnostic>> Gateway::apply(const xds::ResourceSet& resources, uint64_t revision,
                                                             const std::string& hash) {
-    auto snapshot = apply::build(resources, publisher_.current(), publisher_, revision, hash);
+    auto snapshot = apply::build(resources, publisher_.current(), publisher_, revision, hash, own_log_);
     if (!snapshot) return std::unexpected(as_diagnostics(snapshot.error()));
-    if (!publisher_.publish(std::move(*snapshot))) return std::unexpected(std::vector{no_room()});
+    return publish(std::move(*snapshot));
+}
+
+/// The writer knows a set before a worker can name it.
+std::expected<void, std::vector<Diagnostic>> Gateway::publish(std::unique_ptr<snapshot::Snapshot> snapshot) {
+    for (const auto& listener : snapshot->listeners) {
+        if (!listener->http.access_logs || listener->http.access_logs == own_log_.set) continue;
+        if (auto used = access_log_->use(listener->http.access_logs); !used)
+            return std::unexpected(std::vector{no_log(used.error(), *listener)});
+        access_log_->start();
+    }
+    if (!publisher_.publish(std::move(snapshot))) return std::unexpected(std::vector{no_room()});
     tables_.set(*publisher_.current());
     return {};
 }
@@ -42,8 +61,8 @@ void Gateway::adopt_compiled() {
     if (!current || !apply::could_adopt(*current)) return;
     const auto in_force = revisions_.state().in_force;
     if (in_force.revision != current->revision) return;
-    auto snapshot = apply::build(*in_force.resources, current, publisher_, in_force.revision, in_force.content_hash);
-    if (snapshot && publisher_.publish(std::move(*snapshot))) tables_.set(*publisher_.current());
+    auto snapshot = apply::build(*in_force.resources, current, publisher_, in_force.revision, in_force.content_hash, own_log_);
+    if (snapshot) static_cast<void>(publish(std::move(*snapshot)));
 }
 
 /// Every core works by the newest revision: its listeners are open, its routes are in use.

@@ -70,11 +70,13 @@ Result<void> Gateway::open_access_log() {
     telemetry::AccessLogWriter::Options options;
     options.path = host_.access_log.path;   // empty: for those who follow it alone
     using Format = host::AccessLog::Format;
-    if (host_.access_log.format == Format::kJson) options.format = telemetry::AccessLogFormat::json();
-    if (host_.access_log.format == Format::kCustom) {
-        auto format = telemetry::AccessLogFormat::parse(host_.access_log.custom);
-        if (!format) return std::unexpected("accessLog.format: " + format.error().message);
-        options.format = std::move(*format);
+    if (host_.access_log.format == Format::kJson) own_log_.format = telemetry::AccessLogFormat::json();
+    if (host_.access_log.format == Format::kCustom) own_log_.format = *host_.access_log.parsed;
+    own_log_.path = host_.access_log.path;
+    if (!own_log_.path.empty()) {
+        auto set = telemetry::AccessLogSet::make({{own_log_.path, own_log_.format}});
+        if (!set) return std::unexpected(set.error());
+        own_log_.set = std::move(*set);
     }
     std::vector<telemetry::AccessLogRing*> rings;
     for (auto& ring : rings_) rings.push_back(ring.get());
@@ -85,6 +87,8 @@ Result<void> Gateway::open_access_log() {
     });
     if (!writer) return std::unexpected(writer.error());
     access_log_ = std::move(*writer);
+    if (own_log_.set)
+        if (auto used = access_log_->use(own_log_.set); !used) return used;
     access_log_->start();
     return {};
 }
@@ -131,6 +135,8 @@ Result<void> Gateway::open_access_log() {
     });
     if (!writer) return std::unexpected(writer.error());
     access_log_ = std::move(*writer);
+    if (own_log_.set)
+        if (auto used = access_log_->use(own_log_.set); !used) return used;
     access_log_->start();
     return {};
 }

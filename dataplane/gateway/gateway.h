@@ -12,6 +12,7 @@
 
 #include "base/stage_clock.h"
 #include "ctrl/admin/sources.h"
+#include "ctrl/apply/apply.h"
 #include "ctrl/control/process.h"
 #include "ctrl/control/revisions.h"
 #include "ctrl/control/watchdog.h"
@@ -38,6 +39,7 @@ class Gateway {
 
  private:
     std::expected<void, std::vector<Diagnostic>> apply(const xds::ResourceSet& resources, uint64_t revision, const std::string& hash);
+    std::expected<void, std::vector<Diagnostic>> publish(std::unique_ptr<snapshot::Snapshot> snapshot);
     void adopt_compiled();
     bool live_everywhere() const;
     void reset_counters_of_reused_ids();
@@ -66,6 +68,7 @@ class Gateway {
     std::vector<std::unique_ptr<telemetry::AccessLogRing>> rings_;
     std::unique_ptr<telemetry::RecentLog> recent_log_;
     std::unique_ptr<telemetry::AccessLogWriter> access_log_;
+    apply::OwnAccessLog own_log_;
     std::atomic<bool> draining_{false};
     std::atomic<bool> stopping_{false};   // told to end: a drain is not taken back any more
     std::vector<std::atomic<const proxy::Proxy*>> proxies_{cores_.size()};

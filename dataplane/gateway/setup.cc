@@ -25,8 +25,7 @@ uint32_t mbufs_per_core(const host::GatewayHost& host) {
 
 translate::ProxyNode proxy_node(const host::GatewayHost& host) {
     translate::ProxyNode node{.id = host.node.id, .ns = host.node.ns, .labels = {}, .locality = host.node.locality,
-                              .listen_addresses = {}, .access_log_path = host.access_log.path,
-                              .access_log_json = host.access_log.format == host::AccessLog::Format::kJson};
+                              .listen_addresses = {}, .access_log_path = host.access_log.path};
     for (const auto& [key, value] : host.node.labels) node.labels[key] = value;
     for (const auto& port : host.ports)
         if (port.listen)

@@ -139,6 +139,7 @@ class Stream final : public filter::StreamContext {
     void end();
     void end_exchange();
     void record();
+    void record(telemetry::AccessLogEntry& entry, const telemetry::AccessLogSet& logs);
 
     Core& core_;
     DownstreamCodec& codec_;

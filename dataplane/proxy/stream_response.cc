@@ -6,6 +6,7 @@
 #include "filter/text.h"
 #include "proxy/edge_headers.h"
 #include "proxy/stream.h"
+#include "telemetry/access_log_set.h"
 #include "telemetry/recent_log.h"
 
 namespace sluice::proxy {
@@ -210,6 +211,8 @@ void Stream::record() {
     if (upstream_.answered() && request_complete_)
         entry.upstream_response_us = static_cast<uint64_t>(std::max<int64_t>(0, (upstream_headers_at_ - request_complete_at_).us));
     else if (upstream_.answered()) entry.upstream_response_us = 0;
+    if (request_complete_) entry.request_us = static_cast<uint64_t>((request_complete_at_ - start_).us);
+    if (upstream_.answered()) entry.first_byte_us = static_cast<uint64_t>((upstream_headers_at_ - start_).us);
     entry.method = request_.method_text;
     entry.path = request_.path;
     entry.original_path = request_path_;
@@ -230,9 +233,32 @@ void Stream::record() {
     entry.downstream_local = info_.local;
     entry.upstream_remote = upstream_.endpoint_address();
     entry.upstream_local = upstream_.local_address();
+    entry.client = client_;
     entry.attempts = upstream_.attempts();
     entry.core = static_cast<uint16_t>(core_.config.core);
     entry.listener = info_.listener->name;
+    if (const auto* logs = hcm().access_logs.get()) return record(entry, *logs);
+    core_.access_log->push(entry);
+}
+
+/// With the headers that the listener's logs want; most want none.
+void Stream::record(telemetry::AccessLogEntry& entry, const telemetry::AccessLogSet& logs) {
+    using From = telemetry::AccessLogCaptures::From;
+    entry.log_set = logs.id();
+    const auto& wanted = logs.captures().headers;
+    if (wanted.empty()) {
+        core_.access_log->push(entry);
+        return;
+    }
+    std::array<std::string_view, telemetry::kCapturedHeadersMax> captured;
+    for (size_t i = 0; i < wanted.size(); i++) {
+        const auto& from = wanted[i].from == From::kRequest    ? request_.headers
+                           : wanted[i].from == From::kResponse ? response_.headers
+                                                               : response_trailers_;
+        const http::Header* header = wanted[i].id == http::HeaderId::kOther ? from.find(wanted[i].name) : from.find(wanted[i].id);
+        if (header) captured[i] = header->value;
+    }
+    entry.captured = std::span(captured).first(wanted.size());
     core_.access_log->push(entry);
 }
 

@@ -22,6 +22,10 @@
 
 struct rte_rcu_qsbr;
 
+namespace sluice::telemetry {
+class AccessLogSet;
+}
+
 namespace sluice::snapshot {
 
 /// envoy HttpConnectionManager, as far as the data plane needs it.
@@ -35,6 +39,7 @@ struct HttpConnectionManager {
     uint32_t xff_num_trusted_hops = 0;
     bool generate_request_id = true, preserve_external_request_id = false;
     bool access_log = true;
+    std::shared_ptr<const telemetry::AccessLogSet> access_logs;   // nullptr: the machine's own
     enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough } server_header = ServerHeader::kOverwrite;
     std::string server_name = "sluice";
     Duration request_timeout = seconds(0);          // whole request received; 0 = none

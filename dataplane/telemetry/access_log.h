@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,7 +12,7 @@
 
 namespace sluice::telemetry {
 
-/// Envoy's response flags, as bits; to_string gives "UF,URX" or "-".
+/// Envoy's response flags, as bits; as text "UF,URX" or "-".
 enum ResponseFlag : uint32_t {
     kNoHealthyUpstream = 1 << 0,        // UH
     kUpstreamConnectionFailure = 1 << 1,  // UF
@@ -31,21 +32,39 @@ enum ResponseFlag : uint32_t {
     kOverloadManager = 1 << 15,         // OM
 };
 std::string response_flags(uint32_t flags);
+/// "UpstreamConnectionFailure,UpstreamRetryLimitExceeded" or "-".
+std::string response_flags_long(uint32_t flags);
+/// The flag of a short name; 0: this gateway never sets such a one.
+uint32_t response_flag(std::string_view short_name);
+/// Envoy has a flag of that name.
+bool is_response_flag(std::string_view short_name);
+
+/// Envoy's "there was none" among times.
+inline constexpr uint64_t kNoTime = UINT64_MAX;
+/// Headers that one access log record carries besides the fixed ones.
+inline constexpr uint32_t kCapturedHeadersMax = 32;
 
 /// One request as the worker tells it. Views are copied by push(), long ones cut (counted in `truncated`).
 struct AccessLogEntry {
     uint64_t start_unix_us = 0;
-    uint64_t duration_us = 0, upstream_response_us = 0;   // UINT64_MAX = no upstream answer
+    uint64_t duration_us = 0;
+    uint64_t upstream_response_us = 0;                    // from the whole request to the answer's head; kNoTime = no upstream answer
+    uint64_t request_us = kNoTime;                        // from the start to the request's last byte
+    uint64_t first_byte_us = kNoTime;                     // from the start to the answer's head from the upstream
     std::string_view method, path, original_path, authority, user_agent, forwarded_for, request_id, route_name, cluster, reason;
     http::Version version = http::Version::kHttp11;
     uint16_t status = 0;
     uint32_t flags = 0;
     uint64_t bytes_received = 0, bytes_sent = 0;          // bodies
     SocketAddress downstream_remote, downstream_local, upstream_remote, upstream_local;
+    IpAddress client;           // whom X-Forwarded-For is trusted for; the peer's own address if nobody
     uint32_t attempts = 0;
+    uint32_t log_set = 0;       // AccessLogSet::id
     uint16_t core = 0;
     std::string_view listener;
     std::string_view details;   // Envoy's response code details: "via_upstream", "route_not_found", ...
+    /// Values of the set's AccessLogCaptures, in their order; empty = absent.
+    std::span<const std::string_view> captured;
 };
 
 }  // namespace sluice::telemetry

@@ -1,16 +1,13 @@
-// Envoy format strings to parts, and entries through parts to lines. The grammar: %OP%, %OP(argument)%, %OP(argument):max%,
-// %% for a percent sign. What an operator says of an absent value is "-", as in Envoy. JSON is in access_log_json.cc.
+// Lines of text: Envoy format strings to parts, and entries through parts to lines. The grammar: %OP%, %OP(argument)%,
+// %OP(argument):max%, %% for a percent sign. What an operator says of an absent value is "-", as in Envoy.
 #include "telemetry/access_log_format.h"
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <charconv>
+#include <iterator>
 #include <utility>
 
-#include "telemetry/access_log_json.h"
 #include "telemetry/access_log_op.h"
-#include "telemetry/access_log_time.h"
 
 namespace sluice::telemetry {
 
@@ -21,115 +18,8 @@ const std::string_view kDefaultTextFormat =
 
 namespace {
 
-using Op = AccessLogFormat::Op;
-
-struct OpName {
-    std::string_view name, argument;   // "REQ", ":METHOD"; the argument in upper case
-    Op op;
-};
-constexpr OpName kOps[] = {
-    {"START_TIME", "", Op::kStartTime},
-    {"REQ", ":METHOD", Op::kMethod},
-    {"REQ", ":PATH", Op::kPath},
-    {"REQ", "X-ENVOY-ORIGINAL-PATH?:PATH", Op::kOriginalPath},
-    {"REQ", "X-ENVOY-ORIGINAL-PATH", Op::kOriginalPathOnly},
-    {"REQ", ":AUTHORITY", Op::kAuthority},
-    {"REQ", "HOST", Op::kAuthority},
-    {"REQ", "USER-AGENT", Op::kUserAgent},
-    {"REQ", "X-FORWARDED-FOR", Op::kForwardedFor},
-    {"REQ", "X-REQUEST-ID", Op::kRequestId},
-    {"RESP", "X-ENVOY-UPSTREAM-SERVICE-TIME", Op::kUpstreamServiceTime},
-    {"PROTOCOL", "", Op::kProtocol},
-    {"RESPONSE_CODE", "", Op::kResponseCode},
-    {"RESPONSE_CODE_DETAILS", "", Op::kResponseCodeDetails},
-    {"RESPONSE_FLAGS", "", Op::kResponseFlags},
-    {"BYTES_RECEIVED", "", Op::kBytesReceived},
-    {"BYTES_SENT", "", Op::kBytesSent},
-    {"DURATION", "", Op::kDuration},
-    {"RESPONSE_DURATION", "", Op::kResponseDuration},
-    {"UPSTREAM_HOST", "", Op::kUpstreamHost},
-    {"UPSTREAM_REMOTE_ADDRESS", "", Op::kUpstreamHost},
-    {"UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", "", Op::kUpstreamHostIp},
-    {"UPSTREAM_REMOTE_PORT", "", Op::kUpstreamHostPort},
-    {"UPSTREAM_LOCAL_ADDRESS", "", Op::kUpstreamLocal},
-    {"UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", "", Op::kUpstreamLocalIp},
-    {"UPSTREAM_LOCAL_PORT", "", Op::kUpstreamLocalPort},
-    {"UPSTREAM_CLUSTER", "", Op::kUpstreamCluster},
-    {"UPSTREAM_CLUSTER_RAW", "", Op::kUpstreamCluster},
-    {"UPSTREAM_REQUEST_ATTEMPT_COUNT", "", Op::kAttempts},
-    {"DOWNSTREAM_REMOTE_ADDRESS", "", Op::kDownstreamRemote},
-    {"DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", "", Op::kDownstreamRemoteIp},
-    {"DOWNSTREAM_REMOTE_PORT", "", Op::kDownstreamRemotePort},
-    {"DOWNSTREAM_LOCAL_ADDRESS", "", Op::kDownstreamLocal},
-    {"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", "", Op::kDownstreamLocalIp},
-    {"DOWNSTREAM_LOCAL_PORT", "", Op::kDownstreamLocalPort},
-    {"ROUTE_NAME", "", Op::kRouteName},
-    {"SLUICE_REASON", "", Op::kReason},
-    {"SLUICE_CORE", "", Op::kCore},
-    {"SLUICE_LISTENER", "", Op::kListener},
-};
-
-std::string upper(std::string_view text) {
-    std::string out(text);
-    std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
-    return out;
-}
-
 std::unexpected<FormatError> error(size_t position, size_t length, std::string message, std::string cure = {}) {
-    return std::unexpected(FormatError{position, length, std::move(message), std::move(cure)});
-}
-
-/// `inside` is what stands between the percent signs, `at` where it starts.
-Result<AccessLogFormat::Part, FormatError> parse_operator(std::string_view inside, size_t at) {
-    const size_t start = at - 1, length = inside.size() + 2;
-    std::string_view rest = inside;
-    uint32_t max = 0;
-    const size_t close = rest.rfind(')');
-    if (rest.find('(') != rest.npos && close == rest.npos)
-        return error(start, length, fmt::format("no closing parenthesis in %{}%", inside));
-    const size_t colon = rest.find(':', close == rest.npos ? 0 : close);
-    if (colon != rest.npos) {
-        const auto digits = rest.substr(colon + 1);
-        const auto [end, bad] = std::from_chars(digits.data(), digits.data() + digits.size(), max);
-        if (bad != std::errc{} || end != digits.data() + digits.size() || max == 0)
-            return error(at + colon + 1, digits.size(), fmt::format("`{}` is not a length", digits), "as in %REQ(USER-AGENT):40%");
-        rest = rest.substr(0, colon);
-    }
-    std::string_view name = rest, argument;
-    if (const size_t open = rest.find('('); open != rest.npos) {
-        if (!rest.ends_with(')')) return error(start, length, fmt::format("no closing parenthesis in %{}%", inside));
-        name = rest.substr(0, open);
-        argument = rest.substr(open + 1, rest.size() - open - 2);
-    }
-    if (name == "START_TIME") {
-        if (argument.empty()) argument = kDefaultTimeFormat;
-        if (const auto bad = check_time_format(argument))
-            return error(start, length, fmt::format("`{}` is no time specifier", argument.substr(*bad, 2)),
-                         "known are %Y %m %d %H %M %S %F %T %s %e %b %a %j %y %Z %z, %3f and %E3S with any digit");
-        return AccessLogFormat::Part{Op::kStartTime, std::string(argument), max};
-    }
-    const std::string wanted = upper(argument);
-    bool known_name = false;
-    for (const auto& known : kOps) {
-        if (known.name != name) continue;
-        known_name = true;
-        if (known.argument == wanted) return AccessLogFormat::Part{known.op, {}, max};
-    }
-    if (!known_name) return error(start, length, fmt::format("unknown operator %{}%", name.substr(0, 80)));
-    if (name != "REQ" && name != "RESP") return error(start, length, fmt::format("%{}% takes no argument", name));
-    std::string headers;
-    for (const auto& known : kOps) {
-        if (known.name == name) headers += fmt::format("{}{}", headers.empty() ? "" : ", ", known.argument);
-    }
-    return error(start, length, fmt::format("header `{}` is not recorded for the access log", argument.substr(0, 80)),
-                 fmt::format("%{}()% knows {}", name, headers));
-}
-
-/// At most `max` characters from `start` on, an escape being kept or dropped whole: half of \" would open the quotes.
-void cut_escaped(std::string& out, size_t start, uint32_t max) {
-    size_t end = start;
-    for (uint32_t n = 0; n < max && end < out.size(); n++) end += out[end] != '\\' ? 1 : out[end + 1] == 'x' ? 4 : 2;
-    out.resize(end);
+    return std::unexpected(FormatError{position, length, std::move(message), std::move(cure), {}});
 }
 
 /// The percent sign that ends an operator starting behind `from`: the argument may hold percent signs of its own.
@@ -140,18 +30,33 @@ size_t operator_end(std::string_view format, size_t from) {
     return close == format.npos ? end : format.find('%', close);
 }
 
+void append_value(const AccessLogFormat::Part& part, const AccessLogEntry& entry, bool omit_empty, std::string& out) {
+    std::string scratch;
+    const Value value = evaluate(part, entry, scratch);
+    switch (value.kind) {
+        case Value::Kind::kAbsent:
+            if (!omit_empty) out += '-';
+            break;
+        case Value::Kind::kNumber: fmt::format_to(std::back_inserter(out), "{}", value.number); break;
+        case Value::Kind::kText: append_escaped_text(value.text, out); break;
+    }
+}
+
 }  // namespace
 
-Result<AccessLogFormat, FormatError> AccessLogFormat::parse(std::string_view format) {
-    AccessLogFormat out;
-    out.kind_ = Kind::kCustom;
+Result<std::vector<AccessLogFormat::Part>, FormatError> parse_parts(std::string_view format, AccessLogCaptures& captures) {
+    std::vector<AccessLogFormat::Part> parts;
     std::string literal;
     auto flush = [&] {
-        if (!literal.empty()) out.parts_.push_back({Op::kLiteral, std::exchange(literal, {}), 0});
+        if (literal.empty()) return;
+        AccessLogFormat::Part part;
+        part.first.op = Op::kLiteral;
+        part.argument = std::exchange(literal, {});
+        parts.push_back(std::move(part));
     };
-    if (format.empty()) return error(0, 0, "an empty format logs nothing", "text, json, or an Envoy format string");
+    if (format.size() > AccessLogFormat::kFormatBytesMax)
+        return error(0, 1, fmt::format("a format longer than {} bytes", AccessLogFormat::kFormatBytesMax));
     for (size_t i = 0; i < format.size();) {
-        if (format[i] == '\n' && i + 1 == format.size()) break;   // Envoy's formats end in a newline; a line has one anyway
         if (format[i] != '%') {
             literal += format[i++];
         } else if (i + 1 < format.size() && format[i + 1] == '%') {
@@ -160,41 +65,69 @@ Result<AccessLogFormat, FormatError> AccessLogFormat::parse(std::string_view for
         } else {
             const size_t end = operator_end(format, i + 1);
             if (end == format.npos) return error(i, format.size() - i, "an operator without its closing %", "a percent sign itself is %%");
-            auto part = parse_operator(format.substr(i + 1, end - i - 1), i + 1);
+            auto part = parse_operator(format.substr(i + 1, end - i - 1), i + 1, captures);
             if (!part) return std::unexpected(std::move(part.error()));
             flush();
-            out.parts_.push_back(std::move(*part));
+            parts.push_back(std::move(*part));
             i = end + 1;
         }
     }
     flush();
+    return parts;
+}
+
+AccessLogFormat::AccessLogFormat() = default;
+AccessLogFormat::~AccessLogFormat() = default;
+AccessLogFormat::AccessLogFormat(AccessLogFormat&&) noexcept = default;
+AccessLogFormat& AccessLogFormat::operator=(AccessLogFormat&&) noexcept = default;
+AccessLogFormat::AccessLogFormat(const AccessLogFormat& other)
+    : parts_(other.parts_), json_(other.json_ ? std::make_unique<Node>(*other.json_) : nullptr), captures_(other.captures_),
+      options_(other.options_), with_reason_(other.with_reason_) {}
+
+AccessLogFormat& AccessLogFormat::operator=(const AccessLogFormat& other) { return *this = AccessLogFormat(other); }
+
+Result<AccessLogFormat, FormatError> AccessLogFormat::parse(std::string_view format, Options options) {
+    // Envoy's formats end in a newline; a line has one anyway.
+    if (format.ends_with('\n')) format.remove_suffix(1);
+    if (format.empty()) return error(0, 0, "an empty format logs nothing", "text, json, or an Envoy format string");
+    AccessLogFormat out;
+    auto parts = parse_parts(format, out.captures_);
+    if (!parts) return std::unexpected(std::move(parts.error()));
+    out.parts_ = std::move(*parts);
+    out.options_ = options;
+    return out;
+}
+
+Result<AccessLogFormat, FormatError> AccessLogFormat::parse(const JsonTemplate& object, Options options) {
+    if (object.kind != JsonTemplate::Kind::kObject || object.members.empty())
+        return error(0, 0, "an empty format logs nothing", "names with format strings, such as path: \"%REQ(:PATH)%\"");
+    AccessLogFormat out;
+    auto node = parse_template(object, out.captures_);
+    if (!node) return std::unexpected(std::move(node.error()));
+    out.json_ = std::make_unique<Node>(std::move(*node));
+    out.options_ = options;
     return out;
 }
 
 AccessLogFormat AccessLogFormat::text() {
     AccessLogFormat out = std::move(*parse(kDefaultTextFormat));
-    out.kind_ = Kind::kText;
+    out.with_reason_ = true;
     return out;
 }
 
-AccessLogFormat AccessLogFormat::json() {
-    AccessLogFormat out;
-    out.kind_ = Kind::kJson;
-    return out;
-}
+AccessLogFormat AccessLogFormat::json() { return std::move(*parse(istio_template())); }
 
 void AccessLogFormat::format(const AccessLogEntry& entry, std::string& out) const {
-    if (kind_ == Kind::kJson) return append_json_line(entry, out);
-    for (const Part& part : parts_) {
-        if (part.op == Op::kLiteral) {
-            out += part.argument;
-            continue;
-        }
-        const size_t start = out.size();
-        append_value(part.op, part.argument, entry, out);
-        if (part.max) cut_escaped(out, start, part.max);
+    if (json_) {
+        append_json(*json_, entry, options_.omit_empty, out);
+        out += '\n';
+        return;
     }
-    if (kind_ == Kind::kText && !entry.reason.empty()) {
+    for (const Part& part : parts_) {
+        if (part.first.op == Op::kLiteral) out += part.argument;
+        else append_value(part, entry, options_.omit_empty, out);
+    }
+    if (with_reason_ && !entry.reason.empty()) {
         out += " reason=\"";
         append_escaped_text(entry.reason, out);
         out += '"';
@@ -202,11 +135,24 @@ void AccessLogFormat::format(const AccessLogEntry& entry, std::string& out) cons
     out += '\n';
 }
 
-std::vector<std::string> AccessLogFormat::operators() {
-    std::vector<std::string> out;
-    for (const auto& op : kOps)
-        out.push_back(op.argument.empty() ? fmt::format("%{}%", op.name) : fmt::format("%{}({})%", op.name, op.argument));
-    return out;
+namespace {
+void for_captures_below(AccessLogFormat::Node& node, const std::vector<uint16_t>& places) {
+    for_captures(node.parts, [&](uint16_t& place) { place = places[place]; });
+    for (auto& [name, below] : node.members) for_captures_below(below, places);
+}
+}  // namespace
+
+bool AccessLogFormat::move_captures(AccessLogCaptures& all) {
+    std::vector<uint16_t> places;
+    for (const auto& header : captures_.headers) {
+        const auto place = all.place_of(header.from, header.name);
+        if (!place) return false;
+        places.push_back(*place);
+    }
+    for_captures(parts_, [&](uint16_t& place) { place = places[place]; });
+    if (json_) for_captures_below(*json_, places);
+    captures_ = all;
+    return true;
 }
 
 }  // namespace sluice::telemetry

@@ -1,5 +1,5 @@
-// The ring's records: a fixed part with the numbers and the texts' lengths, then the texts. A record never wraps: where it
-// does not fit before the block's end, a gap record fills the rest. Positions grow for ever; the mask makes them offsets.
+// The ring's records: a fixed part with the numbers and the texts' lengths, the captured headers' lengths, then all texts. A record
+// never wraps: where it does not fit before the block's end, a gap record fills the rest. Positions grow for ever; the mask makes them offsets.
 #include "telemetry/access_log_ring.h"
 
 #include <algorithm>
@@ -20,10 +20,12 @@ struct AccessLogRing::Record {
     uint32_t bytes;            // of the whole record, a multiple of 8
     uint16_t core;
     uint16_t status;           // kGap: no entry, skip
-    uint64_t start_unix_us, duration_us, upstream_response_us, bytes_received, bytes_sent;
-    uint32_t flags, attempts;
+    uint64_t start_unix_us, duration_us, upstream_response_us, request_us, first_byte_us, bytes_received, bytes_sent;
+    uint32_t flags, attempts, log_set;
     SocketAddress downstream_remote, downstream_local, upstream_remote, upstream_local;
+    IpAddress client;
     http::Version version;
+    uint8_t captured;          // so many lengths follow the record
     uint16_t lengths[kTexts];
     static constexpr uint16_t kGap = UINT16_MAX;
 };
@@ -37,13 +39,19 @@ AccessLogRing::AccessLogRing(uint32_t bytes) {
 
 bool AccessLogRing::push(const AccessLogEntry& entry) {
     uint16_t lengths[kTexts];
-    uint32_t size = sizeof(Record);
+    const auto captured = static_cast<uint32_t>(std::min<size_t>(entry.captured.size(), kCapturedHeadersMax));
+    uint32_t size = static_cast<uint32_t>(sizeof(Record) + captured * sizeof(uint16_t));
     bool cut = false;
     for (uint32_t i = 0; i < kTexts; i++) {
         const size_t length = (entry.*kTextFields[i]).size();
         lengths[i] = static_cast<uint16_t>(std::min<size_t>(length, kFieldBytesMax));
         cut |= length > kFieldBytesMax;
         size += lengths[i];
+    }
+    for (uint32_t i = 0; i < captured; i++) {
+        const size_t length = entry.captured[i].size();
+        cut |= length > kFieldBytesMax;
+        size += static_cast<uint32_t>(std::min<size_t>(length, kFieldBytesMax));
     }
     size = (size + 7) & ~7u;
 
@@ -70,20 +78,32 @@ bool AccessLogRing::push(const AccessLogEntry& entry) {
     record->start_unix_us = entry.start_unix_us;
     record->duration_us = entry.duration_us;
     record->upstream_response_us = entry.upstream_response_us;
+    record->request_us = entry.request_us;
+    record->first_byte_us = entry.first_byte_us;
     record->bytes_received = entry.bytes_received;
     record->bytes_sent = entry.bytes_sent;
     record->flags = entry.flags;
     record->attempts = entry.attempts;
+    record->log_set = entry.log_set;
+    record->client = entry.client;
+    record->captured = static_cast<uint8_t>(captured);
     record->downstream_remote = entry.downstream_remote;
     record->downstream_local = entry.downstream_local;
     record->upstream_remote = entry.upstream_remote;
     record->upstream_local = entry.upstream_local;
     record->version = entry.version;
-    auto* text = reinterpret_cast<char*>(record + 1);
+    auto* captured_lengths = reinterpret_cast<uint16_t*>(record + 1);
+    auto* text = reinterpret_cast<char*>(captured_lengths + captured);
     for (uint32_t i = 0; i < kTexts; i++) {
         record->lengths[i] = lengths[i];
         if (lengths[i]) std::memcpy(text, (entry.*kTextFields[i]).data(), lengths[i]);
         text += lengths[i];
+    }
+    for (uint32_t i = 0; i < captured; i++) {
+        const std::string_view value = entry.captured[i];
+        captured_lengths[i] = static_cast<uint16_t>(std::min<size_t>(value.size(), kFieldBytesMax));
+        if (captured_lengths[i]) std::memcpy(text, value.data(), captured_lengths[i]);
+        text += captured_lengths[i];
     }
     head_.store(head + gap + size, std::memory_order_release);
     pushed_.add();
@@ -91,7 +111,7 @@ bool AccessLogRing::push(const AccessLogEntry& entry) {
     return true;
 }
 
-bool AccessLogRing::read(uint64_t& at, AccessLogEntry& entry) const {
+bool AccessLogRing::read(uint64_t& at, AccessLogEntry& entry, Captured& captured) const {
     const auto* record = reinterpret_cast<const Record*>(bytes_.get() + (static_cast<uint32_t>(at) & mask_));
     at += record->bytes;
     if (record->status == Record::kGap) return false;
@@ -100,20 +120,30 @@ bool AccessLogRing::read(uint64_t& at, AccessLogEntry& entry) const {
     entry.start_unix_us = record->start_unix_us;
     entry.duration_us = record->duration_us;
     entry.upstream_response_us = record->upstream_response_us;
+    entry.request_us = record->request_us;
+    entry.first_byte_us = record->first_byte_us;
     entry.bytes_received = record->bytes_received;
     entry.bytes_sent = record->bytes_sent;
     entry.flags = record->flags;
     entry.attempts = record->attempts;
+    entry.log_set = record->log_set;
+    entry.client = record->client;
     entry.downstream_remote = record->downstream_remote;
     entry.downstream_local = record->downstream_local;
     entry.upstream_remote = record->upstream_remote;
     entry.upstream_local = record->upstream_local;
     entry.version = record->version;
-    const auto* text = reinterpret_cast<const char*>(record + 1);
+    const auto* captured_lengths = reinterpret_cast<const uint16_t*>(record + 1);
+    const auto* text = reinterpret_cast<const char*>(captured_lengths + record->captured);
     for (uint32_t i = 0; i < kTexts; i++) {
         entry.*kTextFields[i] = {text, record->lengths[i]};
         text += record->lengths[i];
     }
+    for (uint32_t i = 0; i < record->captured; i++) {
+        captured[i] = {text, captured_lengths[i]};
+        text += captured_lengths[i];
+    }
+    entry.captured = std::span(captured.data(), record->captured);
     return true;
 }
 

@@ -3,6 +3,7 @@
 // counts. The consumer reads records in place. Memory belongs to the ring; texts handed out live until the callback returns.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
@@ -18,7 +19,7 @@ class AccessLogRing {
     /// Longest text kept of one field; what is cut counts in truncated().
     static constexpr uint32_t kFieldBytesMax = 4096;
     static constexpr uint32_t kTexts = 12;
-    static constexpr uint32_t kRecordBytesMax = 512 + kTexts * kFieldBytesMax;
+    static constexpr uint32_t kRecordBytesMax = 512 + (kTexts + kCapturedHeadersMax) * kFieldBytesMax;
 
     /// `bytes` is rounded up to a power of two, at least four of the longest records.
     explicit AccessLogRing(uint32_t bytes = 1 << 20);
@@ -38,9 +39,10 @@ class AccessLogRing {
         const uint64_t head = head_.load(std::memory_order_acquire);
         uint64_t tail = tail_.load(std::memory_order_relaxed);
         uint32_t n = 0;
+        Captured captured;
         while (tail != head && n < max) {
             AccessLogEntry entry;
-            if (read(tail, entry)) {
+            if (read(tail, entry, captured)) {
                 take(static_cast<const AccessLogEntry&>(entry));
                 n++;
             }
@@ -50,6 +52,10 @@ class AccessLogRing {
     }
     bool empty() const { return head_.load(std::memory_order_acquire) == tail_.load(std::memory_order_relaxed); }
 
+    /// Positions: everything pushed before head() was read is taken once tail() has reached it.
+    uint64_t head() const { return head_.load(std::memory_order_acquire); }
+    uint64_t tail() const { return tail_.load(std::memory_order_acquire); }
+
     uint64_t pushed() const { return pushed_.get(); }
     uint64_t dropped() const { return dropped_.get(); }
     uint64_t truncated() const { return truncated_.get(); }
@@ -57,8 +63,9 @@ class AccessLogRing {
 
  private:
     struct Record;
+    using Captured = std::array<std::string_view, kCapturedHeadersMax>;
     /// Fills `entry` from the record at `at` and moves `at` behind it; false if it was only the gap at the block's end.
-    bool read(uint64_t& at, AccessLogEntry& entry) const;
+    bool read(uint64_t& at, AccessLogEntry& entry, Captured& captured) const;
 
     std::unique_ptr<std::byte[]> bytes_;
     uint32_t mask_;

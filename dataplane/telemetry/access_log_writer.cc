@@ -1,69 +1,72 @@
-// Opening, batching and writing. Regular files take a batch in one write; pipes and terminals are polled first and fed in
-// pieces that fit (PIPE_BUF), so that a stuck reader costs lines, never a hang. A line cut by an error is ended by a newline
-// before the next one, so that readers lose one line, not two.
+// Draining, and which log a record belongs to. Sets come from the control thread through use() before a worker can name them, so a
+// number that is not known yet is waiting in the news. A set is forgotten when its last record is written.
 #include "telemetry/access_log_writer.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <limits.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <chrono>
-#include <cstring>
 
 namespace sluice::telemetry {
 
 namespace {
 
-constexpr int kStuckMs = 200;   // a reader that takes nothing for so long loses the batch
 constexpr uint32_t kBusyLines = 512;   // fewer in a turn: sleep, so that lines gather into larger writes
+constexpr uint32_t kLinesOfOneRing = 4096;   // then the next ring gets its turn
 constexpr auto kDrainAtStop = std::chrono::seconds(1);
-
-int open_log(const std::string& path) {
-    // /dev/stdout cannot be opened when it is a socket, as under systemd.
-    if (path == "/dev/stdout") return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (path == "/dev/stderr") return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    return ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
-}
-
-bool is_regular(int fd) {
-    struct stat status;
-    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-}
+constexpr size_t kFilesMax = 64;
 
 }  // namespace
 
 Result<std::unique_ptr<AccessLogWriter>> AccessLogWriter::open(Options options, std::vector<AccessLogRing*> rings, Log log) {
-    int fd = -1;
-    if (!options.path.empty()) {
-        fd = open_log(options.path);
-        if (fd < 0) {
-            const int error = errno;
-            const char* cure = error == ENOENT   ? ": create the directory"
-                               : error == EACCES ? ": let this user write there"
-                               : error == ENXIO  ? ": nobody reads this pipe"
-                                                 : "";
-            return std::unexpected(fmt::format("access log {}: {}{}", options.path, std::strerror(error), cure));
-        }
+    std::unique_ptr<AccessLogWriter> out(new AccessLogWriter(std::move(options), std::move(rings), std::move(log)));
+    Known& standard = out->known_[AccessLogSet::standard()->id()];
+    standard.set = AccessLogSet::standard();
+    if (out->options_.path.empty()) return out;
+    auto file = std::make_unique<AccessLogFile>(out->options_.path, out->options_.batch_bytes, out->log_, out->totals_);
+    if (auto opened = file->open(); !opened) return std::unexpected(opened.error());
+    standard.files.push_back(file.get());
+    out->paths_.insert(out->options_.path);
+    out->files_.push_back(std::move(file));
+    out->files_open_ = 1;
+    return out;
+}
+
+AccessLogWriter::AccessLogWriter(Options options, std::vector<AccessLogRing*> rings, Log log)
+    : options_(std::move(options)), rings_(std::move(rings)), log_(std::move(log)) {}
+
+AccessLogWriter::~AccessLogWriter() { stop(); }
+
+Result<void> AccessLogWriter::use(const std::shared_ptr<const AccessLogSet>& set) {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& log : set->logs()) {
+        if (paths_.contains(log.path)) continue;
+        if (paths_.size() >= kFilesMax) return std::unexpected(fmt::format("access log {}: more than {} files", log.path, kFilesMax));
+        auto file = std::make_unique<AccessLogFile>(log.path, options_.batch_bytes, log_, totals_);
+        if (auto opened = file->open(); !opened) return opened;
+        paths_.insert(log.path);
+        new_files_.push_back(std::move(file));
     }
-    return std::unique_ptr<AccessLogWriter>(new AccessLogWriter(std::move(options), std::move(rings), std::move(log), fd));
+    new_sets_.push_back(set);
+    news_.store(true, std::memory_order_release);
+    return {};
 }
 
-AccessLogWriter::AccessLogWriter(Options options, std::vector<AccessLogRing*> rings, Log log, int fd)
-    : options_(std::move(options)), rings_(std::move(rings)), log_(std::move(log)), fd_(fd) {
-    regular_file_ = fd_ >= 0 && is_regular(fd_);
-    batch_.reserve(options_.batch_bytes + AccessLogRing::kRecordBytesMax);
-}
-
-AccessLogWriter::~AccessLogWriter() {
-    stop();
-    if (fd_ >= 0) close(fd_);
+void AccessLogWriter::adopt() {
+    if (!news_.exchange(false, std::memory_order_acq_rel)) return;
+    const std::scoped_lock lock(mutex_);
+    std::move(new_files_.begin(), new_files_.end(), std::back_inserter(files_));
+    new_files_.clear();
+    for (auto& set : new_sets_) {
+        Known& known = known_[set->id()];
+        if (known.set) continue;
+        for (const auto& log : set->logs())
+            known.files.push_back(std::find_if(files_.begin(), files_.end(), [&](const auto& f) { return f->path() == log.path; })->get());
+        known.set = std::move(set);
+    }
+    new_sets_.clear();
+    files_open_.store(static_cast<uint32_t>(files_.size()), std::memory_order_relaxed);
 }
 
 void AccessLogWriter::start() {
@@ -89,89 +92,86 @@ void AccessLogWriter::run() {
     }
 }
 
+void AccessLogWriter::write(const AccessLogEntry& entry) {
+    if (options_.recent) options_.recent->add(entry);
+    if (entry.flags & kNotForTheFile) return;
+    auto known = known_.find(entry.log_set);
+    if (known == known_.end()) {
+        adopt();
+        known = known_.find(entry.log_set);
+        if (known == known_.end()) return;
+    }
+    const auto& [set, files, last] = known->second;
+    for (size_t i = 0; i < files.size(); i++) {
+        const bool standard = entry.log_set == AccessLogSet::standard()->id();
+        if (!standard && set->logs()[i].filter && !set->logs()[i].filter(entry)) continue;
+        (standard ? options_.format : set->logs()[i].format).format(entry, files[i]->batch());
+        files[i]->line_added();
+    }
+}
+
 uint32_t AccessLogWriter::turn() {
-    if (reopen_wanted_.exchange(false, std::memory_order_acq_rel)) do_reopen();
-    uint32_t made = 0;
-    for (AccessLogRing* ring : rings_) {
-        made += ring->drain(
-            [this](const AccessLogEntry& entry) {
-                if (options_.recent) options_.recent->add(entry);
-                if (fd_ < 0 || (entry.flags & kNotForTheFile)) return;
-                options_.format.format(entry, batch_);
-                batch_lines_++;
-                if (batch_.size() >= options_.batch_bytes) flush();
-            },
-            4096);
+    adopt();
+    if (reopen_wanted_.exchange(false, std::memory_order_acq_rel)) {
+        bool all = true;
+        for (auto& file : files_) all &= file->reopen();
+        if (all) reopened_.add();
     }
-    flush();
-    return made;
+    uint32_t taken = 0;
+    for (AccessLogRing* ring : rings_) taken += ring->drain([this](const AccessLogEntry& entry) { write(entry); }, kLinesOfOneRing);
+    for (auto& file : files_) file->flush();
+    const auto now = std::chrono::steady_clock::now();
+    if (now - tended_ >= std::chrono::microseconds(options_.tend_us)) {
+        tended_ = now;
+        tend();
+    }
+    return taken;
 }
 
-void AccessLogWriter::do_reopen() {
-    if (fd_ < 0) return;
-    const int fd = open_log(options_.path);
-    if (fd < 0) {
-        if (log_) log_(fmt::format("access log {}: {}; still writing to the old file", options_.path, std::strerror(errno)), true);
-        return;
-    }
-    close(fd_);
-    fd_ = fd;
-    regular_file_ = is_regular(fd_);
-    mid_line_ = false;
-    reopened_.add();
+void AccessLogWriter::tend() {
+    for (auto& file : files_) file->tend();
+    report_drops();
+    forget_unused();
 }
 
-void AccessLogWriter::flush() {
-    if (batch_.empty()) return;
-    if (mid_line_) batch_.insert(0, 1, '\n');
-    size_t done = 0;
-    const int error = write_all(batch_.data(), batch_.size(), done);
-    bytes_.add(done);
-    if (error == 0) {
-        lines_.add(batch_lines_);
-        mid_line_ = false;
-    } else {
-        auto whole = static_cast<uint32_t>(std::count(batch_.begin(), batch_.begin() + static_cast<ptrdiff_t>(done), '\n'));
-        if (mid_line_ && whole) whole--;      // the newline that ended the cut line
-        lines_.add(whole);
-        write_failed_.add(batch_lines_ - whole);
-        if (done) mid_line_ = batch_[done - 1] != '\n';
+void AccessLogWriter::report_drops() {
+    const uint64_t now = dropped();
+    const bool dropping = now != drops_seen_;
+    if (dropping && !dropping_) {
+        drops_before_ = drops_seen_;
+        if (log_) log_("access log: requests come faster than lines can be written; lines are being dropped", true);
+    } else if (!dropping && dropping_ && log_) {
+        log_(fmt::format("access log: all lines are written again; dropped: {}", now - drops_before_), false);
     }
-    report(error != 0, error);
-    batch_.clear();
-    batch_lines_ = 0;
+    drops_seen_ = now;
+    dropping_ = dropping;
 }
 
-int AccessLogWriter::write_all(const char* data, size_t size, size_t& done) {
-    while (done < size) {
-        size_t piece = size - done;
-        if (!regular_file_) {
-            pollfd ready{fd_, POLLOUT, 0};
-            const int n = poll(&ready, 1, kStuckMs);
-            if (n == 0) return ETIMEDOUT;
-            if (n < 0) {
-                if (errno == EINTR) continue;
-                return errno;
-            }
-            piece = std::min<size_t>(piece, PIPE_BUF);
+void AccessLogWriter::forget_unused() {
+    for (auto entry = known_.begin(); entry != known_.end();) {
+        Known& known = entry->second;
+        if (known.set == AccessLogSet::standard() || known.set.use_count() != 1) {
+            known.last_record.clear();
+            ++entry;
+            continue;
         }
-        const ssize_t n = ::write(fd_, data + done, piece);
-        if (n > 0) done += static_cast<size_t>(n);
-        else if (n < 0 && errno != EINTR && errno != EAGAIN) return errno;
+        bool written = !known.last_record.empty() || rings_.empty();
+        for (size_t i = 0; i < known.last_record.size(); i++) written &= rings_[i]->tail() >= known.last_record[i];
+        if (known.last_record.empty())
+            for (const AccessLogRing* ring : rings_) known.last_record.push_back(ring->head());
+        entry = written ? known_.erase(entry) : std::next(entry);
     }
-    return 0;
-}
-
-void AccessLogWriter::report(bool failing, int error) {
-    if (failing == failing_) return;
-    failing_ = failing;
-    if (!log_) return;
-    if (failing) {
-        const char* why = error == ETIMEDOUT ? "its reader takes nothing" : std::strerror(error);
-        log_(fmt::format("access log {}: {}; lines are being dropped", options_.path, why), true);
-    } else {
-        log_(fmt::format("access log {}: written again, {} lines were lost", options_.path, write_failed_.get()), false);
-    }
+    const std::scoped_lock lock(mutex_);
+    if (!new_sets_.empty()) return;   // one of them may want a file that none wanted before
+    std::erase_if(files_, [this](const auto& file) {
+        const bool wanted = file->path() == options_.path || std::any_of(known_.begin(), known_.end(), [&](const auto& known) {
+            const auto& files = known.second.files;
+            return std::find(files.begin(), files.end(), file.get()) != files.end();
+        });
+        if (!wanted) paths_.erase(file->path());
+        return !wanted;
+    });
+    files_open_.store(static_cast<uint32_t>(files_.size()), std::memory_order_relaxed);
 }
 
 uint64_t AccessLogWriter::dropped() const {

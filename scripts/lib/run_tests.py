@@ -16,6 +16,8 @@ import time
 import xml.etree.ElementTree
 from concurrent.futures import ThreadPoolExecutor
 
+import istio_schema
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 JOBS = int(os.environ.get("SLUICE_JOBS", os.cpu_count() or 2))
 RESULTS = os.path.join(ROOT, "build", "test-results")
@@ -34,6 +36,7 @@ class Tally:
     def __init__(self):
         self.passed = 0
         self.failures = []
+        self.skipped = []
 
     def ok(self, count=1):
         self.passed += count
@@ -43,6 +46,11 @@ class Tally:
         print(f"FAILED {name}", flush=True)
         for line in why.rstrip().splitlines()[-40:]:
             print(f"    {line}", flush=True)
+
+    def skip(self, name, why):
+        """Only for what this machine cannot do, such as fetching; said where it happens and again at the end."""
+        self.skipped.append(f"{name}: {why}")
+        print(f"SKIPPED {name}: {why}", flush=True)
 
 
 def progress(text):
@@ -200,6 +208,26 @@ def house_rules(tally, only):
     progress("house rules checked")
 
 
+def schemas(tally, only):
+    """Our messages of the Istio API against the schemas that Istio publishes."""
+    if only and only not in "Istio schemas":
+        return
+    folder = os.path.join(ROOT, ".cache", "third_party", "istio")
+    fetched = subprocess.run([os.path.join(ROOT, "scripts", "fetch-schemas"), folder], capture_output=True, text=True)
+    tables = istio_schema.read(folder)
+    for why in fetched.stderr.strip().splitlines():
+        tally.skip("Istio schemas", why)
+    if not tables or not build(tally, "build", ["ctrl/model/istio_fields"]):
+        return
+    ours = subprocess.run([os.path.join(ROOT, "build", "ctrl", "model", "istio_fields"), "--paths"], capture_output=True, text=True)
+    for name, why in istio_schema.compare(ours.stdout, folder):
+        if why:
+            tally.fail(f"Istio schemas: {name}", why)
+        else:
+            tally.ok()
+    progress(f"Istio schemas compared: {', '.join(tables)}")
+
+
 def fuzz_one(binary):
     name = os.path.basename(binary)
     corpus = os.path.join(ROOT, "build-fuzz", "corpus", name)
@@ -289,6 +317,7 @@ def main():
     stages = {
         "rules": lambda: house_rules(tally, options.only),
         "unit": lambda: gtests(tally, "build", options.only),
+        "schemas": lambda: schemas(tally, options.only),
     }
     if not options.quick:
         stages = {"tools": lambda: tools(tally, options.only)} | stages | {
@@ -313,6 +342,10 @@ def main():
             tally.fail(f"stage {name}", f"{type(broken).__name__}: {broken}")
     if not tally.passed and not tally.failures:
         tally.fail("selection", f"no case matches {options.only!r}")
+    if tally.skipped:
+        print("skipped:")
+        for name in tally.skipped:
+            print(f"  {name}")
     if tally.failures:
         print("failed:")
         for name in tally.failures:

@@ -38,6 +38,10 @@ struct Logged {
     uint32_t flags = 0, attempts = 0;
     std::string method, path, original_path, reason, details, cluster, request_id, route_name, upstream;
     uint64_t bytes_sent = 0, bytes_received = 0, duration_us = 0, upstream_response_us = 0;
+    uint32_t log_set = 0;
+    uint64_t request_us = 0, first_byte_us = 0;
+    std::string client;
+    std::vector<std::string> captured;
 };
 
 class ProxyTest : public ::testing::Test {
@@ -194,7 +198,9 @@ class ProxyTest : public ::testing::Test {
                            .request_id = std::string(e.request_id), .route_name = std::string(e.route_name),
                            .upstream = e.upstream_remote.to_string(), .bytes_sent = e.bytes_sent,
                            .bytes_received = e.bytes_received, .duration_us = e.duration_us,
-                           .upstream_response_us = e.upstream_response_us});
+                           .upstream_response_us = e.upstream_response_us, .log_set = e.log_set, .request_us = e.request_us,
+                           .first_byte_us = e.first_byte_us, .client = e.client.to_string(),
+                           .captured = {e.captured.begin(), e.captured.end()}});
         });
         return all;
     }

@@ -1,6 +1,7 @@
 // Header work at the edge and in the router: trust, ids, changes, rewrites, redirects, direct responses, filters.
 #include <re2/re2.h>
 
+#include "telemetry/access_log_set.h"
 #include "tests/proxy/bench.h"
 
 namespace sluice::proxy::test {
@@ -94,6 +95,37 @@ TEST_F(HeadersTest, RequestIdsAreNewUuids) {
     http().generate_request_id = false;
     publish();
     EXPECT_NOT(forwarded(""), "x-request-id");
+}
+
+TEST_F(HeadersTest, TheLogsOfAListenerGetTheHeadersTheyWant) {
+    auto format = telemetry::AccessLogFormat::parse("%REQ(X-User)% %REQ(Cookie)% %RESP(X-Answer)% %TRAILER(X-Sum)% %REQ(X-None)%");
+    ASSERT_TRUE(format);
+    http().access_logs = *telemetry::AccessLogSet::make({{"/dev/null", std::move(*format)}});
+    http().xff_num_trusted_hops = 1;
+    publish();
+    auto& c = client(80, "192.0.2.5");
+    c.send("GET / HTTP/1.1\r\nhost: shop.example\r\nX-USER: ann\r\ncookie: a=1\r\nx-forwarded-for: 203.0.113.9\r\n\r\n");
+    auto& u = *network_->upstreams.back();
+    u.accept_connection();
+    u.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\nx-answer: yes\r\n\r\n2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n");
+    const Logged logged = log();
+    EXPECT_EQ(logged.captured, (std::vector<std::string>{"ann", "a=1", "yes", "7", ""}));
+    EXPECT_EQ(logged.log_set, http().access_logs->id());
+    EXPECT_EQ(logged.client, "203.0.113.9");
+    EXPECT_NE(logged.request_us, telemetry::kNoTime);
+    EXPECT_LE(logged.first_byte_us, logged.duration_us);
+}
+
+TEST_F(HeadersTest, WithoutALogSetNothingIsCaptured) {
+    publish();
+    auto& c = client();
+    c.send("GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n");
+    c.close();
+    const Logged logged = log();
+    EXPECT_TRUE(logged.captured.empty());
+    EXPECT_EQ(logged.log_set, 0u);
+    EXPECT_EQ(logged.client, "192.0.2.5");
+    EXPECT_EQ(logged.first_byte_us, telemetry::kNoTime) << "nothing came from the upstream";
 }
 
 TEST_F(HeadersTest, ServerHeaderThreeWays) {

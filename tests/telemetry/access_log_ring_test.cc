@@ -18,6 +18,12 @@ TEST(AccessLogRing, GivesBackWhatItTook) {
     in.reason = "all is well";
     in.flags = kUpstreamTimeout;
     in.version = http::Version::kHttp10;
+    in.request_us = 17;
+    in.first_byte_us = 18;
+    in.log_set = 7;
+    in.client = *IpAddress::parse("2001:db8::7");
+    const std::string_view captured[] = {"one", "", "three"};
+    in.captured = captured;
     ASSERT_TRUE(ring.push(in));
     EXPECT_FALSE(ring.empty());
     EXPECT_EQ(ring.drain([&](const AccessLogEntry& out) {
@@ -47,6 +53,12 @@ TEST(AccessLogRing, GivesBackWhatItTook) {
         EXPECT_EQ(out.upstream_local, in.upstream_local);
         EXPECT_EQ(out.attempts, in.attempts);
         EXPECT_EQ(out.core, in.core);
+        EXPECT_EQ(out.request_us, in.request_us);
+        EXPECT_EQ(out.first_byte_us, in.first_byte_us);
+        EXPECT_EQ(out.log_set, in.log_set);
+        EXPECT_EQ(out.client, in.client);
+        ASSERT_EQ(out.captured.size(), 3u);
+        for (size_t i = 0; i < 3; i++) EXPECT_EQ(out.captured[i], captured[i]);
     }), 1u);
     EXPECT_TRUE(ring.empty());
 }
@@ -58,6 +70,24 @@ TEST(AccessLogRing, CutsLongTextsAndCountsThem) {
     in.path = path;
     ASSERT_TRUE(ring.push(in));
     ring.drain([&](const AccessLogEntry& out) { EXPECT_EQ(out.path, path.substr(0, AccessLogRing::kFieldBytesMax)); });
+    EXPECT_EQ(ring.truncated(), 1u);
+}
+
+TEST(AccessLogRing, CutsLongCapturedHeadersToo) {
+    AccessLogRing ring;
+    const std::string cookie(100'000, 'c');
+    const std::vector<std::string_view> captured(kCapturedHeadersMax + 3, cookie);
+    AccessLogEntry in = test::example();
+    in.captured = captured;
+    ASSERT_TRUE(ring.push(in));
+    ASSERT_TRUE(ring.push(test::example()));
+    uint32_t n = 0;
+    ring.drain([&](const AccessLogEntry& out) {
+        const bool first = n++ == 0;
+        EXPECT_EQ(out.captured.size(), first ? kCapturedHeadersMax : 0);
+        for (const std::string_view value : out.captured) EXPECT_EQ(value, cookie.substr(0, AccessLogRing::kFieldBytesMax));
+    });
+    EXPECT_EQ(n, 2u);
     EXPECT_EQ(ring.truncated(), 1u);
 }
 

@@ -125,6 +125,100 @@ TEST(AccessLogWriter, AFullDiskDropsCountsAndSaysSoOnce) {
     EXPECT_EQ(reports, 1);
 }
 
+TEST(AccessLogWriter, TellsHowManyLinesWereLostWhenItWritesAgain) {
+    Folder folder;
+    AccessLogRing ring;
+    std::vector<std::string> said;
+    fs::create_symlink("/dev/full", folder.path / "log");
+    auto writer = AccessLogWriter::open({.path = folder.path / "log"}, {&ring}, [&](const std::string& text, bool) { said.push_back(text); });
+    ASSERT_TRUE(writer);
+    for (int period = 0; period < 2; period++) {
+        for (int i = 0; i < 3; i++) {
+            ring.push(test::example());
+            (*writer)->turn();
+        }
+        fs::remove(folder.path / "log");   // somebody makes room
+        (*writer)->reopen();
+        ring.push(test::example());
+        (*writer)->turn();
+        fs::remove(folder.path / "log");
+        fs::create_symlink("/dev/full", folder.path / "log");
+        (*writer)->reopen();
+        (*writer)->turn();
+    }
+    ASSERT_EQ(said.size(), 4u);
+    for (size_t i = 0; i < 4; i += 2) {
+        EXPECT_NE(said[i].find("No space left on device; lines are being dropped"), std::string::npos) << said[i];
+        EXPECT_NE(said[i + 1].find("written again; lines lost: 3"), std::string::npos) << said[i + 1];
+    }
+}
+
+TEST(AccessLogWriter, TellsWhenRingsWereFullAndHowManyRecordsThatCost) {
+    Folder folder;
+    AccessLogRing ring(1);
+    std::vector<std::string> said;
+    auto writer = AccessLogWriter::open({.path = folder.path / "log", .tend_us = 0}, {&ring},
+                                        [&](const std::string& text, bool) { said.push_back(text); });
+    ASSERT_TRUE(writer);
+    while (ring.push(test::example())) {
+    }
+    ring.push(test::example());
+    (*writer)->turn();
+    ring.push(test::example());
+    (*writer)->turn();
+    (*writer)->turn();
+    ASSERT_EQ(said.size(), 2u);
+    EXPECT_EQ(said[0], "access log: requests come faster than lines can be written; lines are being dropped");
+    EXPECT_EQ(said[1], "access log: all lines are written again; dropped: 2");
+}
+
+TEST(AccessLogWriter, WritesANewFileWhereSomebodyDeletedIt) {
+    Folder folder;
+    AccessLogRing ring;
+    std::vector<std::string> said;
+    auto writer = AccessLogWriter::open({.path = folder.path / "log", .tend_us = 0}, {&ring},
+                                        [&](const std::string& text, bool) { said.push_back(text); });
+    ASSERT_TRUE(writer);
+    fs::remove(folder.path / "log");
+    (*writer)->turn();
+    ring.push(test::example());
+    (*writer)->turn();
+    EXPECT_EQ(slurp(folder.path / "log"), one_line());
+    ASSERT_EQ(said.size(), 1u);
+    EXPECT_NE(said[0].find("somebody deleted it"), std::string::npos);
+}
+
+TEST(AccessLogWriter, APipeWithoutAReaderHangsNothingAndIsWrittenOnceSomebodyReads) {
+    Folder folder;
+    const std::string pipe = folder.path / "pipe";
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+    AccessLogRing ring;
+    std::vector<std::string> said;
+    signal(SIGPIPE, SIG_IGN);
+    auto writer = AccessLogWriter::open({.path = pipe, .tend_us = 0}, {&ring}, [&](const std::string& text, bool) { said.push_back(text); });
+    ASSERT_TRUE(writer) << writer.error();
+    ring.push(test::example());
+    (*writer)->turn();
+    EXPECT_EQ((*writer)->write_failed(), 1u);
+    for (int reader_number = 0; reader_number < 2; reader_number++) {   // the first one leaves
+        const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+        (*writer)->turn();
+        ring.push(test::example());
+        (*writer)->turn();
+        char buffer[65536];
+        const ssize_t n = read(reader, buffer, sizeof buffer);
+        EXPECT_EQ(std::string(buffer, static_cast<size_t>(std::max<ssize_t>(n, 0))), one_line());
+        close(reader);
+        ring.push(test::example());
+        (*writer)->turn();
+    }
+    EXPECT_EQ((*writer)->lines(), 2u);
+    EXPECT_EQ((*writer)->write_failed(), 3u);
+    ASSERT_EQ(said.size(), 5u);
+    EXPECT_NE(said[0].find("nobody reads this pipe; lines are being dropped"), std::string::npos) << said[0];
+    EXPECT_NE(said[1].find("written again; lines lost: 1"), std::string::npos) << said[1];
+}
+
 TEST(AccessLogWriter, AReaderThatTakesNothingCostsLinesNotTime) {
     Folder folder;
     const std::string pipe = folder.path / "pipe";

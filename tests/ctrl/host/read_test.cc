@@ -166,7 +166,11 @@ INSTANTIATE_TEST_SUITE_P(Sections, Mistakes, testing::Values(
     Mistake{"socket", with("admin: {socket: admin.sock}\n"), "SLC0006", "admin.socket", "absolute", "/run/sluice", 5},
     Mistake{"long_socket", with("admin: {socket: /" + std::string(120, 'x') + "}\n"), "SLC0006", "admin.socket", "longer", "", 5},
     Mistake{"log_format", with("accessLog: {format: xml}\n"), "SLC0006", "accessLog.format", "`xml` is no format", "json", 5},
-    Mistake{"log_operator", with("accessLog: {format: '%PROTOCOL% %NOPE%'}\n"), "SLC0006", "accessLog.format", "unknown operator %NOPE% (at character 12)", "", 5},
+    Mistake{"log_operator", with("accessLog: {format: '%PROTOCOL% %NOPE%'}\n"), "SLC0006", "accessLog.format", "unknown operator %NOPE% (at character 12)", "docs/telemetry.md", 5},
+    Mistake{"log_operator_misspelt", with("accessLog: {format: '%RESPONSE_CDOE%'}\n"), "SLC0006", "accessLog.format", "unknown operator %RESPONSE_CDOE%", "did you mean %RESPONSE_CODE%?", 5},
+    Mistake{"log_map", with("accessLog:\n  format:\n    a: {b: ['%PROTOCOL%', '%NOPE%']}\n"), "SLC0006", "accessLog.format.a.b[1]", "unknown operator %NOPE% (at character 1)", "docs/telemetry.md", 7},
+    Mistake{"log_empty_map", with("accessLog: {format: {}}\n"), "SLC0006", "accessLog.format", "logs nothing", "names with format strings", 5},
+    Mistake{"log_omit", with("accessLog: {omitEmptyValues: true}\n"), "SLC0006", "accessLog.omitEmptyValues", "text and json are fixed", "a format of your own", 5},
     Mistake{"deadline", with("drain: {deadline: 30}\n"), "SLC0006", "drain.deadline", "`30` is not a duration", "30s", 5},
     Mistake{"locality", with("node: {locality: a/b/c/d}\n"), "SLC0006", "node.locality", "three parts", "region/zone/subzone", 5}));
 
@@ -217,7 +221,7 @@ TEST(GatewayHost, TheCaretStandsUnderTheWord) {
               "sluice.yaml:5:33: error SLC0006\n"
               "  accessLog.format: unknown operator %NOPE% (at character 12)\n"
               "  5 | accessLog: {format: '%PROTOCOL% %NOPE%'}\n"
-              "    |                                 ^~~~~~\n");
+              "    |                                 ^~~~~~ docs/telemetry.md lists all operators\n");
 }
 
 TEST(GatewayHost, NoListeningPortIsAWarning) {
@@ -234,6 +238,18 @@ TEST(GatewayHost, LogFormatsAndNoLog) {
     EXPECT_EQ(reading.host->access_log.path, "");
     EXPECT_EQ(reading.host->access_log.format, AccessLog::Format::kCustom);
     EXPECT_EQ(reading.host->access_log.custom, "%RESPONSE_CODE%");
+}
+
+TEST(GatewayHost, ALogFormatMayBeAMap) {
+    const auto reading = read("x.yaml", with("accessLog:\n  omitEmptyValues: true\n  format:\n    z: '%RESPONSE_CODE%'\n    a: {n: 7, zip: 007, t: true, s: \"8\", "
+                                             "none: null, l: ['%PROTOCOL%']}\n    sni: '%REQUESTED_SERVER_NAME%'\n"));
+    ASSERT_TRUE(reading.host) << render(reading.diagnostics, 1);
+    ASSERT_TRUE(reading.host->access_log.parsed);
+    telemetry::AccessLogEntry entry;
+    entry.status = 200;
+    std::string line;
+    reading.host->access_log.parsed->format(entry, line);
+    EXPECT_EQ(line, "{\"z\":200,\"a\":{\"n\":7,\"zip\":\"007\",\"t\":true,\"s\":\"8\",\"none\":null,\"l\":[\"HTTP/1.1\"]}}\n");
 }
 
 TEST(GatewayHost, NotYamlIsOneFinding) {

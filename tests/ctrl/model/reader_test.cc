@@ -141,5 +141,113 @@ spec:
     EXPECT_FALSE(mesh.virtual_services.at(0).spec.http(0).has_timeout());
 }
 
+// As `kubectl get vs,gw,sidecar -o yaml --show-managed-fields` prints it.
+constexpr char kPrinted[] = R"(apiVersion: v1
+items:
+- apiVersion: networking.istio.io/v1
+  kind: VirtualService
+  metadata:
+    annotations:
+      kubectl.kubernetes.io/last-applied-configuration: |
+        {"apiVersion":"networking.istio.io/v1","kind":"VirtualService","metadata":{"annotations":{},"name":"web"}}
+    creationTimestamp: "2026-11-20T10:00:00Z"
+    finalizers:
+    - example.com/keep
+    generateName: web-
+    generation: 3
+    labels:
+      app.kubernetes.io/part-of: shop
+    managedFields:
+    - apiVersion: networking.istio.io/v1
+      fieldsType: FieldsV1
+      fieldsV1:
+        f:spec:
+          .: {}
+          f:hosts: {}
+      manager: kubectl-client-side-apply
+      operation: Update
+      time: "2026-11-20T10:00:00Z"
+    name: web
+    namespace: shop
+    ownerReferences:
+    - apiVersion: apps/v1
+      blockOwnerDeletion: true
+      controller: true
+      kind: Deployment
+      name: web
+      uid: 0a1b2c3d-0000-4000-8000-000000000001
+    resourceVersion: "123456"
+    selfLink: ""
+    uid: 0a1b2c3d-0000-4000-8000-000000000000
+  spec:
+    gateways:
+    - edge
+    hosts:
+    - shop.example
+    http:
+    - directResponse:
+        status: 200
+  status:
+    conditions:
+    - lastTransitionTime: "2026-11-20T10:00:01Z"
+      status: "True"
+      type: Reconciled
+    observedGeneration: "3"
+- apiVersion: networking.istio.io/v1beta1
+  kind: Gateway
+  metadata:
+    name: edge
+    namespace: shop
+  spec:
+    selector:
+      istio: ingressgateway
+    servers:
+    - hosts:
+      - '*'
+      port:
+        name: http
+        number: 80
+        protocol: HTTP
+        targetPort: 8080
+- apiVersion: networking.istio.io/v1
+  kind: Sidecar
+  metadata:
+    name: default
+    namespace: shop
+  spec:
+    egress:
+    - hosts:
+      - ./*
+    outboundTrafficPolicy:
+      mode: REGISTRY_ONLY
+kind: List
+metadata:
+  resourceVersion: ""
+)";
+
+TEST(Objects, AreTakenAsKubectlPrintsThem) {
+    MeshConfig mesh;
+    std::vector<Diagnostic> out;
+    read_objects(yaml::parse("mesh/printed.yaml", kPrinted, out), mesh, out);
+    EXPECT_TRUE(out.empty()) << render(out, 1);
+    ASSERT_EQ(mesh.virtual_services.size(), 1u);
+    ASSERT_EQ(mesh.gateways.size(), 1u);
+    EXPECT_EQ(mesh.virtual_services[0].key(), "shop/web");
+    EXPECT_EQ(mesh.virtual_services[0].source("spec.hosts"), "mesh/printed.yaml:41");
+    EXPECT_EQ(mesh.virtual_services[0].labels.at("app.kubernetes.io/part-of"), "shop");
+    EXPECT_EQ(mesh.places.size(), 3u) << "the Sidecar too: no second one may have its name";
+}
+
+TEST(Objects, OfTheServersOwnListsAreTaken) {
+    MeshConfig mesh;
+    std::vector<Diagnostic> out;
+    read_objects(yaml::parse("mesh/a.json", R"({"apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntryList",
+      "metadata": {"continue": "", "resourceVersion": "7"}, "items": [{"apiVersion": "networking.istio.io/v1",
+      "kind": "WorkloadEntry", "metadata": {"name": "a"}, "spec": {"address": "10.0.0.1"}}]})", out), mesh, out);
+    read_objects(yaml::parse("mesh/b.yaml", "apiVersion: v1\nkind: List\nitems:\n", out), mesh, out);
+    EXPECT_TRUE(out.empty()) << render(out, 2);
+    EXPECT_EQ(mesh.workload_entries.size(), 1u);
+}
+
 }  // namespace
 }  // namespace sluice::model

@@ -38,9 +38,9 @@ spec:
   - {address: 10.0.0.2, ports: {http: 7000}, weight: 5}
 )";
 
-std::string rule_name(const MeshConfig& mesh, const std::string& proxy_ns) {
+std::string rule_name(const MeshConfig& mesh, const std::string& proxy_ns, const Labels& labels = {}) {
     const Registry registry(mesh);
-    const auto* found = registry.rule_for(*registry.find("reviews.shop.svc.cluster.local"), proxy_ns);
+    const auto* found = registry.rule_for(*registry.find("reviews.shop.svc.cluster.local"), {proxy_ns, labels});
     return found ? found->key() : "none";
 }
 
@@ -91,6 +91,19 @@ TEST(Registry, ARuleNotExportedDoesNotApply) {
     EXPECT_EQ(rule_name(read(kService + rule("s", "shop", "reviews", ", exportTo: ['.']")), "edge"), "none");
     EXPECT_EQ(rule_name(read(kService + rule("s", "shop", "reviews", ", exportTo: ['.']")), "shop"), "shop/s");
     EXPECT_EQ(rule_name(read(kService + rule("s", "shop", "reviews", ", exportTo: [edge]")), "edge"), "shop/s");
+}
+
+TEST(Registry, ARuleForChosenWorkloadsIsForThemInTheirNamespaceOnly) {
+    const std::string chosen = rule("chosen", "edge", "reviews.shop.svc.cluster.local",
+                                    ", workloadSelector: {matchLabels: {app: gw, zone: a}}");
+    const std::string all = rule("all", "edge", "reviews.shop.svc.cluster.local");
+    const Labels labels = {{"app", "gw"}, {"zone", "a"}, {"more", "x"}};
+    EXPECT_EQ(rule_name(read(kService + chosen + all), "edge", labels), "edge/chosen");
+    EXPECT_EQ(rule_name(read(kService + all + chosen), "edge", labels), "edge/chosen");
+    EXPECT_EQ(rule_name(read(kService + all + chosen), "edge", {{"app", "gw"}}), "edge/all");
+    EXPECT_EQ(rule_name(read(kService + chosen), "edge"), "none");
+    const std::string at_service = rule("s", "shop", "reviews", ", workloadSelector: {matchLabels: {app: gw}}");
+    EXPECT_EQ(rule_name(read(kService + at_service), "edge", labels), "none");
 }
 
 TEST(Registry, WorkloadsAreSelectedByLabelsInTheServicesNamespace) {

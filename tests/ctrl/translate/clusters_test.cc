@@ -74,6 +74,24 @@ TEST(Clusters, ASubsetsPolicyReplacesTheRules) {
     EXPECT_EQ(cluster("a").metadata().filter_metadata().at("istio").fields().at("subset").string_value(), "a");
 }
 
+TEST(Clusters, APortsPolicyReplacesAllOfTheRules) {
+    const xds::ResourceSet set = translated(
+        kBase + rule("{loadBalancer: {simple: ROUND_ROBIN}, connectionPool: {tcp: {connectTimeout: 2s}}, tls: {mode: DISABLE}, "
+                     "portLevelSettings: [{port: {number: 9081}, loadBalancer: {simple: RANDOM}}]}",
+                     "[{name: a, trafficPolicy: {portLevelSettings: [{port: {number: 9080}, connectionPool: {tcp: {maxConnections: 7}}}]}}]"));
+    const auto cluster = [&](const char* port, const char* subset) {
+        return set.clusters.at(std::string("outbound|") + port + "|" + subset + "|ratings.shop.svc.cluster.local");
+    };
+    using envoy::config::cluster::v3::Cluster;
+    EXPECT_EQ(cluster("9080", "").lb_policy(), Cluster::ROUND_ROBIN);
+    EXPECT_EQ(cluster("9080", "").connect_timeout().seconds(), 2);
+    EXPECT_EQ(cluster("9081", "").lb_policy(), Cluster::RANDOM);
+    EXPECT_EQ(cluster("9081", "").connect_timeout().seconds(), 10) << "left out for the port: the default";
+    EXPECT_EQ(cluster("9080", "a").lb_policy(), Cluster::LEAST_REQUEST) << "left out for the subset's port: the default";
+    EXPECT_EQ(cluster("9080", "a").circuit_breakers().thresholds(0).max_connections().value(), 7u);
+    EXPECT_EQ(cluster("9081", "a").lb_policy(), Cluster::RANDOM) << "the subset says nothing of this port";
+}
+
 TEST(Endpoints, AreThoseWithTheSubsetsLabels) {
     const xds::ResourceSet set = translated(kBase);
     EXPECT_TRUE(is_json(set.endpoints.at("outbound|9080|v2|reviews.shop.svc.cluster.local"), R"({

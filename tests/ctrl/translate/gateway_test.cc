@@ -192,6 +192,38 @@ TEST(Hosts, NamespacesInServersAreKept) {
     EXPECT_THAT(met("*/a.example", "bank"), taken);
 }
 
+TEST(Hosts, OfAServerWithHttpsRedirectAreRedirected) {
+    const xds::ResourceSet set = translated(std::string(kBase) + virtual_service("[{directResponse: {status: 200}}]") + R"(
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: moved, namespace: shop}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - {port: {number: 80, protocol: HTTP, name: http}, hosts: ["*/secure.example"], tls: {httpsRedirect: true}}
+)");
+    const auto& hosts = set.routes.at("http.80").virtual_hosts();
+    ASSERT_EQ(hosts.size(), 2);
+    EXPECT_EQ(hosts[0].name(), "secure.example:80");
+    EXPECT_EQ(hosts[0].domains(0), "secure.example");
+    ASSERT_EQ(hosts[0].routes_size(), 1);
+    EXPECT_TRUE(is_json(hosts[0].routes(0), R"({"match": {"prefix": "/"}, "redirect": {"https_redirect": true}})"));
+    EXPECT_EQ(hosts[1].name(), "shop.example:80");
+    EXPECT_TRUE(hosts[1].routes(0).has_direct_response());
+}
+
+TEST(Hosts, OfAVirtualServiceBehindHttpsRedirectAreRedirectedToo) {
+    std::string yaml = kBase;
+    yaml.replace(yaml.find("hosts: [\"*.example\"]"), 20, "hosts: [\"*.example\"], tls: {httpsRedirect: true}");
+    const xds::ResourceSet set = translated(yaml + virtual_service("[{directResponse: {status: 200}}]"));
+    const auto& hosts = set.routes.at("http.80").virtual_hosts();
+    ASSERT_EQ(hosts.size(), 2);
+    for (const auto& host : hosts) EXPECT_TRUE(host.routes(0).redirect().https_redirect()) << host.DebugString();
+    EXPECT_EQ(hosts[0].domains(0), "*.example");
+    EXPECT_EQ(hosts[1].domains(0), "shop.example");
+}
+
 TEST(Hosts, OfOneServiceShareAVirtualHost) {
     const xds::ResourceSet set =
         translated(kBase + virtual_service("[{directResponse: {status: 200}}]", "[b.example, a.example]") +

@@ -123,6 +123,17 @@ const Case kCases[] = {
       R"({"match": {"path": "/g", "case_sensitive": true}, "direct_response": {"status": 200}})",
       R"({"match": {"path": "/l", "case_sensitive": true}, "direct_response": {"status": 200}})",
       R"({"match": {"path": "/n", "case_sensitive": true}, "direct_response": {"status": 200}})"}},
+    {"MatchesOnTheSchemeThatIsAlwaysHttp",
+     "[{match: [{scheme: {exact: http}, uri: {exact: /e}}, {scheme: {exact: https}, uri: {exact: /s}}, "
+     "{scheme: {prefix: htt}, uri: {exact: /p}}, {scheme: {regex: 'https?'}, uri: {exact: /r}}, "
+     "{scheme: {regex: htt}, uri: {exact: /h}}], directResponse: {status: 200}}]",
+     {R"({"match": {"path": "/e", "case_sensitive": true}, "direct_response": {"status": 200}})",
+      R"({"match": {"path": "/p", "case_sensitive": true}, "direct_response": {"status": 200}})",
+      R"({"match": {"path": "/r", "case_sensitive": true}, "direct_response": {"status": 200}})"}},
+    {"RetriesTurnedOffAndNamesOfStatistics",
+     "[{match: [{uri: {exact: /e}, statPrefix: e}], retries: {attempts: 0, perTryTimeout: 2s, retryOn: 5xx}, "
+     "directResponse: {status: 200}}]",
+     {R"({"match": {"path": "/e", "case_sensitive": true}, "direct_response": {"status": 200}})"}},
 };
 
 class Routes : public testing::TestWithParam<Case> {};
