@@ -73,7 +73,9 @@ TEST_F(OffloadTest, ChecksumsByWhatThePortSaw) {
 }
 
 TEST_F(OffloadTest, AFrameToBeCutLeavesWhole) {
+    send("192.0.2.10", "192.0.2.7", tcp_with_pseudo("192.0.2.10", "192.0.2.7"));
     resolve("192.0.2.7");
+    for (rte_mbuf* waited; stack_->poll_transmit(0, &waited, 1) == 1;) rte_pktmbuf_free(waited);
     for (const bool cut : {true, false}) {
         DatagramOut d;
         d.source = ip("192.0.2.10"), d.destination = ip("192.0.2.7");
