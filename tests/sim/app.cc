@@ -68,7 +68,7 @@ void Endpoint::write(Instant now, Rng& rng) {
     uint8_t chunk[kChunkBytes];
     unwritten = false;
     while (sent < to_send) {
-        const uint64_t wanted = std::min({to_send - sent, std::max<uint64_t>(write_max, write_pause.us > 0 ? to_send / kPauses : 0), uint64_t{sizeof chunk}});
+        const uint64_t wanted = std::min({to_send - sent, uint64_t{write_max}, uint64_t{sizeof chunk}});
         stream_bytes(key_out, sent, chunk, wanted);
         const long n = th_write(host->at(now), fd, chunk, wanted);
         if (n == -EAGAIN) {
@@ -77,7 +77,8 @@ void Endpoint::write(Instant now, Rng& rng) {
         }
         if (n < 0) return fail(n);
         sent += static_cast<uint64_t>(n);
-        if (write_pause.us == 0 || sent == to_send) continue;
+        if (write_pause.us == 0 || sent == to_send || sent < pause_after) continue;
+        pause_after = sent + to_send / kPauses + 1;
         write_at = now + Duration{static_cast<int64_t>(rng.below(static_cast<uint64_t>(write_pause.us))) + 1};
         return;
     }

@@ -22,8 +22,9 @@ struct Endpoint {
     uint32_t write_max = 16384, read_max = 1u << 20;
     Duration read_pause{};                  // a slow reader waits between reads, at most so long
     Instant read_at{};
-    Duration write_pause{};                 // and between writes, at most kPauses
+    Duration write_pause{};                 // and a slow writer so long at most, kPauses times
     static constexpr uint64_t kPauses = 40;
+    uint64_t pause_after = 0;               // so many bytes
     Instant write_at{};
     Instant abort_at = Instant::never();    // then it resets the connection
     bool client = false, accepted = false;  // a client's: its server end exists
