@@ -53,11 +53,12 @@ void free_mbuf_pool(rte_mempool* pool) { rte_mempool_free(pool); }
 
 void keep_out_of_dumps(rte_mempool* pool) {
     rte_mempool_mem_iter(pool, [](rte_mempool*, void*, rte_mempool_memhdr* chunk, unsigned) {
-        // Whole pages only: what shares its page with a neighbour's memory stays.
-        constexpr uintptr_t kPage = 4096;
-        const auto from = (reinterpret_cast<uintptr_t>(chunk->addr) + kPage - 1) & ~(kPage - 1);
-        const auto to = (reinterpret_cast<uintptr_t>(chunk->addr) + chunk->len) & ~(kPage - 1);
-        if (to > from) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTDUMP);
+        // Whole pages of whatever size lies there: what shares one with a neighbour's memory stays.
+        for (const uintptr_t page : {uintptr_t{1} << 12, uintptr_t{1} << 21, uintptr_t{1} << 30}) {
+            const auto from = (reinterpret_cast<uintptr_t>(chunk->addr) + page - 1) & ~(page - 1);
+            const auto to = (reinterpret_cast<uintptr_t>(chunk->addr) + chunk->len) & ~(page - 1);
+            if (to <= from || madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTDUMP) == 0) return;
+        }
     }, nullptr);
 }
 
