@@ -23,7 +23,8 @@ JOBS = int(os.environ.get("SLUICE_JOBS", os.cpu_count() or 2))
 RESULTS = os.path.join(ROOT, "build", "test-results")
 LOGS = os.path.join(ROOT, ".cache", "logs")
 FUZZ_SECONDS = 30
-TOOLS = ["meson", "ninja", "g++", "clang++", "protoc", "nginx", "curl", "wrk", "ip", "ethtool", "ping", "tshark"]
+TOOLS = ["meson", "ninja", "g++", "clang++", "protoc", "nginx", "curl", "wrk", "ip", "ethtool", "ping", "tshark",
+         "dpkg-deb", "dpkg-shlibdeps", "lintian", "systemd-analyze", "setpriv"]
 START = time.monotonic()
 # One compilation serves every checkout and every build folder that would do the same.
 os.environ.setdefault("CCACHE_NOHASHDIR", "true")

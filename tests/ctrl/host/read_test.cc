@@ -252,6 +252,23 @@ TEST(GatewayHost, ALogFormatMayBeAMap) {
     EXPECT_EQ(line, "{\"z\":200,\"a\":{\"n\":7,\"zip\":\"007\",\"t\":true,\"s\":\"8\",\"none\":null,\"l\":[\"HTTP/1.1\"]}}\n");
 }
 
+TEST(GatewayHost, TheProcessAndWhatItMayTake) {
+    const std::string head = "apiVersion: sluice/v1\nkind: GatewayHost\nports: [{name: a, device: 'af_xdp:a', addresses: [192.0.2.1/24], listen: true, takeover: true}]\n";
+    auto reading = read("x.yaml", head + "process: {user: sluice, seccomp: log, coreDumps: true}\n");
+    ASSERT_TRUE(reading.host) << render(reading.diagnostics, 1);
+    EXPECT_TRUE(reading.host->ports[0].takeover);
+    EXPECT_EQ(reading.host->process.user, "sluice");
+    EXPECT_EQ(reading.host->process.seccomp, Process::Seccomp::kLog);
+    EXPECT_TRUE(reading.host->process.core_dumps);
+    for (const char* wrong : {"user: ''", "user: 'a:b'", "seccomp: maybe", "coreDumps: 7", "usr: sluice"}) {
+        reading = read("x.yaml", head + "process: {" + wrong + "}\n");
+        EXPECT_FALSE(reading.host) << wrong;
+        ASSERT_EQ(reading.diagnostics.size(), 1u) << wrong;
+        EXPECT_EQ(reading.diagnostics[0].line, 4) << wrong;
+        EXPECT_NE(reading.diagnostics[0].cure, "") << wrong;
+    }
+}
+
 TEST(GatewayHost, NotYamlIsOneFinding) {
     const auto reading = read("x.yaml", "apiVersion: sluice/v1\nkind: [GatewayHost\n");
     EXPECT_FALSE(reading.host);

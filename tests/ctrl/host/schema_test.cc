@@ -69,9 +69,13 @@ TEST(Schema, SaysTheReadersDefaults) {
     EXPECT_EQ(parse_duration(alive["idle"]["default"].get<std::string>()), h.tcp.keepalive_idle);
     EXPECT_EQ(parse_duration(alive["interval"]["default"].get<std::string>()), h.tcp.keepalive_interval);
     EXPECT_EQ(alive["probes"]["default"], h.tcp.keepalive_probes);
+    EXPECT_EQ(of("process", "seccomp"), h.process.seccomp == Process::Seccomp::kEnforce ? "enforce" : "other");
+    EXPECT_EQ(of("process", "coreDumps"), h.process.core_dumps);
+    EXPECT_EQ(h.process.user, "") << "has no default in the schema";
     const json port = p["ports"]["items"]["properties"];
     EXPECT_EQ(port["mtu"]["default"], h.ports[0].mtu);
     EXPECT_EQ(port["listen"]["default"], Port{}.listen);
+    EXPECT_EQ(port["takeover"]["default"], Port{}.takeover);
     EXPECT_EQ(port["reversePath"]["default"], Port{}.reverse_path == Port::ReversePath::kLoose ? "loose" : "other");
     EXPECT_EQ(port["duplicateDetection"]["default"], Port{}.duplicate_detection);
     const json offloads = port["offloads"]["properties"];
@@ -83,6 +87,7 @@ TEST(Schema, SaysTheReadersDefaults) {
 TEST(Schema, EveryWordOfAnEnumIsRead) {
     const json p = schema()["properties"];
     for (const auto& [section, field] : {std::pair{"workers", "poll"}, {"memory", "hugepages"}, {"tcp", "congestionControl"}, {"tcp", "ecn"}})
+    for (const auto& [section, field] : {std::pair{"workers", "poll"}, {"memory", "hugepages"}, {"process", "seccomp"}})
         for (const auto& word : p[section]["properties"][field]["enum"]) {
             const auto reading = read("x.yaml", host_with(std::string(section) + ": {" + field + ": " + word.get<std::string>() + "}\n"));
             EXPECT_TRUE(reading.host) << word << render(reading.diagnostics, 1);
