@@ -14,8 +14,6 @@ namespace sluice::admin {
 namespace {
 
 using telemetry::CoreStats;
-using telemetry::RecentLog;
-using telemetry::RecentRecord;
 
 constexpr uint32_t kWaitMs = 100;
 constexpr size_t kPieceBytes = 64 * 1024;
@@ -69,7 +67,7 @@ std::optional<uint64_t> number(const std::string& text, uint64_t max) {
 }
 
 /// "503", "5xx" or "400-499".
-bool read_status(const std::string& text, telemetry::RecentFilter& into) {
+bool read_status(const std::string& text, RecentFilter& into) {
     if (text.size() == 3 && text.ends_with("xx") && text[0] >= '1' && text[0] <= '5') {
         into.status_min = static_cast<uint16_t>((text[0] - '0') * 100);
         into.status_max = static_cast<uint16_t>(into.status_min + 99);
@@ -170,8 +168,8 @@ std::string top_json(const Sources& s, const Request& request) {
 
 Answer log_tail(const Sources& s, const Request& request) {
     if (!s.recent_log) return Answer::error(501, "this gateway keeps no requests");
-    telemetry::RecentFilter filter;
-    const auto flags = telemetry::response_flags_of(request.parameter("flags"));
+    RecentFilter filter;
+    const auto flags = response_flags_of(request.parameter("flags"));
     if (!flags) return Answer::error(400, fmt::format("flags `{}`: no such response flag", request.parameter("flags")), "UH, UF, UO, NR, URX, NC, DC, LR, UT, UR, UC, DPE, UPE, SI, DT, OM");
     filter.flags = *flags;
     filter.host = request.parameter("host"), filter.path = request.parameter("path");

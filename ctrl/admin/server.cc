@@ -22,7 +22,7 @@ namespace sluice::admin {
 namespace {
 
 constexpr time_t kReadTimeoutS = 2, kWriteTimeoutS = 10;
-constexpr size_t kThreads = 3, kStreams = telemetry::RecentLog::kFollowersMax + 4;   // answers that end, and those that go on
+constexpr size_t kThreads = 3, kStreams = RecentLog::kFollowersMax + 4;   // answers that end, and those that go on
 constexpr auto kKeepAlive = std::chrono::seconds(1);
 
 Answer answer_for(const Handler& handler, const httplib::Request& request, bool writable) {

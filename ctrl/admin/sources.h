@@ -16,6 +16,7 @@
 
 #include "base/ip_address.h"
 #include "ctrl/control/privileges.h"
+#include "ctrl/admin/recent_log.h"
 #include "ctrl/admin/stream.h"
 #include "ctrl/control/revisions.h"
 #include "net/stack.h"
@@ -23,7 +24,6 @@
 #include "tcp/stack.h"
 #include "telemetry/access_log_writer.h"
 #include "telemetry/core_stats.h"
-#include "telemetry/recent_log.h"
 #include "worker/connection_row.h"
 
 namespace sluice::admin {
@@ -159,7 +159,7 @@ struct Sources {
     std::function<ListedConnections(const std::function<void(const worker::ConnectionRow&)>& take)> list_connections;
     std::function<std::optional<worker::ConnectionRow>(const ConnectionName&, bool& silent)> show_connection;
     std::function<std::optional<worker::CloseOutcome>(const ConnectionName&, bool reset)> close_connection;   // nullopt: silent core
-    telemetry::RecentLog* recent_log = nullptr;
+    RecentLog* recent_log = nullptr;
     std::function<Result<std::shared_ptr<Stream>>(const CaptureWanted&)> capture;
     std::function<bool(const std::string& token)> stop_capture;  // false: there is none
 

@@ -51,14 +51,15 @@ class Captures::Session final : public admin::Stream {
     ~Session() override { take_off(); }
 
     /// False: core `i` did not answer, or has as many captures as it takes.
-    bool put_on(uint32_t core, std::shared_ptr<worker::CaptureTap> tap) {
-        const auto job = std::make_shared<worker::AddTap>(tap);
-        const bool answered = owner_.crew_.worker(core).mailbox().ask(job, kPatience) == worker::Mailbox::Answer::kDone;
-        // A silent core may still have done it, just now.
-        if (!answered) owner_.remove(core, tap);
-        if (!answered || !job->added()) return false;
-        taps_.push_back({core, std::move(tap)});
-        return true;
+    bool put_on(uint32_t core, Tap tap) {
+        auto job = std::make_unique<worker::AddTap>(*tap.tap);
+        const auto answer = owner_.crew_.worker(core).mailbox().ask(job, kPatience);
+        if (answer == worker::Mailbox::Answer::kDone && job->added()) {
+            taps_.push_back({core, std::move(tap)});
+            return true;
+        }
+        if (answer == worker::Mailbox::Answer::kSilent) owner_.remove(core, tap);   // it may still have done it, just now
+        return false;
     }
 
     /// Interface statistics may stand anywhere, and the last ones count.
@@ -87,14 +88,15 @@ class Captures::Session final : public admin::Stream {
  private:
     struct Tapped {
         uint32_t core;
-        std::shared_ptr<worker::CaptureTap> tap;
+        Tap kept;
         bool on = true;
+        worker::CaptureTap* tap = kept.tap.get();
     };
     bool done() const { return wanted_.frames_max && frames_ >= wanted_.frames_max; }
 
     void take_off() {
         for (Tapped& t : taps_)
-            if (std::exchange(t.on, false)) owner_.remove(t.core, t.tap);
+            if (std::exchange(t.on, false)) owner_.remove(t.core, t.kept);
     }
 
     /// Of several cores the oldest frame first, as far as they are there.
@@ -178,7 +180,7 @@ Result<std::shared_ptr<admin::Stream>> Captures::start(const admin::CaptureWante
         sessions_[wanted.token] = session;
     }
     for (uint32_t i = 0; i < crew_.size(); i++) {
-        if (session->put_on(i, std::make_shared<worker::CaptureTap>(*ports, wanted.snap_bytes, filter))) continue;
+        if (session->put_on(i, {std::make_shared<worker::CaptureTap>(*ports, wanted.snap_bytes, filter.get()), filter})) continue;
         return unexpected(fmt::format("core {} did not answer, or has as many captures as it takes: sluicectl runtime shows it", crew_.worker(i).cpu()));
     }
     return std::shared_ptr<admin::Stream>(std::move(session));
@@ -194,10 +196,11 @@ bool Captures::stop(const std::string& token) {
     return session != nullptr;
 }
 
-void Captures::remove(uint32_t core, std::shared_ptr<worker::CaptureTap> tap) {
-    if (crew_.worker(core).mailbox().ask(std::make_shared<worker::RemoveTap>(tap), kPatience) == worker::Mailbox::Answer::kDone) return;
+void Captures::remove(uint32_t core, const Tap& tap) {
+    auto job = std::make_unique<worker::RemoveTap>(*tap.tap);
+    if (crew_.worker(core).mailbox().ask(job, kPatience) == worker::Mailbox::Answer::kDone) return;
     const std::lock_guard lock(mutex_);
-    stuck_.push_back(std::move(tap));
+    stuck_.push_back(tap);
 }
 
 }  // namespace sluice::gateway

@@ -25,15 +25,20 @@ class Captures {
 
  private:
     class Session;
+    /// A tap and the filter it uses.
+    struct Tap {
+        std::shared_ptr<worker::CaptureTap> tap;
+        std::shared_ptr<const worker::CaptureFilter> filter;
+    };
     /// Takes the tap off core `i`; keeps it for ever if that core does not answer.
-    void remove(uint32_t core, std::shared_ptr<worker::CaptureTap> tap);
+    void remove(uint32_t core, const Tap& tap);
     Result<uint32_t> ports_of(const admin::CaptureWanted& wanted) const;
 
     worker::Crew& crew_;
     const bool tagged_;
     std::mutex mutex_;
     std::map<std::string, std::weak_ptr<Session>> sessions_;
-    std::vector<std::shared_ptr<worker::CaptureTap>> stuck_;
+    std::vector<Tap> stuck_;
 };
 
 }  // namespace sluice::gateway

@@ -16,9 +16,10 @@ admin::ListedConnections Gateway::list_connections(const std::function<void(cons
     admin::ListedConnections out;
     worker::ConnectionRow row;
     for (uint32_t i = 0; i < crew_->size(); i++) {
-        const auto job = std::make_shared<worker::ListConnections>();
+        auto job = std::make_unique<worker::ListConnections>();
+        worker::ListConnections& list = *job;
         const Answer answer = crew_->worker(i).mailbox().ask(job, kPatience, [&] {
-            while (job->pop(row)) take(row);
+            while (list.pop(row)) take(row);
         });
         if (answer == Answer::kDone) out.time_wait += job->time_wait();
         else out.silent.push_back(crew_->worker(i).cpu());
@@ -29,7 +30,7 @@ admin::ListedConnections Gateway::list_connections(const std::function<void(cons
 std::optional<worker::ConnectionRow> Gateway::show_connection(const admin::ConnectionName& name, bool& silent) const {
     silent = false;
     if (name.core >= crew_->size()) return std::nullopt;
-    const auto job = std::make_shared<worker::ShowConnection>(name.id);
+    auto job = std::make_unique<worker::ShowConnection>(name.id);
     silent = crew_->worker(name.core).mailbox().ask(job, kPatience) != Answer::kDone;
     if (silent || !job->row()) return std::nullopt;
     return *job->row();
@@ -37,7 +38,7 @@ std::optional<worker::ConnectionRow> Gateway::show_connection(const admin::Conne
 
 std::optional<worker::CloseOutcome> Gateway::close_connection(const admin::ConnectionName& name, bool reset) const {
     if (name.core >= crew_->size()) return worker::CloseOutcome::kGone;
-    const auto job = std::make_shared<worker::CloseConnection>(name.id, reset);
+    auto job = std::make_unique<worker::CloseConnection>(name.id, reset);
     if (crew_->worker(name.core).mailbox().ask(job, kPatience) != Answer::kDone) return std::nullopt;
     return job->outcome();
 }

@@ -80,8 +80,8 @@ Result<void> Gateway::open_access_log() {
     }
     std::vector<telemetry::AccessLogRing*> rings;
     for (auto& ring : rings_) rings.push_back(ring.get());
-    recent_log_ = std::make_unique<telemetry::RecentLog>(rings);
-    options.recent = recent_log_.get();
+    recent_log_ = std::make_unique<admin::RecentLog>(rings);
+    options.also = [this](const telemetry::AccessLogEntry& entry) { recent_log_->add(entry); };
     auto writer = telemetry::AccessLogWriter::open(std::move(options), std::move(rings), [](const std::string& text, bool error) {
         error ? spdlog::error("{}", text) : spdlog::info("{}", text);
     });

@@ -66,7 +66,7 @@ class Gateway {
     snapshot::Publisher publisher_;
     std::vector<std::unique_ptr<telemetry::CoreStats>> stats_;
     std::vector<std::unique_ptr<telemetry::AccessLogRing>> rings_;
-    std::unique_ptr<telemetry::RecentLog> recent_log_;
+    std::unique_ptr<admin::RecentLog> recent_log_;
     std::unique_ptr<telemetry::AccessLogWriter> access_log_;
     apply::OwnAccessLog own_log_;
     std::atomic<bool> draining_{false};

@@ -7,7 +7,6 @@
 #include "proxy/edge_headers.h"
 #include "proxy/stream.h"
 #include "telemetry/access_log_set.h"
-#include "telemetry/recent_log.h"
 
 namespace sluice::proxy {
 

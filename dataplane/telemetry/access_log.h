@@ -43,6 +43,8 @@ bool is_response_flag(std::string_view short_name);
 inline constexpr uint64_t kNoTime = UINT64_MAX;
 /// Headers that one access log record carries besides the fixed ones.
 inline constexpr uint32_t kCapturedHeadersMax = 32;
+/// In AccessLogEntry::flags, beside them: this listener writes no access log, the entry is for those who read along.
+inline constexpr uint32_t kNotForTheFile = 1u << 31;
 
 /// One request as the worker tells it. Views are copied by push(), long ones cut (counted in `truncated`).
 struct AccessLogEntry {

@@ -93,7 +93,7 @@ void AccessLogWriter::run() {
 }
 
 void AccessLogWriter::write(const AccessLogEntry& entry) {
-    if (options_.recent) options_.recent->add(entry);
+    if (options_.also) options_.also(entry);
     if (entry.flags & kNotForTheFile) return;
     auto known = known_.find(entry.log_set);
     if (known == known_.end()) {

@@ -19,7 +19,6 @@
 #include "telemetry/access_log_format.h"
 #include "telemetry/access_log_ring.h"
 #include "telemetry/access_log_set.h"
-#include "telemetry/recent_log.h"
 
 namespace sluice::telemetry {
 
@@ -31,7 +30,7 @@ class AccessLogWriter {
         uint32_t batch_bytes = 256 * 1024;    // formatted before a write
         uint32_t idle_us = 5000;              // sleep between turns that found little: a line waits no longer than that
         uint32_t tend_us = 1'000'000;         // between looks at files and rings
-        RecentLog* recent = nullptr;          // gets every entry, also those that are not for the file
+        std::function<void(const AccessLogEntry&)> also;   // is shown every entry, also those that are not for the file
     };
     /// Called when writing starts to fail or works again; at most once per change.
     using Log = AccessLogFile::Log;

@@ -17,7 +17,7 @@
 
 namespace sluice::worker {
 
-Result<std::shared_ptr<const CaptureFilter>> CaptureFilter::compile(const std::string& expression) {
+Result<std::unique_ptr<const CaptureFilter>> CaptureFilter::compile(const std::string& expression) {
     pcap_t* const wire = pcap_open_dead(DLT_EN10MB, UINT16_MAX);
     if (!wire) return unexpected(std::string("libpcap has no memory"));
     bpf_program classic{};
@@ -30,7 +30,7 @@ Result<std::shared_ptr<const CaptureFilter>> CaptureFilter::compile(const std::s
     pcap_freecode(&classic);
     pcap_close(wire);
     if (!converted) return unexpected(fmt::format("the filter cannot be run on a core: {}", rte_strerror(rte_errno)));
-    std::shared_ptr<CaptureFilter> filter(new CaptureFilter);
+    std::unique_ptr<CaptureFilter> filter(new CaptureFilter);
     filter->program_ = rte_bpf_load(converted);
     const int error = rte_errno;
     rte_free(converted);
@@ -85,12 +85,12 @@ void CaptureTap::copy(uint8_t port, bool sent, const rte_mbuf& frame, Instant no
 }
 
 Job::Step AddTap::step(Worker& worker) {
-    added_ = worker.taps().add(*tap_);
+    added_ = worker.taps().add(tap_);
     return Step::kDone;
 }
 
 Job::Step RemoveTap::step(Worker& worker) {
-    worker.taps().remove(*tap_);
+    worker.taps().remove(tap_);
     return Step::kDone;
 }
 

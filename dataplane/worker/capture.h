@@ -34,7 +34,7 @@ struct CapturedFrame {
 class CaptureFilter {
  public:
     /// libpcap's syntax. Error: its message. Control thread: it allocates.
-    static Result<std::shared_ptr<const CaptureFilter>> compile(const std::string& expression);
+    static Result<std::unique_ptr<const CaptureFilter>> compile(const std::string& expression);
     ~CaptureFilter();
     CaptureFilter(const CaptureFilter&) = delete;
     bool matches(rte_mbuf* frame) const { return (jit_ ? jit_(frame) : rte_bpf_exec(program_, frame)) != 0; }
@@ -49,8 +49,9 @@ class CaptureTap {
  public:
     static constexpr uint32_t kRingBytes = 4u << 20;
 
-    CaptureTap(uint32_t ports, uint32_t snap_bytes, std::shared_ptr<const CaptureFilter> filter)
-        : ports_(ports), snap_bytes_(snap_bytes), filter_(std::move(filter)), ring_(kRingBytes) {}
+    /// `filter` (null: everything) outlives the tap.
+    CaptureTap(uint32_t ports, uint32_t snap_bytes, const CaptureFilter* filter)
+        : ports_(ports), snap_bytes_(snap_bytes), filter_(filter), ring_(kRingBytes) {}
 
     // ---- The core ----
     void take(uint8_t port, bool sent, rte_mbuf* const* frames, uint16_t n, Instant now);
@@ -66,7 +67,7 @@ class CaptureTap {
     void copy(uint8_t port, bool sent, const rte_mbuf& frame, Instant now);
     const uint32_t ports_;         // bit by port
     const uint32_t snap_bytes_;
-    const std::shared_ptr<const CaptureFilter> filter_;   // null: everything
+    const CaptureFilter* const filter_;
     ByteRing ring_;
     RelaxedCounter seen_[limits::kPortsMax], matched_[limits::kPortsMax], dropped_[limits::kPortsMax];
 };
@@ -92,24 +93,24 @@ class CaptureTaps {
 
 class AddTap final : public Job {
  public:
-    explicit AddTap(std::shared_ptr<CaptureTap> tap) : tap_(std::move(tap)) {}
+    explicit AddTap(CaptureTap& tap) : tap_(tap) {}
     Step step(Worker& worker) override;
     bool added() const { return added_; }
 
  private:
-    std::shared_ptr<CaptureTap> tap_;
+    CaptureTap& tap_;
     bool added_ = false;
 };
 
-/// Runs even if nobody waits any more: until then it keeps the tap alive.
+/// Runs even if nobody waits any more: whoever owns the tap keeps it until it has run.
 class RemoveTap final : public Job {
  public:
-    explicit RemoveTap(std::shared_ptr<CaptureTap> tap) : tap_(std::move(tap)) {}
+    explicit RemoveTap(CaptureTap& tap) : tap_(tap) {}
     Step step(Worker& worker) override;
     bool runs_when_cancelled() const override { return true; }
 
  private:
-    std::shared_ptr<CaptureTap> tap_;
+    CaptureTap& tap_;
 };
 
 }  // namespace sluice::worker

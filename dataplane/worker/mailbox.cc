@@ -30,12 +30,13 @@ bool Mailbox::wait_until_free(Duration timeout) {
     return true;
 }
 
-Mailbox::Answer Mailbox::ask(const std::shared_ptr<Job>& job, Duration timeout, const std::function<void()>& meanwhile) {
+Mailbox::Answer Mailbox::ask_any(std::unique_ptr<Job>& wanted, Duration timeout, const std::function<void()>& meanwhile) {
     const std::chrono::microseconds patience(timeout.us);
     std::unique_lock lock(askers_, patience);
-    if (!lock || !wait_until_free(timeout)) return Answer::kSilent;
-    kept_ = job;
-    job_.store(job.get(), std::memory_order_release);
+    if (!lock || !wait_until_free(timeout)) return Answer::kBusy;
+    kept_ = std::move(wanted);
+    Job* const job = kept_.get();
+    job_.store(job, std::memory_order_release);
     uint32_t steps = 0;
     auto end = Clock::now() + patience;
     for (auto pause = kPollMin; job_.load(std::memory_order_acquire); pause = std::min(pause * 2, kPollMax)) {
@@ -50,7 +51,7 @@ Mailbox::Answer Mailbox::ask(const std::shared_ptr<Job>& job, Duration timeout, 
             return Answer::kSilent;   // kept_ holds the job until the core has let go of it
         }
     }
-    kept_.reset();
+    wanted = std::move(kept_);
     if (meanwhile) meanwhile();
     return Answer::kDone;
 }

@@ -1,7 +1,7 @@
 // How another thread asks a core for something: one slot that holds a job, which the core works at in slices between two turns.
 // In: jobs, from any thread but the core. Out: what the job wrote into its own memory. A core that has no job pays one load of
 // a line that nobody writes; it never waits, locks or frees. The asker does: when it gives up on a stalled core, the mailbox
-// keeps the job until the core lets go of it, so nothing dangles.
+// owns the job until the core has let go of it, so nothing dangles.
 #pragma once
 
 #include <atomic>
@@ -40,12 +40,23 @@ class Job {
 
 class Mailbox {
  public:
-    enum class Answer : uint8_t { kDone, kSilent /* the core did not get on with it for the timeout */ };
+    enum class Answer : uint8_t {
+        kDone,
+        kSilent,   // the core did not get on with it for the timeout
+        kBusy,     // it is still at somebody else's job: this one was not begun
+    };
 
     // ---- Any thread but the core ----
-    /// Has the core do `job`; returns when it is done, or silent for `timeout`. `meanwhile` is called now and then on this
-    /// thread, and once after the end: it takes what the job has put ready. One job at a time: others wait their turn.
-    Answer ask(const std::shared_ptr<Job>& job, Duration timeout, const std::function<void()>& meanwhile = {});
+    /// Has the core do `job`; returns when it is done, or silent for `timeout`: then the job is not the caller's any more (null).
+    /// `meanwhile` is called now and then on this thread, and once after the end: it takes what the job has put ready. One job at a
+    /// time: others wait their turn.
+    template <typename J>
+    Answer ask(std::unique_ptr<J>& job, Duration timeout, const std::function<void()>& meanwhile = {}) {
+        std::unique_ptr<Job> any = std::move(job);
+        const Answer answer = ask_any(any, timeout, meanwhile);
+        job.reset(static_cast<J*>(any.release()));
+        return answer;
+    }
 
     // ---- The core ----
     bool waiting() const { return job_.load(std::memory_order_relaxed) != nullptr; }
@@ -53,11 +64,12 @@ class Mailbox {
     bool run(Worker& worker);
 
  private:
+    Answer ask_any(std::unique_ptr<Job>& job, Duration timeout, const std::function<void()>& meanwhile);
     bool wait_until_free(Duration timeout);
 
     alignas(64) std::atomic<Job*> job_{nullptr};
     alignas(64) std::timed_mutex askers_;
-    std::shared_ptr<Job> kept_;   // what job_ points to, or pointed to last
+    std::unique_ptr<Job> kept_;   // what job_ points to, or pointed to last
 };
 
 }  // namespace sluice::worker

@@ -48,7 +48,8 @@ class Operator : public testing::Test {
         receive(ethernet(kOwn, kPeer, net::kEtherTypeIpv4) + ipv4("192.0.2.7", "192.0.2.10", 6, tcp_segment(peer, port, own, 80, kRst, 1001)));
     }
     /// Another thread asks while this one turns.
-    void ask(const std::shared_ptr<Job>& job, const std::function<void()>& meanwhile = {}) {
+    template <typename J>
+    void ask(std::unique_ptr<J>& job, const std::function<void()>& meanwhile = {}) {
         std::atomic<bool> done{false};
         std::thread asker([&] {
             EXPECT_EQ(worker_->mailbox().ask(job, seconds(30), meanwhile), Mailbox::Answer::kDone);
@@ -60,9 +61,10 @@ class Operator : public testing::Test {
     std::vector<ConnectionRow> list() {
         std::vector<ConnectionRow> rows;
         ConnectionRow row;
-        const auto job = std::make_shared<ListConnections>();
+        auto job = std::make_unique<ListConnections>();
+        ListConnections& from = *job;
         ask(job, [&] {
-            while (job->pop(row)) rows.push_back(row);
+            while (from.pop(row)) rows.push_back(row);
         });
         return rows;
     }
@@ -110,15 +112,15 @@ TEST_F(Operator, ANameIsNeverGivenAgain) {
     const tcp::ConnectionId second = list().at(0).id;
     EXPECT_EQ(second.slot, first.slot);
     EXPECT_NE(second, first);
-    const auto stale = std::make_shared<CloseConnection>(first, true);
+    auto stale = std::make_unique<CloseConnection>(first, true);
     ask(stale);
     EXPECT_EQ(stale->outcome(), CloseOutcome::kGone);
-    const auto shown = std::make_shared<ShowConnection>(first);
+    auto shown = std::make_unique<ShowConnection>(first);
     ask(shown);
     EXPECT_EQ(shown->row(), nullptr);
     EXPECT_EQ(list().size(), 1u);
     // What nobody above holds yet is reset all the same.
-    const auto cut = std::make_shared<CloseConnection>(second, true);
+    auto cut = std::make_unique<CloseConnection>(second, true);
     ask(cut);
     EXPECT_EQ(cut->outcome(), CloseOutcome::kReset);
     EXPECT_TRUE(list().empty());
@@ -135,8 +137,8 @@ TEST_F(Operator, AgeAndIdleTimeComeFromTheClock) {
 TEST_F(Operator, CaptureByAFilter) {
     const auto filter = CaptureFilter::compile("tcp port 80 and src host 192.0.2.7");
     ASSERT_TRUE(filter) << filter.error();
-    const auto tap = std::make_shared<CaptureTap>(1u, 40u, *filter);
-    const auto add = std::make_shared<AddTap>(tap);
+    const auto tap = std::make_unique<CaptureTap>(1u, 40u, filter->get());
+    auto add = std::make_unique<AddTap>(*tap);
     ask(add);
     ASSERT_TRUE(add->added());
     const std::string frame = ethernet(kOwn, kPeer, net::kEtherTypeIpv4) + ipv4("192.0.2.7", "192.0.2.10", 6, tcp_syn("192.0.2.7", 1000, "192.0.2.10", 80));
@@ -155,7 +157,8 @@ TEST_F(Operator, CaptureByAFilter) {
     EXPECT_EQ(tap->matched(0), 1u);
     EXPECT_GE(tap->seen(0), 3u) << "two received, one sent";
 
-    ask(std::make_shared<RemoveTap>(tap));
+    auto remove = std::make_unique<RemoveTap>(*tap);
+    ask(remove);
     EXPECT_FALSE(worker_->taps().any());
     receive(frame);
     EXPECT_TRUE(tap->ring().front().empty());

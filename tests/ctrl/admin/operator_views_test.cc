@@ -73,7 +73,7 @@ class Views : public testing::Test {
     std::vector<ConnectionRow> rows;
     std::vector<uint32_t> silent;
     std::string closed;
-    telemetry::RecentLog log;
+    RecentLog log;
 };
 
 TEST_F(Views, ConnectionsAreFilteredSortedAndLimited) {

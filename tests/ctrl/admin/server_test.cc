@@ -179,7 +179,7 @@ TEST_F(Sockets, JunkAndHalfRequestsHarmNobody) {
 }
 
 TEST_F(Sockets, StreamsGoOnUntilTheirReaderLeaves) {
-    telemetry::RecentLog log;
+    RecentLog log;
     Sources sources = gateway.sources();
     sources.recent_log = &log;
     const Handler streaming(std::move(sources));
@@ -210,7 +210,7 @@ TEST_F(Sockets, StreamsGoOnUntilTheirReaderLeaves) {
 }
 
 TEST_F(Sockets, AStreamEndsWithTheServer) {
-    telemetry::RecentLog log;
+    RecentLog log;
     Sources sources = gateway.sources();
     sources.recent_log = &log;
     const Handler streaming(std::move(sources));

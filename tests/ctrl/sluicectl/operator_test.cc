@@ -67,7 +67,7 @@ class Operator : public test::Tool {
         uint64_t left;
     };
     admin::Sources sources;
-    telemetry::RecentLog log;
+    admin::RecentLog log;
     admin::CoreDrops drops;
     net::Counters net{};
     std::vector<uint32_t> silent;

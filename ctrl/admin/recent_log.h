@@ -15,10 +15,10 @@
 #include "telemetry/access_log.h"
 #include "telemetry/access_log_ring.h"
 
-namespace sluice::telemetry {
+namespace sluice::admin {
 
-/// In AccessLogEntry::flags, beside the response flags: this listener writes no access log, the entry is for followers alone.
-inline constexpr uint32_t kNotForTheFile = 1u << 31;
+using telemetry::AccessLogEntry;
+using telemetry::AccessLogRing;
 
 /// An entry that owns its texts.
 struct RecentRecord {
@@ -86,9 +86,9 @@ class RecentLog {
 };
 
 /// Whether a request is kept among those that failed.
-inline bool failed(const AccessLogEntry& entry) { return (entry.flags & ~kNotForTheFile) != 0 || entry.status >= 500; }
+inline bool failed(const AccessLogEntry& entry) { return (entry.flags & ~telemetry::kNotForTheFile) != 0 || entry.status >= 500; }
 
 /// The bits of "UF,URX"; nullopt: one of them is no response flag.
 std::optional<uint32_t> response_flags_of(std::string_view names);
 
-}  // namespace sluice::telemetry
+}  // namespace sluice::admin

@@ -1,15 +1,17 @@
 // What is kept of the past, what followers get, and that a slow one loses records by the count it is told.
-#include "telemetry/recent_log.h"
+#include "ctrl/admin/recent_log.h"
 
 #include <gtest/gtest.h>
 
 #include "tests/telemetry/entry.h"
 
-namespace sluice::telemetry {
+namespace sluice::admin {
 namespace {
 
+using namespace telemetry;
+
 AccessLogEntry request(uint64_t n, uint16_t status = 200, uint32_t flags = 0) {
-    AccessLogEntry e = test::example();
+    AccessLogEntry e = telemetry::test::example();
     e.start_unix_us += n * 1000;
     e.status = status;
     e.flags = flags;
@@ -108,4 +110,4 @@ TEST(RecentLog, WhatIsForFollowersAloneIsNoFailure) {
 }
 
 }  // namespace
-}  // namespace sluice::telemetry
+}  // namespace sluice::admin

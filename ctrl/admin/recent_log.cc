@@ -1,12 +1,12 @@
 // Keeping, filtering and handing out (see recent_log.h).
-#include "telemetry/recent_log.h"
+#include "ctrl/admin/recent_log.h"
 
 #include <algorithm>
 #include <chrono>
 
 #include "http/message.h"
 
-namespace sluice::telemetry {
+namespace sluice::admin {
 
 namespace {
 std::string_view without_port(std::string_view host) {
@@ -27,7 +27,7 @@ void RecentRecord::set(const AccessLogEntry& e) {
     start_unix_us = e.start_unix_us, duration_us = e.duration_us, upstream_response_us = e.upstream_response_us;
     method = e.method, path = sent_path(e), authority = e.authority, route_name = e.route_name, cluster = e.cluster;
     reason = e.reason, details = e.details, listener = e.listener, user_agent = e.user_agent, request_id = e.request_id;
-    status = e.status, core = e.core, flags = e.flags & ~kNotForTheFile, attempts = e.attempts;
+    status = e.status, core = e.core, flags = e.flags & ~telemetry::kNotForTheFile, attempts = e.attempts;
     bytes_received = e.bytes_received, bytes_sent = e.bytes_sent;
     downstream_remote = e.downstream_remote, upstream_remote = e.upstream_remote;
 }
@@ -106,11 +106,11 @@ std::optional<uint32_t> response_flags_of(std::string_view names) {
         names.remove_prefix(std::min(names.size(), name.size() + 1));
         uint32_t bit = 0;
         for (uint32_t flag = 1; flag != 0 && bit == 0; flag <<= 1)
-            if (response_flags(flag) == name && name != "-") bit = flag;
+            if (telemetry::response_flags(flag) == name && name != "-") bit = flag;
         if (bit == 0) return std::nullopt;
         all |= bit;
     }
     return all;
 }
 
-}  // namespace sluice::telemetry
+}  // namespace sluice::admin
