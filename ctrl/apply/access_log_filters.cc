@@ -99,14 +99,13 @@ Filter flags(const pb::ResponseFlagFilter& in, const At& at) {
 }
 
 Filter grpc_statuses(const pb::GrpcStatusFilter& in, AccessLogCaptures& captures, const At& at) {
-    // The operator that logs the status also finds it.
-    auto number = telemetry::AccessLogFormat::parse("%GRPC_STATUS_NUMBER%");
-    if (!number->move_captures(captures)) return none(at, "one header too many");
-    std::vector<std::string> wanted;
-    for (const int status : in.statuses()) wanted.push_back(std::to_string(status) + "\n");
-    return [wanted, exclude = in.exclude(), format = std::make_shared<telemetry::AccessLogFormat>(std::move(*number))](const AccessLogEntry& e) {
-        std::string status;
-        format->format(e, status);
+    const auto trailer = captures.place_of(AccessLogCaptures::From::kResponseTrailers, "grpc-status");
+    const auto header = captures.place_of(AccessLogCaptures::From::kResponse, "grpc-status");
+    if (!trailer || !header) return none(at, "one header too many");
+    const std::vector<uint64_t> wanted(in.statuses().begin(), in.statuses().end());
+    return [wanted, exclude = in.exclude(), trailer = *trailer, header = *header](const AccessLogEntry& e) {
+        const auto captured = [&](uint16_t place) { return place < e.captured.size() ? e.captured[place] : std::string_view(); };
+        const uint64_t status = telemetry::grpc_status_number(captured(trailer), captured(header), e.status);
         return (std::find(wanted.begin(), wanted.end(), status) != wanted.end()) != exclude;
     };
 }

@@ -82,6 +82,9 @@ class AccessLogFormat {
     bool with_reason_ = false;
 };
 
+/// The gRPC status of an answer: of its trailer, of its head when it has no body, or what gRPC makes of its HTTP status.
+uint64_t grpc_status_number(std::string_view trailer, std::string_view header, uint16_t http_status);
+
 /// Escaping for text lines: \" \\ \n \r \t, other control and non-ASCII bytes as \xNN.
 void append_escaped_text(std::string_view text, std::string& out);
 /// Escaping inside a JSON string: RFC 8259 7; bytes that are not UTF-8 become U+FFFD.

@@ -36,17 +36,20 @@ uint64_t of_http(uint16_t status) {
 
 }  // namespace
 
+uint64_t grpc_status_number(std::string_view trailer, std::string_view header, uint16_t http_status) {
+    const std::string_view given = trailer.empty() ? header : trailer;
+    if (given.empty()) return of_http(http_status);
+    uint64_t status = 0;
+    const auto [end, bad] = std::from_chars(given.data(), given.data() + given.size(), status);
+    return bad == std::errc{} && end == given.data() + given.size() ? status : 2;
+}
+
 Value grpc_status(const AccessLogFormat::Part& part, const AccessLogEntry& entry, std::string& scratch) {
     const auto captured = [&](int i) { return part.grpc[i] < entry.captured.size() ? entry.captured[part.grpc[i]] : std::string_view(); };
     constexpr std::string_view kType = "application/grpc";
     const std::string_view type = captured(0);
     if (!type.starts_with(kType) || (type.size() > kType.size() && type[kType.size()] != '+' && type[kType.size()] != ';')) return {};
-    const std::string_view given = captured(1).empty() ? captured(2) : captured(1);
-    uint64_t status = of_http(entry.status);
-    if (!given.empty()) {
-        const auto [end, bad] = std::from_chars(given.data(), given.data() + given.size(), status);
-        if (bad != std::errc{} || end != given.data() + given.size()) return {Value::Kind::kText, 0, "InvalidCode"};
-    }
+    const uint64_t status = grpc_status_number(captured(1), captured(2), entry.status);
     const auto form = static_cast<GrpcStatusForm>(part.choice);
     if (form == GrpcStatusForm::kNumber) return {Value::Kind::kNumber, status, {}};
     if (status < std::size(kNames)) return {Value::Kind::kText, 0, form == GrpcStatusForm::kCamel ? kNames[status].camel : kNames[status].snake};
