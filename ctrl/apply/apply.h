@@ -20,7 +20,7 @@ namespace sluice::apply {
 /// folder only, so that a control plane cannot write where it likes.
 struct OwnAccessLog {
     std::string path;                                               // empty: none
-    std::shared_ptr<const telemetry::AccessLogSet> set;             // nullptr: the writer's standard one
+    std::shared_ptr<const telemetry::AccessLogSet> set = nullptr;   // nullptr: the writer's standard one
     telemetry::AccessLogFormat format = telemetry::AccessLogFormat::text();
 };
 

@@ -121,7 +121,7 @@ admin::Sources Gateway::sources() {
     sources.config = [this] { return revisions_.state(); };
     sources.tables = [this] { return tables_.get(); };
     for (const auto& stats : stats_) sources.cores.push_back(stats.get());
-    sources.access_log = access_log_->path().empty() ? nullptr : access_log_.get();
+    sources.access_log = own_log_.path.empty() ? nullptr : access_log_.get();
     sources.recent_log = recent_log_.get();
     sources.list_connections = [this](const auto& take) { return list_connections(take); };
     sources.show_connection = [this](const auto& name, bool& silent) { return show_connection(name, silent); };
