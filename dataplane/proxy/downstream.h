@@ -62,6 +62,11 @@ class Downstream final : public TransportHandler, public DownstreamCodec, public
     Instant deadline() const;
     bool draining() const { return listener_.draining || core_.draining; }
 
+    telemetry::ListenerStats& stats() { return core_.stats.listener(info_.listener->id); }
+    /// `bytes` of the receive queue have been read.
+    void consumed(uint64_t bytes);
+    void write(SliceQueue&& out);
+
     Core& core_;
     Listeners& listeners_;
     ListenerState& listener_;
@@ -75,7 +80,7 @@ class Downstream final : public TransportHandler, public DownstreamCodec, public
     http::Framing response_framing_ = http::Framing::kNone;
     bool close_after_ = false, request_complete_ = true, continue_due_ = false, running_ = false, pumping_ = false;
     uint64_t linger_unacknowledged_ = 0;
-    Instant idle_since_, head_since_, linger_until_ = Instant::never(), drain_idle_until_ = Instant::never();
+    Instant opened_, idle_since_, head_since_, linger_until_ = Instant::never(), drain_idle_until_ = Instant::never();
 };
 
 }  // namespace sluice::proxy

@@ -72,6 +72,7 @@ class Stream final : public filter::StreamContext {
     bool answering() const { return response_started_; }
     bool ended() const { return ended_; }
     bool request_complete() const { return request_complete_; }
+    Instant request_complete_at() const { return request_complete_at_; }
 
     /// The next of its timeouts, and what is to be done then.
     Instant deadline() const;
@@ -133,6 +134,8 @@ class Stream final : public filter::StreamContext {
     void end();
     void end_exchange();
     void record();
+    void count_ends(telemetry::ListenerStats& stats);
+    telemetry::RequestKey request_key() const;
 
     Core& core_;
     DownstreamCodec& codec_;
