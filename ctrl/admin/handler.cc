@@ -24,7 +24,7 @@ Handler::Handler(Sources sources) : sources_(std::move(sources)) {
     entries_ = {
         {"GET", "/", "this list", [this](const Request&) { return index(); }},
         {"GET", "/ready", "200 LIVE once a revision has been live on all cores", [this](const Request&) { return ready(); }},
-        {"GET", "/stats/prometheus", "metrics, Prometheus text format", [&s](const Request&) { return Answer::text(metrics_text(s)); }},
+        {"GET", "/stats/prometheus", "metrics: Prometheus text or OpenMetrics; ?filter=REGEX &usedonly", [&s](const Request& r) { return metrics_answer(s, r); }},
         {"GET", "/config_dump", "xDS resources in force, as Envoy shows them", json([](const Sources& x, const Request&) { return config_dump(x); })},
         {"GET", "/clusters", "clusters and endpoints, as Envoy shows them", [&s](const Request&) { return Answer::text(clusters_text(s)); }},
         {"GET", "/v1/status", "what the gateway does now", json(status_json)},
@@ -52,6 +52,13 @@ Handler::Handler(Sources sources) : sources_(std::move(sources)) {
 }
 
 Answer Handler::handle(const Request& request) const {
+    Answer answer = find_answer(request);
+    if (answer.status >= 100 && answer.status < 600)
+        sources_.admin_requests->by_class[request.writable][static_cast<size_t>(answer.status / 100 - 1)].fetch_add(1, std::memory_order_relaxed);
+    return answer;
+}
+
+Answer Handler::find_answer(const Request& request) const {
     live();   // so that /ready stays true while a later revision is on its way
     const std::string method = request.method == "HEAD" ? "GET" : request.method;
     std::string allow;

@@ -16,6 +16,7 @@ struct Request {
     std::string method, path;
     std::multimap<std::string, std::string> parameters;
     bool writable = false;
+    std::string accept = {};   // the header
 
     std::string parameter(const std::string& name) const {
         const auto found = parameters.find(name);
@@ -46,6 +47,7 @@ class Handler {
     Answer handle(const Request& request) const;
 
  private:
+    Answer find_answer(const Request& request) const;
     Answer index() const;
     Answer ready() const;
     Answer drain(const Request& request, bool on) const;

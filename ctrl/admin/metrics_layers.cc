@@ -1,14 +1,18 @@
 // Counters of net::Stack and tcp::Stack under their field names, ports and cores with their own labels.
-#include "ctrl/admin/metrics_layers.h"
+#include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <iterator>
+
+#include "ctrl/admin/metrics.h"
+#if __has_include("ctrl/admin/drops.h")
+#include "ctrl/admin/drops.h"
+#endif
 
 namespace sluice::admin {
 
 namespace {
-
-using prometheus::MetricType;
 
 template <typename Counters>
 struct Field {
@@ -60,106 +64,113 @@ constexpr Field<tcp::Counters> kTcp[] = {
     SLUICE_FIELD(tcp::Counters, duplicates), SLUICE_FIELD(tcp::Counters, paws_dropped), SLUICE_FIELD(tcp::Counters, challenge_acks),
     SLUICE_FIELD(tcp::Counters, keepalive_probes), SLUICE_FIELD(tcp::Counters, time_wait_reused), SLUICE_FIELD(tcp::Counters, no_memory),
     SLUICE_FIELD(tcp::Counters, bytes_copied_tx), SLUICE_FIELD(tcp::Counters, bytes_attached_tx),
-    SLUICE_FIELD(tcp::Counters, ports_exhausted),
+    SLUICE_FIELD(tcp::Counters, spurious), SLUICE_FIELD(tcp::Counters, ecn_connections), SLUICE_FIELD(tcp::Counters, ecn_marks_in),
+    SLUICE_FIELD(tcp::Counters, ecn_reductions), SLUICE_FIELD(tcp::Counters, mtu_black_holes), SLUICE_FIELD(tcp::Counters, mtu_probes),
+    SLUICE_FIELD(tcp::Counters, mtu_raised), SLUICE_FIELD(tcp::Counters, ports_exhausted),
 };
+static_assert(std::size(kTcp) * sizeof(uint64_t) == sizeof(tcp::Counters), "a counter of tcp is not shown");
 #undef SLUICE_FIELD
 
+constexpr std::pair<std::string_view, uint64_t PortState::*> kPort[] = {
+    {"sluice_port_rx_frames_total", &PortState::rx_frames},   {"sluice_port_rx_bytes_total", &PortState::rx_bytes},
+    {"sluice_port_tx_frames_total", &PortState::tx_frames},   {"sluice_port_tx_bytes_total", &PortState::tx_bytes},
+    {"sluice_port_rx_dropped_total", &PortState::rx_dropped}, {"sluice_port_tx_dropped_total", &PortState::tx_dropped},
+    {"sluice_port_rx_errors_total", &PortState::rx_errors},
+};
+constexpr std::pair<std::string_view, uint64_t PortState::*> kException[] = {   // of ports that have a way to the kernel
+    {"sluice_port_to_kernel_total", &PortState::to_kernel},
+    {"sluice_port_from_kernel_total", &PortState::from_kernel},
+    {"sluice_port_exception_dropped_total", &PortState::exception_dropped},
+};
+constexpr std::pair<std::string_view, uint64_t WorkerRuntime::*> kWorker[] = {
+    {"sluice_worker_cycles_total", &WorkerRuntime::cycles_total},
+    {"sluice_worker_busy_cycles_total", &WorkerRuntime::cycles_busy},
+    {"sluice_worker_cycles_hertz", &WorkerRuntime::cycles_per_s},
+    {"sluice_worker_turns_total", &WorkerRuntime::turns},
+    {"sluice_worker_empty_turns_total", &WorkerRuntime::turns_empty},
+    {"sluice_worker_sleeps_total", &WorkerRuntime::sleeps},
+    {"sluice_worker_requests_total", &WorkerRuntime::requests},
+    {"sluice_worker_handed_over_total", &WorkerRuntime::handed_over},
+    {"sluice_worker_taken_over_total", &WorkerRuntime::taken_over},
+    {"sluice_worker_handover_dropped_total", &WorkerRuntime::handover_dropped},
+    {"sluice_worker_rss_mismatch_total", &WorkerRuntime::rss_mismatch},
+    {"sluice_worker_connections", &WorkerRuntime::connections},
+    {"sluice_worker_mbufs", &WorkerRuntime::mbufs_total},
+    {"sluice_worker_mbufs_free", &WorkerRuntime::mbufs_free},
+};
+
 template <typename Counters, size_t N>
-void counters(const char* prefix, const char* layer, const Field<Counters> (&fields)[N], const Counters& values, Families& out) {
-    for (const auto& field : fields) {
-        std::string words = field.name;
-        std::replace(words.begin(), words.end(), '_', ' ');
-        out.one(std::string(prefix) + field.name + "_total", layer + words, MetricType::Counter, values.*field.field);
-    }
+void write_counters(std::string_view prefix, const Field<Counters> (&fields)[N], const Counters& values, MetricWriter& out) {
+    for (const auto& field : fields) out.one(fmt::format("{}{}_total", prefix, field.name), values.*field.field);
 }
 
-struct PortField {
-    const char* name;
-    const char* help;
-    uint64_t PortState::*field;
-};
-constexpr PortField kPort[] = {
-    {"sluice_port_rx_frames_total", "Frames received", &PortState::rx_frames},
-    {"sluice_port_rx_bytes_total", "Bytes received", &PortState::rx_bytes},
-    {"sluice_port_tx_frames_total", "Frames sent", &PortState::tx_frames},
-    {"sluice_port_tx_bytes_total", "Bytes sent", &PortState::tx_bytes},
-    {"sluice_port_rx_dropped_total", "Frames that the port could not take in", &PortState::rx_dropped},
-    {"sluice_port_tx_dropped_total", "Frames that the port could not send", &PortState::tx_dropped},
-    {"sluice_port_rx_errors_total", "Frames received damaged", &PortState::rx_errors},
-};
-constexpr PortField kException[] = {   // of ports that have a way to the kernel
-    {"sluice_port_to_kernel_total", "Frames given to the kernel: not the gateway's, or for both", &PortState::to_kernel},
-    {"sluice_port_from_kernel_total", "Frames sent for the kernel", &PortState::from_kernel},
-    {"sluice_port_exception_dropped_total", "Frames lost between port and kernel", &PortState::exception_dropped},
-};
-
-struct WorkerField {
-    const char* name;
-    const char* help;
-    MetricType type;
-    uint64_t WorkerRuntime::*field;
-};
-constexpr WorkerField kWorker[] = {
-    {"sluice_worker_cycles_total", "Cycles since start", MetricType::Counter, &WorkerRuntime::cycles_total},
-    {"sluice_worker_busy_cycles_total", "Cycles of turns that found work", MetricType::Counter, &WorkerRuntime::cycles_busy},
-    {"sluice_worker_turns_total", "Turns of the poll loop", MetricType::Counter, &WorkerRuntime::turns},
-    {"sluice_worker_sleeps_total", "Sleeps of the poll loop", MetricType::Counter, &WorkerRuntime::sleeps},
-    {"sluice_worker_requests_total", "Requests finished", MetricType::Counter, &WorkerRuntime::requests},
-    {"sluice_worker_handed_over_total", "Segments handed to the core that owns their connection", MetricType::Counter, &WorkerRuntime::handed_over},
-    {"sluice_worker_taken_over_total", "Segments taken from other cores", MetricType::Counter, &WorkerRuntime::taken_over},
-    {"sluice_worker_handover_dropped_total", "Segments dropped because the owner's ring was full", MetricType::Counter, &WorkerRuntime::handover_dropped},
-    {"sluice_worker_rss_mismatch_total", "Frames whose hash by the port differs from ours", MetricType::Counter, &WorkerRuntime::rss_mismatch},
-    {"sluice_worker_connections", "TCP connections open", MetricType::Gauge, &WorkerRuntime::connections},
-    {"sluice_worker_mbufs_free", "Packet buffers free", MetricType::Gauge, &WorkerRuntime::mbufs_free},
-};
-
-void worker_metrics(const std::vector<WorkerRuntime>& workers, Families& out) {
-    for (const auto& field : kWorker) {
-        out.begin(field.name, field.help, field.type);
-        for (const auto& w : workers) out.add({{"core", std::to_string(w.core)}}, w.*field.field);
+/// The catalogue's entries: what the field's name means, else the name in words.
+template <typename Counters, size_t N>
+std::vector<Metric> entries(std::string_view prefix, const Field<Counters> (&fields)[N]) {
+    static std::deque<std::string> kept;   // what the entries' views point to
+    std::vector<Metric> out;
+    for (const auto& field : fields) {
+        const std::string& name = kept.emplace_back(fmt::format("{}{}_total", prefix, field.name));
+        std::string_view help = layer_counter_help(field.name);
+        if (help.empty()) {
+            std::string words = field.name;
+            std::replace(words.begin(), words.end(), '_', ' ');
+            words[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(words[0])));
+            help = kept.emplace_back(std::move(words));
+        }
+        out.push_back({name, MetricKind::kCounter, name.ends_with("bytes_total") ? "bytes" : "", "", {}, help});
     }
-    out.begin("sluice_worker_stage_cycles_total", "Busy cycles by stage", MetricType::Counter);
-    for (const auto& w : workers)
-        for (const auto& [stage, cycles] : w.stages) out.add({{"core", std::to_string(w.core)}, {"stage", stage}}, cycles);
+    return out;
 }
 
 }  // namespace
 
-void Families::begin(std::string name, std::string help, MetricType type) {
-    families_.push_back({std::move(name), std::move(help), type, {}});
+std::vector<Metric> layer_metrics(std::string_view prefix) {
+    return prefix == "sluice_tcp_" ? entries(prefix, kTcp) : entries(prefix, kNet);
 }
 
-void Families::add(Labels labels, uint64_t value) {
-    prometheus::ClientMetric m;
-    m.label = std::move(labels);
-    if (families_.back().type == MetricType::Counter) m.counter.value = static_cast<double>(value);
-    else m.gauge.value = static_cast<double>(value);
-    families_.back().metric.push_back(std::move(m));
-}
-
-std::vector<prometheus::MetricFamily> Families::take() {
-    std::erase_if(families_, [](const auto& f) { return f.metric.empty(); });
-    return std::move(families_);
-}
-
-void layer_metrics(const Sources& s, Families& out) {
-    if (s.ports) {
-        const auto ports = s.ports();
-        for (const auto& field : kPort) {
-            out.begin(field.name, field.help, MetricType::Counter);
-            for (const auto& p : ports) out.add({{"port", p.name}}, p.*field.field);
-        }
-        for (const auto& field : kException) {
-            out.begin(field.name, field.help, MetricType::Counter);
-            for (const auto& p : ports)
-                if (!p.exception.empty()) out.add({{"port", p.name}}, p.*field.field);
-        }
-        out.begin("sluice_port_up", "1 while the link is up", MetricType::Gauge);
-        for (const auto& p : ports) out.add({{"port", p.name}}, p.link_up ? 1 : 0);
+void write_port_metrics(const Sources& s, MetricWriter& out) {
+    const auto ports = ports_of(s);
+    out.begin("sluice_port_up");
+    for (const auto& p : ports) out.add(label_text({{"port", p.name}}), p.link_up ? 1 : 0);
+    out.begin("sluice_port_speed_bytes");
+    for (const auto& p : ports)
+        if (p.speed_mbps) out.add(label_text({{"port", p.name}}), p.speed_mbps * 1'000'000 / 8);
+    for (const auto& [name, field] : kPort) {
+        out.begin(name);
+        for (const auto& p : ports) out.add(label_text({{"port", p.name}}), p.*field);
     }
-    if (s.workers) worker_metrics(s.workers(), out);
-    if (s.net) counters("sluice_net_", "Ethernet and IP: ", kNet, s.net(), out);
-    if (s.tcp) counters("sluice_tcp_", "TCP: ", kTcp, s.tcp(), out);
+    for (const auto& [name, field] : kException) {
+        out.begin(name);
+        for (const auto& p : ports)
+            if (!p.exception.empty()) out.add(label_text({{"port", p.name}}), p.*field);
+    }
+}
+
+void write_core_metrics(const Sources& s, MetricWriter& out) {
+    if (!s.workers) return;
+    const auto workers = s.workers();
+    for (const auto& [name, field] : kWorker) {
+        out.begin(name);
+        for (const auto& w : workers) out.add(label_text({{"core", std::to_string(w.core)}}), w.*field);
+    }
+    out.begin("sluice_worker_stage_cycles_total");
+    for (const auto& w : workers)
+        for (const auto& [stage, cycles] : w.stages) out.add(label_text({{"core", std::to_string(w.core)}, {"stage", stage}}), cycles);
+}
+
+#if __has_include("ctrl/admin/drops.h")
+void write_drop_metrics(const Sources& s, MetricWriter& out) {
+    out.begin("sluice_drops_total");
+    for (const auto& drop : drop_reasons(s)) out.add(label_text({{"layer", drop.layer}, {"reason", drop.reason}}), drop.count);
+}
+#else
+void write_drop_metrics(const Sources&, MetricWriter&) {}
+#endif
+
+void write_layer_metrics(const Sources& s, MetricWriter& out) {
+    if (s.net) write_counters("sluice_net_", kNet, s.net(), out);
+    if (s.tcp) write_counters("sluice_tcp_", kTcp, s.tcp(), out);
 }
 
 }  // namespace sluice::admin

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <atomic>
 #include <cerrno>
@@ -29,7 +30,7 @@ Answer answer_for(const Handler& handler, const httplib::Request& request, bool 
     if (!writable && !is_local_host_header(request.get_header_value("Host")))
         return Answer::error(403, "the Host header names no loopback address", "use 127.0.0.1 or localhost");
     try {
-        return handler.handle({request.method, request.path, {request.params.begin(), request.params.end()}, writable});
+        return handler.handle({request.method, request.path, {request.params.begin(), request.params.end()}, writable, request.get_header_value("Accept")});
     } catch (const std::exception& e) {
         return Answer::error(500, e.what());
     }
@@ -50,12 +51,31 @@ void serve_stream(std::shared_ptr<Stream> stream, const std::string& type, const
     });
 }
 
+/// The library compresses what it knows for text; OpenMetrics it does not know.
+bool gzip(std::string& body) {
+    z_stream stream{};
+    constexpr int kGzip = 16 + MAX_WBITS;
+    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, kGzip, MAX_MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) return false;
+    std::string out(deflateBound(&stream, body.size()), '\0');
+    stream.next_in = reinterpret_cast<Bytef*>(body.data());
+    stream.avail_in = static_cast<uInt>(body.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = static_cast<uInt>(out.size());
+    const bool done = deflate(&stream, Z_FINISH) == Z_STREAM_END;
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    if (done) body = std::move(out);
+    return done;
+}
+
 void answer(const Handler& handler, const httplib::Request& request, httplib::Response& response, bool writable, const std::atomic<bool>& stopping) {
     Answer a = answer_for(handler, request, writable);
     response.status = a.status;
     if (a.stream) {
         serve_stream(std::move(a.stream), a.type, stopping, response);
     } else {
+        const bool wants_gzip = request.get_header_value("Accept-Encoding").find("gzip") != std::string::npos;
+        if (wants_gzip && a.type.starts_with("application/openmetrics-text") && gzip(a.body)) response.set_header("Content-Encoding", "gzip");
         response.body = std::move(a.body);
         response.set_header("Content-Type", a.type);
     }

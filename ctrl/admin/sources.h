@@ -3,10 +3,12 @@
 // What the pointers name outlives the server. A function left empty means "this gateway has none": its section says so.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -139,8 +141,14 @@ struct CaptureWanted {
     std::string token;                       // by which it can be stopped
 };
 
+/// Requests of the management endpoint, [by the unix socket][class of the answer's status - 1]. Any thread.
+struct AdminRequests {
+    std::atomic<uint64_t> by_class[2][5] = {};
+};
+
 struct Sources {
     std::string node_id, node_namespace, version;
+    std::map<std::string, std::string> node_labels;             // who we are, in metrics
     std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
 
     std::function<control::State()> config;                     // Revisions::state
@@ -152,6 +160,7 @@ struct Sources {
     std::function<CoreDrops()> drops;
     std::function<net::Counters()> net;                         // summed over cores
     std::function<tcp::Counters()> tcp;                         // summed over cores
+    std::shared_ptr<AdminRequests> admin_requests = std::make_shared<AdminRequests>();   // never null
     std::function<std::pair<uint32_t, uint32_t>()> waiting;     // snapshots and parts not yet retired
 
     std::function<control::ProcessState()> process;             // user, capabilities, seccomp

@@ -6,8 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include <prometheus/metric_family.h>
-
 #include "ctrl/admin/handler.h"
 #include "ctrl/admin/sources.h"
 
@@ -33,7 +31,6 @@ Answer stop_capture(const Sources& sources, const Request& request);
 
 std::string config_dump(const Sources& sources);       // envoy.admin.v3.ConfigDump
 std::string clusters_text(const Sources& sources);     // Envoy's /clusters
-std::string metrics_text(const Sources& sources);
-std::vector<prometheus::MetricFamily> metrics(const Sources& sources);
+Answer metrics_answer(const Sources& sources, const Request& request);   // GET /stats/prometheus
 
 }  // namespace sluice::admin

@@ -82,9 +82,11 @@ std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const pb::Cl
     build.sink.begin("envoy.config.cluster.v3.Cluster", in.name());
     const At at(build.sink, &in.metadata());
     const auto* assignment = assignment_of(build, in);
-    const EndpointOptions options{id, in.common_lb_config().has_locality_weighted_lb_config()};
+    const EndpointOptions options{id, in.common_lb_config().has_locality_weighted_lb_config(), read_service(in.name(), in.metadata())};
     const uint64_t own_hash = content_hash(in);
-    const uint64_t endpoints_hash = assignment ? content_hash(*assignment, options.weigh_localities) : 0;
+    uint64_t endpoints_hash = assignment ? content_hash(*assignment, options.weigh_localities) : 0;
+    // An endpoint set carries the service's names too.
+    endpoints_hash = mix(endpoints_hash, key_of(options.service));
     const uint64_t hash = mix(own_hash, endpoints_hash);
     const upstream::Cluster* before = previous_cluster(build, id);
     if (before && before->content_hash == hash) return build.previous->clusters[id];
@@ -94,6 +96,8 @@ std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const pb::Cl
     cluster->content_hash = hash;
     cluster->id = id;
     cluster->name = in.name();
+    cluster->destination = options.service;
+    cluster->destination.id = build.publisher.id_of(snapshot::Publisher::IdKind::kDestination, key_of(options.service));
     const xds::Provenance place = xds::provenance(in.metadata());
     cluster->source = place.source;
     cluster->object = place.object;

@@ -41,11 +41,14 @@ class EndpointsReader {
  private:
     bool endpoint(const pb::LbEndpoint& in, upstream::Endpoint& out, const At& at);
     void weigh_localities();
+    uint32_t destination_id(const envoy::config::core::v3::Metadata& metadata);
 
     Build& build_;
     const EndpointOptions& options_;
     std::vector<upstream::Endpoint> endpoints_;
     std::vector<upstream::LeftOutEndpoint> left_out_;
+    std::vector<upstream::Destination> destinations_;
+    std::unordered_map<std::string, uint32_t> destination_ids_;
     std::vector<double> shares_;  // of each endpoint in the traffic, where localities are weighed; unscaled
 };
 
@@ -54,9 +57,20 @@ bool EndpointsReader::endpoint(const pb::LbEndpoint& in, upstream::Endpoint& out
     if (!read_address(in.endpoint().address(), out.address, at.child("endpoint.address"))) return false;
     out.weight = in.has_load_balancing_weight() ? in.load_balancing_weight().value() : 1;
     if (out.weight == 0) return at.child("load_balancing_weight").refuse("must be at least 1");
+    out.destination_id = destination_id(in.metadata());
     out.id = build_.publisher.id_of(snapshot::Publisher::IdKind::kEndpoint,
                                     std::to_string(options_.cluster_id) + '\n' + out.address.to_string());
     return out.id != UINT32_MAX || at.refuse("more endpoints than this gateway has room for");
+}
+
+/// The destination that the endpoint's metadata tells of: one for all endpoints with the same.
+uint32_t EndpointsReader::destination_id(const envoy::config::core::v3::Metadata& metadata) {
+    upstream::Destination destination = read_workload(options_.service, metadata);
+    const auto [known, is_new] = destination_ids_.try_emplace(key_of(destination), UINT32_MAX);
+    if (!is_new) return known->second;
+    destination.id = build_.publisher.id_of(snapshot::Publisher::IdKind::kDestination, known->first);   // UINT32_MAX: counted as unknown
+    destinations_.push_back(std::move(destination));
+    return known->second = destinations_.back().id;
 }
 
 bool EndpointsReader::locality(const pb::LocalityLbEndpoints& in, const At& at) {
@@ -113,6 +127,7 @@ std::shared_ptr<const upstream::EndpointSet> EndpointsReader::finish() {
     }
     set->endpoints = std::move(endpoints_);
     set->left_out = std::move(left_out_);
+    set->destinations = std::move(destinations_);
     return set;
 }
 

@@ -228,7 +228,7 @@ constexpr FieldRule kFields[] = {
     {ENDPOINT "LocalityLbEndpoints", "locality lb_endpoints load_balancing_weight priority", kRead},
     {ENDPOINT "LocalityLbEndpoints", "metadata proximity", kIgnore, "informative"},
     {ENDPOINT "LbEndpoint", "endpoint health_status load_balancing_weight", kRead},
-    {ENDPOINT "LbEndpoint", "metadata", kIgnore, "selects TLS and subsets, which are refused where they are asked for"},
+    {ENDPOINT "LbEndpoint", "metadata", kOpaque},   // names workloads; TLS and subsets are refused where they are asked for
     {ENDPOINT "Endpoint", "address", kRead},
     {ENDPOINT "Endpoint", "hostname", kIgnore, "of auto_host_rewrite, refused where it is asked for"},
     {ENDPOINT "Endpoint", "health_check_config", kIgnore, "of health checks, refused where they are asked for"},

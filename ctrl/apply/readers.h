@@ -83,10 +83,18 @@ telemetry::AccessLogSet::Filter read_log_filter(const envoy::config::accesslog::
 
 // clusters.cc
 std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const envoy::config::cluster::v3::Cluster& in, uint32_t id);
+// destinations.cc
+/// Both without an id.
+upstream::Destination read_service(std::string_view cluster_name, const envoy::config::core::v3::Metadata& metadata);
+upstream::Destination read_workload(const upstream::Destination& service, const envoy::config::core::v3::Metadata& metadata);
+/// All texts of it: what its id stands for.
+std::string key_of(const upstream::Destination& destination);
+
 // endpoints.cc
 struct EndpointOptions {
     uint32_t cluster_id = 0;
     bool weigh_localities = false;
+    upstream::Destination service;   // whom the endpoints serve for
 };
 std::shared_ptr<const upstream::EndpointSet> read_endpoints(Build& build,
                                                             const envoy::config::endpoint::v3::ClusterLoadAssignment& in,

@@ -123,6 +123,13 @@ int stats(const Context& c, const std::string& filter, Duration delta) {
     Table table({{"COUNTER"}, {"CHANGE", true}, {"PER SECOND", true}});
     for (const auto& [name, value] : child_of(*after, "stats").items()) {
         if (!value.is_number()) continue;
+        if (value.is_number_float()) {   // seconds
+            const double growth = value.get<double>() - real_of(then, name.c_str());
+            if (growth == 0) continue;
+            changed[name] = growth;
+            table.row({printable(name), fmt::format("{:.3f}", growth), fmt::format("{:.3f}", seconds > 0 ? growth / seconds : 0)});
+            continue;
+        }
         const auto change = value.get<int64_t>() - static_cast<int64_t>(number_of(then, name.c_str()));
         if (change == 0) continue;
         changed[name] = change;

@@ -106,6 +106,7 @@ cluster::Cluster build_cluster(const Target& target) {
     if (target.subset)
         (*(*metadata.mutable_filter_metadata())["istio"].mutable_fields())["subset"].set_string_value(
             target.subset->name());
+    name_service(target.service, metadata);
     // What a reader of `pc clusters` looks for is who defines the service, or the subset.
     if (!target.subset)
         xds::set_provenance(metadata, {target.service.entry->source("spec.hosts"), target.service.entry->id()});
@@ -141,6 +142,8 @@ endpoint::ClusterLoadAssignment build_endpoints(Context& context, const Target& 
             address.set_address(found.address);
             address.set_port_value(found.port);
             one.mutable_load_balancing_weight()->set_value(found.weight);
+            name_workload(target.service, found, *one.mutable_metadata());
+            if (one.metadata().filter_metadata().empty()) one.clear_metadata();
             weight += found.weight;
         }
         group.mutable_load_balancing_weight()->set_value(weight);

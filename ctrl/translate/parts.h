@@ -31,6 +31,11 @@ std::string cluster_name(uint32_t port, std::string_view subset, std::string_vie
 // provenance: the line of `path` in the object's file.
 void describe(const model::ObjectBase& object, std::string_view path, envoy::config::core::v3::Metadata& metadata);
 
+// identity_labels.cc: who serves, for the labels of metrics.
+std::string service_name(std::string_view host);
+void name_service(const model::Service& service, envoy::config::core::v3::Metadata& metadata);
+void name_workload(const model::Service& service, const model::ServiceEndpoint& endpoint, envoy::config::core::v3::Metadata& metadata);
+
 // A socket that several Gateways may share.
 struct ServerGroup {
     struct Member {

@@ -63,6 +63,11 @@ void Gateway::reset_counters_of_reused_ids() {
     reset(Kind::kCluster, &telemetry::CoreStats::reset_cluster);
     reset(Kind::kEndpoint, &telemetry::CoreStats::reset_endpoint);
     reset(Kind::kRoute, &telemetry::CoreStats::reset_route);
+    publisher_.on_id_reuse(Kind::kDestination, [this](uint32_t id) {
+        series_.forget(id, [this](uint32_t place) {
+            for (auto& stats : stats_) stats->reset_request_cell(place);
+        });
+    });
 }
 
 /// The telemetry thread runs also without a file: sluicectl log tail reads along.
@@ -97,7 +102,7 @@ Result<void> Gateway::open() {
     keep_off(cores_);
     reset_counters_of_reused_ids();
     for (size_t i = 0; i < cores_.size(); i++) {
-        stats_.push_back(std::make_unique<telemetry::CoreStats>());
+        stats_.push_back(std::make_unique<telemetry::CoreStats>(telemetry::StatLimits(), &series_));
         rings_.push_back(std::make_unique<telemetry::AccessLogRing>());
     }
     if (auto prepared = hardening_.prepare(); !prepared) return prepared;

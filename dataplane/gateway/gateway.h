@@ -64,6 +64,7 @@ class Gateway {
     const std::vector<unsigned> cores_;
     const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
     snapshot::Publisher publisher_;
+    telemetry::RequestSeries series_;
     std::vector<std::unique_ptr<telemetry::CoreStats>> stats_;
     std::vector<std::unique_ptr<telemetry::AccessLogRing>> rings_;
     std::unique_ptr<admin::RecentLog> recent_log_;

@@ -116,6 +116,7 @@ admin::Sources Gateway::sources() {
     admin::Sources sources;
     sources.node_id = host_.node.id;
     sources.node_namespace = host_.node.ns;
+    sources.node_labels = host_.node.labels;
     sources.version = SLUICE_VERSION;
     sources.started = started_;
     sources.config = [this] { return revisions_.state(); };

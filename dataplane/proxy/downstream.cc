@@ -17,7 +17,7 @@ constexpr Duration kDrainIdle = seconds(1);
 Downstream::Downstream(Core& core, Listeners& listeners, ListenerState& listener, Transport& transport)
     : core_(core), listeners_(listeners), listener_(listener), transport_(&transport), timer_(*this),
       head_(http::h1::HeadReader::Kind::kRequest, listener.listener->http.limits, listener.listener->http.path),
-      idle_since_(core.now) {
+      opened_(core.now), idle_since_(core.now) {
     info_.listener = listener.listener.get();
     info_.remote = transport.tuple().remote;
     info_.local = transport.tuple().local;
@@ -25,15 +25,15 @@ Downstream::Downstream(Core& core, Listeners& listeners, ListenerState& listener
     if (next) next->previous = this;
     listener.connections = this;
     listener.connection_count++;
-    auto& stats = core.stats.listener(info_.listener->id);
-    stats.connections.add();
-    stats.connections_active.add();
+    stats().connections.add();
+    stats().connections_active.add();
     transport.set_handler(this);
     set_timer();
 }
 
 Downstream::~Downstream() {
-    core_.stats.listener(info_.listener->id).connections_active.sub();
+    stats().connections_active.sub();
+    stats().connection_us.record_us(static_cast<uint64_t>((core_.now - opened_).us));
     (previous ? previous->next : listener_.connections) = next;
     if (next) next->previous = previous;
     listener_.connection_count--;
@@ -103,7 +103,7 @@ bool Downstream::read_head() {
     const Stage stage = core_.stages.enter(Stage::kHttp);
     const auto status = head_.read_request(in, stream_->request());
     core_.stages.enter(stage);
-    transport_->consumed(before - in.bytes());
+    consumed(before - in.bytes());
     if (status == http::h1::Status::kDone) return accept_head();
     if (status == http::h1::Status::kError) {
         refuse(head_.error());
@@ -133,7 +133,7 @@ bool Downstream::accept_head() {
 }
 
 void Downstream::refuse(http::h1::Error error) {
-    core_.stats.listener(info_.listener->id).protocol_errors[static_cast<size_t>(error)].add();
+    stats().protocol_errors[static_cast<size_t>(error)].add();
     state_ = State::kStream;
     request_complete_ = false;
     refuse(http::h1::response_status(error), http::h1::to_string(error), telemetry::kDownstreamProtocolError);
@@ -166,16 +166,16 @@ void Downstream::pump_body() {
         }
         continue_due_ = false;  // the client did not wait (RFC 9110 10.1.1)
         SliceQueue data(core_.nodes);
-        uint64_t consumed = 0;
-        const auto status = body_.read(in, data, room, &stream_->request_trailers(), &consumed);
-        transport_->consumed(consumed);
+        uint64_t read = 0;
+        const auto status = body_.read(in, data, room, &stream_->request_trailers(), &read);
+        consumed(read);
         if (status == http::h1::Status::kError) {
             refuse(body_.error());
             break;
         }
         request_complete_ = status == http::h1::Status::kDone;
         if (!request_complete_ && data.empty()) {
-            if (consumed == 0) break;
+            if (read == 0) break;
             continue;
         }
         stream_->on_request_data(data, request_complete_);
@@ -194,7 +194,17 @@ void Downstream::send_continue() {
         core_.counters.mbufs_empty++;
         return;
     }
-    if (!transport_->write(std::move(out))) out.clear();
+    write(std::move(out));
+}
+
+void Downstream::consumed(uint64_t bytes) {
+    transport_->consumed(bytes);
+    stats().wire_received.add(bytes);
+}
+
+void Downstream::write(SliceQueue&& out) {
+    stats().wire_sent.add(out.bytes());
+    if (!transport_->write(std::move(out))) out.clear();  // kFailed follows
 }
 
 /// No byte follows those received. A whole request is still answered (half close); part of one is not a request.

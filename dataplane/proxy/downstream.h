@@ -65,6 +65,11 @@ class Downstream final : public TransportHandler, public DownstreamCodec, public
     Instant deadline() const;
     bool draining() const { return listener_.draining || core_.draining || unwanted_; }
 
+    telemetry::ListenerStats& stats() { return core_.stats.listener(info_.listener->id); }
+    /// `bytes` of the receive queue have been read.
+    void consumed(uint64_t bytes);
+    void write(SliceQueue&& out);
+
     Core& core_;
     Listeners& listeners_;
     ListenerState& listener_;
@@ -80,7 +85,7 @@ class Downstream final : public TransportHandler, public DownstreamCodec, public
     bool unwanted_ = false;   // an operator wants it closed: it ends with its request
     uint32_t requests_ = 0;
     uint64_t linger_unacknowledged_ = 0;
-    Instant idle_since_, head_since_, linger_until_ = Instant::never(), drain_idle_until_ = Instant::never();
+    Instant opened_, idle_since_, head_since_, linger_until_ = Instant::never(), drain_idle_until_ = Instant::never();
 };
 
 }  // namespace sluice::proxy

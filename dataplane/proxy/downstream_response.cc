@@ -13,7 +13,7 @@ bool Downstream::write_headers(const http::Response& response, http::Framing fra
     SliceQueue out(core_.nodes);
     if (!http::h1::write_response(response, framing, content_length, close_after_, stream_->request().version, core_.mbufs, out))
         return false;
-    if (!transport_->write(std::move(out))) out.clear();  // kFailed follows
+    write(std::move(out));
     return true;
 }
 
@@ -25,7 +25,7 @@ bool Downstream::write_data(SliceQueue& data, bool end_stream) {
     } else {
         out.append(std::move(data));
     }
-    if (!out.empty() && !transport_->write(std::move(out))) out.clear();
+    if (!out.empty()) write(std::move(out));
     return true;
 }
 
@@ -34,7 +34,7 @@ bool Downstream::write_trailers(const http::HeaderList& trailers) {
     if (response_framing_ != http::Framing::kChunked) return true;
     SliceQueue out(core_.nodes);
     if (!http::h1::write_last_chunk(&trailers, core_.mbufs, out)) return false;
-    if (!transport_->write(std::move(out))) out.clear();
+    write(std::move(out));
     return true;
 }
 
@@ -45,9 +45,9 @@ void Downstream::drop_body_here() {
     if (body_.error() != http::h1::Error::kNone || head_.error() != http::h1::Error::kNone || continue_due_) return;
     if (stream_->request().framing == http::Framing::kNone) return;
     SliceQueue dropped(core_.nodes);
-    uint64_t consumed = 0;
-    const auto status = body_.read(transport_->receive_queue(), dropped, UINT64_MAX, nullptr, &consumed);
-    transport_->consumed(consumed);
+    uint64_t read = 0;
+    const auto status = body_.read(transport_->receive_queue(), dropped, UINT64_MAX, nullptr, &read);
+    consumed(read);
     request_complete_ = status == http::h1::Status::kDone;
 }
 
@@ -106,7 +106,7 @@ void Downstream::discard_input() {
     const uint64_t n = in.bytes();
     if (n == 0) return;
     in.clear();
-    transport_->consumed(n);
+    consumed(n);
 }
 
 void Downstream::abort(std::string_view reason) {

@@ -78,6 +78,7 @@ class Stream final : public filter::StreamContext {
     void describe(worker::ConnectionRow& row) const;
     const UpstreamRequest& upstream() const { return upstream_; }
     const Transport* client() const { return codec_.transport(); }
+    Instant request_complete_at() const { return request_complete_at_; }
 
     /// The next of its timeouts, and what is to be done then.
     Instant deadline() const;
@@ -140,6 +141,8 @@ class Stream final : public filter::StreamContext {
     void end_exchange();
     void record();
     void record(telemetry::AccessLogEntry& entry, const telemetry::AccessLogSet& logs);
+    void count_ends(telemetry::ListenerStats& stats);
+    telemetry::RequestKey request_key() const;
 
     Core& core_;
     DownstreamCodec& codec_;

@@ -9,6 +9,19 @@
 #include "telemetry/access_log_set.h"
 
 namespace sluice::proxy {
+namespace {
+
+/// The grpc-status of an answer without a message, or of the trailers of one with messages; kNoGrpcStatus if there is none.
+uint8_t grpc_status_of(const http::HeaderList& headers) {
+    const http::Header* header = headers.find("grpc-status");
+    if (!header) return telemetry::kNoGrpcStatus;
+    uint8_t status = 0;
+    const char* end = header->value.data() + header->value.size();
+    const auto [parsed, error] = std::from_chars(header->value.data(), end, status);
+    return error == std::errc() && parsed == end && status <= 16 ? status : telemetry::kNoGrpcStatus;
+}
+
+}  // namespace
 
 void Stream::on_upstream_headers(bool end_stream) {
     if (ended_ || local_reply_) return;
@@ -179,6 +192,34 @@ void Stream::deliver_data(SliceQueue& data, bool end_stream) {
     finish();
 }
 
+/// What only few requests come to.
+void Stream::count_ends(telemetry::ListenerStats& stats) {
+    constexpr uint32_t kEnds = telemetry::kDownstreamDisconnect | telemetry::kDurationTimeout | telemetry::kStreamIdleTimeout;
+    if (flags_ & kEnds) {
+        if (flags_ & telemetry::kDownstreamDisconnect) stats.resets.add();
+        if (flags_ & telemetry::kDurationTimeout) stats.timeouts.add();
+        if (flags_ & telemetry::kStreamIdleTimeout) stats.idle_timeouts.add();
+    }
+    if (!local_reply_ || !found_.route) return;
+    if (found_.route->action == route::Route::Action::kRedirect) stats.redirects.add();
+    if (found_.route->action == route::Route::Action::kDirectResponse) stats.direct_responses.add();
+}
+
+/// How Istio's standard metrics tell this request from others.
+telemetry::RequestKey Stream::request_key() const {
+    telemetry::RequestKey key;
+    key.destination = std::min(upstream_.destination_id(), telemetry::kNoDestination);
+    key.status = response_started_ ? std::min(response_.status, uint16_t{999}) : uint16_t{0};
+    key.flags = static_cast<uint16_t>(flags_);
+    if (request_.method != http::Method::kPost) return key;
+    const http::Header* type = request_.headers.find(http::HeaderId::kContentType);
+    key.grpc = type && type->value.starts_with("application/grpc") && !type->value.starts_with("application/grpc-web");
+    if (!key.grpc || !response_started_) return key;
+    key.grpc_status = grpc_status_of(response_trailers_);
+    if (key.grpc_status == telemetry::kNoGrpcStatus) key.grpc_status = grpc_status_of(response_.headers);
+    return key;
+}
+
 void Stream::record() {
     if (!begun_ || recorded_) return;
     recorded_ = true;
@@ -192,7 +233,9 @@ void Stream::record() {
     if (flags_ & telemetry::kNoRoute) stats.no_route.add();
     if (flags_ & telemetry::kNoCluster) stats.no_cluster.add();
     if (response_started_) stats.responses.add(response_.status);
+    count_ends(stats);
     core_.stats.add_flags(flags_);
+    core_.stats.add_request(request_key(), duration_us, bytes_received_, bytes_sent_);
     if (!core_.access_log) return;
     // Without an access log, failures are told all the same: sluicectl log tail finds them.
     const bool for_the_file = hcm().access_log;

@@ -28,6 +28,7 @@ bool UpstreamConnection::open(const upstream::Cluster& cluster, const upstream::
     auto& stats = core_.stats.cluster(cluster.id);
     stats.connections.add();
     stats.connections_open.add();
+    opened_ = core_.now;
     idle_timeout_ = cluster.idle_timeout;
     served_max_ = cluster.max_requests_per_connection;
     transport_ = core_.network.connect(endpoint.address, *this, core_.now, error);
@@ -44,6 +45,7 @@ void UpstreamConnection::close() {
         auto& stats = core_.stats.cluster(cluster_id());
         stats.connections_open.sub();
         if (use() == Use::kIdle) stats.connections_idle.sub();
+        if (connected_) stats.connection_us.record_us(static_cast<uint64_t>((core_.now - opened_).us));
         core_.upstreams.remove(*this);
         core_.bury(*this);
     }
@@ -76,6 +78,7 @@ void UpstreamConnection::detach_and_close() {
 
 bool UpstreamConnection::write(SliceQueue& data) {
     if (data.empty()) return true;
+    core_.stats.cluster(cluster_id()).wire_sent.add(data.bytes());
     return transport_ && transport_->write(std::move(data));
 }
 
@@ -106,6 +109,7 @@ void UpstreamConnection::on_connected() {
     if (connected_) return;
     connected_ = true;
     tuple_ = transport_->tuple();
+    core_.stats.cluster(cluster_id()).connect_us.record_us(static_cast<uint64_t>((core_.now - opened_).us));
     deadline_ = Instant::never();
     become_free();
 }
@@ -114,7 +118,10 @@ void UpstreamConnection::on_timer(Instant now) {
     core_.now = now;
     if (now < deadline_) return timer_.want(core_.timers, deadline_);
     const uint32_t endpoint = endpoint_id();
-    if (connected_) return close();  // idle for long enough
+    if (connected_) {  // idle for long enough
+        core_.stats.cluster(cluster_id()).idle_closed.add();
+        return close();
+    }
     transport_->abort();
     close();
     fail_pending(core_, endpoint, UpstreamFailure::kConnectTimeout);
@@ -136,6 +143,7 @@ bool UpstreamConnection::read_head() {
     const auto status = head_.read_response(in, response, request_->method());
     core_.stages.enter(stage);
     transport_->consumed(before - in.bytes());
+    core_.stats.cluster(cluster_id()).wire_received.add(before - in.bytes());
     if (status == http::h1::Status::kNeedMore) return false;
     if (status == http::h1::Status::kError) {
         fail(UpstreamFailure::kProtocolError, http::h1::to_string(head_.error()));
@@ -172,6 +180,7 @@ bool UpstreamConnection::read_body() {
     uint64_t consumed = 0;
     const auto status = body_.read(in, data, room, &request_->response_trailers(), &consumed);
     transport_->consumed(consumed);
+    core_.stats.cluster(cluster_id()).wire_received.add(consumed);
     if (status == http::h1::Status::kError) {
         fail(UpstreamFailure::kProtocolError, http::h1::to_string(body_.error()));
         return false;
@@ -207,6 +216,7 @@ void UpstreamConnection::complete() {
     request_ = nullptr;
     request->on_complete();
     if (keep) return become_free();
+    if (served_max_ != 0 && served_ >= served_max_) core_.stats.cluster(cluster_id()).served_closed.add();
     // RFC 9112 9.6: a request cut short must not be taken for a complete one, so no orderly end for it.
     if (cut) transport_->abort();
     close();

@@ -60,7 +60,7 @@ class UpstreamConnection final : public upstream::PooledConnection, public Trans
     http::h1::HeadReader head_;
     http::h1::BodyReader body_;
     FourTuple tuple_;
-    Instant deadline_ = Instant::never();
+    Instant opened_, deadline_ = Instant::never();
     Duration idle_timeout_;
     uint32_t served_ = 0, served_max_ = 0, interim_ = 0;
     bool connected_ = false, head_done_ = false, any_byte_ = false, keep_alive_ = true;

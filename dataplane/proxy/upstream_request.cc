@@ -1,6 +1,8 @@
 // Choosing an endpoint, waiting for a connection, sending, and what is said to the client when it fails (Envoy's bodies).
 #include "proxy/upstream_request.h"
 
+#include <algorithm>
+
 #include "filter/text.h"
 #include "http/h1/codec.h"
 #include "proxy/stream.h"
@@ -147,6 +149,9 @@ void UpstreamRequest::start_attempt(bool fresh) {
         core.stats.cluster(cluster_->id).overflows.add();
         return fail(overflow("circuit breaker: too many requests wait"));
     }
+    auto& stats = core.stats.cluster(cluster_->id);
+    stats.pending_total.add();
+    stats.pending_active.add();
     state_ = State::kWaiting;
     connect_for_pending(core, endpoint_->id);
 }
@@ -221,7 +226,9 @@ void UpstreamRequest::on_headers(bool end_stream) {
     answered_ = true;
     Core& core = stream_->core();
     const uint16_t status = stream_->response().status;
-    core.stats.cluster(cluster_->id).responses.add(status);
+    auto& stats = core.stats.cluster(cluster_->id);
+    stats.responses.add(status);
+    stats.codes.add(status);
     auto& endpoint = core.stats.endpoint(endpoint_->id);
     endpoint.success(core.unix_us());
     if (status >= 500) endpoint.responses_5xx.add();
@@ -241,6 +248,10 @@ http::Method UpstreamRequest::method() const { return request_->method; }
 void UpstreamRequest::on_complete() {
     connection_ = nullptr;
     state_ = State::kComplete;
+    Core& core = stream_->core();
+    // An answer may be complete before its request is: no time to tell then.
+    const int64_t us = stream_->request_complete() ? (core.now - stream_->request_complete_at()).us : 0;
+    core.stats.cluster(cluster_->id).request_us.record_us(static_cast<uint64_t>(std::max<int64_t>(us, 0)));
     release_counts();
 }
 
@@ -254,10 +265,20 @@ void UpstreamRequest::release_counts() {
 }
 
 void UpstreamRequest::cancel() {
-    if (pending()) stream_->core().upstreams.remove_pending(*this);
+    if (active()) {
+        auto& stats = stream_->core().stats.cluster(cluster_->id);
+        (state_ == State::kWaiting ? stats.cancelled : stats.cut).add();
+    }
+    if (pending()) stop_waiting();
     if (connection_) std::exchange(connection_, nullptr)->detach_and_close();
     release_counts();
     if (state_ != State::kComplete) state_ = State::kFailed;
+}
+
+void UpstreamRequest::stop_waiting() {
+    Core& core = stream_->core();
+    core.upstreams.remove_pending(*this);
+    core.stats.cluster(cluster_->id).pending_active.sub();
 }
 
 void UpstreamRequest::fail(const filter::LocalReply& reply) {
@@ -322,14 +343,15 @@ std::string_view UpstreamRequest::in_words(UpstreamFailure failure, std::string_
 
 void serve_pending(Core& core, UpstreamConnection& connection) {
     auto* request = static_cast<UpstreamRequest*>(core.upstreams.first_pending(connection.endpoint_id()));
-    core.upstreams.remove_pending(*request);
+    request->stop_waiting();
     connection.attach(*request);
 }
 
 void fail_pending(Core& core, uint32_t endpoint_id, UpstreamFailure failure) {
     while (auto* waiting = core.upstreams.first_pending(endpoint_id)) {
-        core.upstreams.remove_pending(*waiting);
-        static_cast<UpstreamRequest*>(waiting)->on_connect_failure(failure);
+        auto& request = *static_cast<UpstreamRequest*>(waiting);
+        request.stop_waiting();
+        request.on_connect_failure(failure);
     }
 }
 

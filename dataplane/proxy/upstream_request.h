@@ -55,6 +55,8 @@ class UpstreamRequest final : public filter::Forwarder, public upstream::Pending
     /// `silent`: not one byte of an answer came; `reused`: the connection had carried a request before.
     void on_failure(UpstreamFailure failure, bool silent, bool reused, std::string_view detail);
     void on_connect_failure(UpstreamFailure failure);
+    /// Leaves the queue for a connection.
+    void stop_waiting();
     http::Response& response();
     http::HeaderList& response_trailers();
     http::Method method() const;
@@ -67,6 +69,8 @@ class UpstreamRequest final : public filter::Forwarder, public upstream::Pending
     const Stream& stream() const { return *stream_; }
     const UpstreamConnection* connection() const { return connection_; }
     std::string_view cluster_name() const { return cluster_ ? std::string_view(cluster_->name) : std::string_view(); }
+    /// Whom its requests are counted for: the endpoint's workload, else the cluster's service; UINT32_MAX without a cluster.
+    uint32_t destination_id() const { return endpoint_ ? endpoint_->destination_id : cluster_ ? cluster_->destination.id : UINT32_MAX; }
     const SocketAddress& endpoint_address() const { return remote_; }
     const SocketAddress& local_address() const { return local_; }
     uint32_t attempts() const { return attempts_; }

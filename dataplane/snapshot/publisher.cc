@@ -11,10 +11,12 @@
 
 #include "snapshot/ids.h"
 #include "snapshot/snapshot.h"
+#include "telemetry/request_series.h"
 
 namespace sluice::snapshot {
 namespace {
 
+static_assert(kDestinationIdsMax <= telemetry::kDestinationIdsMax, "a key of request series has no room for the largest id");
 constexpr size_t kIdKinds = static_cast<size_t>(Publisher::IdKind::kCount);
 
 struct QsbrDelete {
@@ -76,7 +78,7 @@ Publisher::Publisher(uint32_t cores) : impl_(std::make_unique<Impl>(cores)) {
     if (!impl_->qsbr) std::abort();  // at start: nothing runs yet
     rte_rcu_qsbr_init(impl_->qsbr.get(), cores);
     for (uint32_t core = 0; core < cores; core++) impl_->pins.push_back(std::make_unique<CorePins>());
-    for (uint32_t limit : {kClusterIdsMax, kEndpointIdsMax, kListenerIdsMax, kRouteIdsMax}) impl_->ids.emplace_back(limit);
+    for (uint32_t limit : {kClusterIdsMax, kEndpointIdsMax, kListenerIdsMax, kRouteIdsMax, kDestinationIdsMax}) impl_->ids.emplace_back(limit);
 }
 
 Publisher::~Publisher() = default;
@@ -138,7 +140,8 @@ bool Publisher::Impl::register_part(const std::shared_ptr<const Part>& part, std
 
 bool Publisher::Impl::register_parts(const Snapshot& snapshot) {
     constexpr auto kCluster = static_cast<size_t>(IdKind::kCluster), kEndpoint = static_cast<size_t>(IdKind::kEndpoint),
-                   kListener = static_cast<size_t>(IdKind::kListener), kRoute = static_cast<size_t>(IdKind::kRoute);
+                   kListener = static_cast<size_t>(IdKind::kListener), kRoute = static_cast<size_t>(IdKind::kRoute),
+                   kDestination = static_cast<size_t>(IdKind::kDestination);
     for (const auto& listener : snapshot.listeners) {
         std::vector<uint32_t> carried[kIdKinds];
         if (listener->slot != UINT32_MAX) continue;
@@ -162,12 +165,14 @@ bool Publisher::Impl::register_parts(const Snapshot& snapshot) {
         std::vector<uint32_t> carried[kIdKinds];
         if (cluster->slot == UINT32_MAX) {
             carried[kCluster] = {cluster->id};
+            carried[kDestination] = {cluster->destination.id};
             if (!register_part(cluster, std::move(carried))) return false;
         }
         if (const auto& endpoints = cluster->endpoints; endpoints && endpoints->slot == UINT32_MAX) {
             std::vector<uint32_t> of_endpoints[kIdKinds];
             for (const auto& endpoint : endpoints->endpoints) of_endpoints[kEndpoint].push_back(endpoint.id);
             for (const auto& endpoint : endpoints->left_out) of_endpoints[kEndpoint].push_back(endpoint.id);
+            for (const auto& destination : endpoints->destinations) of_endpoints[kDestination].push_back(destination.id);
             if (!register_part(endpoints, std::move(of_endpoints))) return false;
         }
     }

@@ -94,7 +94,8 @@ class Reader {
 };
 
 /// How many of each there may be: what per-core arrays are sized by.
-inline constexpr uint32_t kClusterIdsMax = 1 << 17, kEndpointIdsMax = 1 << 18, kListenerIdsMax = 1 << 10, kRouteIdsMax = 1 << 20;
+inline constexpr uint32_t kClusterIdsMax = 1 << 17, kEndpointIdsMax = 1 << 18, kListenerIdsMax = 1 << 10, kRouteIdsMax = 1 << 20,
+                          kDestinationIdsMax = 0xffff;   // one less than telemetry's key has room for
 
 /// The control thread's end. All methods but reader() are for that one thread.
 class Publisher {
@@ -115,9 +116,9 @@ class Publisher {
     /// True once every core has passed a quiescent state since the last publish: the revision is live everywhere.
     bool live_everywhere();
     const Snapshot* current() const;
-    /// Stable ids of clusters, endpoints, listeners, route statistics: same key, same id. A key that was not asked for since the
+    /// Stable ids of clusters, endpoints, listeners, route statistics, destinations: same key, same id. A key that was not asked for since the
     /// publish before last is released, once no live part carries its id. UINT32_MAX: none is left (k...IdsMax).
-    enum class IdKind : uint8_t { kCluster, kEndpoint, kListener, kRoute, kCount };
+    enum class IdKind : uint8_t { kCluster, kEndpoint, kListener, kRoute, kDestination, kCount };
     uint32_t id_of(IdKind kind, std::string_view key);
     /// One more than the largest id given so far.
     uint32_t ids_end(IdKind kind) const;

@@ -13,7 +13,9 @@
 
 #include "http/h1/codec.h"
 #include "telemetry/access_log.h"
+#include "telemetry/bucket_histogram.h"
 #include "telemetry/histogram.h"
+#include "telemetry/request_series.h"
 #include "telemetry/stat_array.h"
 
 namespace sluice::telemetry {
@@ -40,6 +42,28 @@ struct StatusClasses {
     }
 };
 
+/// Responses by status code, for the codes that HTTP's registry or Envoy knows; others count in their class alone.
+inline constexpr std::array<uint16_t, 62> kKnownStatus = {
+    100, 101, 102, 103, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 307,
+    308, 400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422,
+    423, 424, 425, 426, 428, 429, 431, 451, 499, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511};
+struct StatusCodes {
+    std::array<Counter, kKnownStatus.size()> counts;   // in the order of kKnownStatus
+    void add(uint16_t status) {
+        const uint8_t at = status < kIndex.size() ? kIndex[status] : kUnknown;
+        if (at != kUnknown) counts[at].add();
+    }
+
+ private:
+    static constexpr uint8_t kUnknown = 0xff;
+    static constexpr std::array<uint8_t, 600> kIndex = [] {
+        std::array<uint8_t, 600> index;
+        index.fill(kUnknown);
+        for (size_t i = 0; i < kKnownStatus.size(); i++) index[kKnownStatus[i]] = static_cast<uint8_t>(i);
+        return index;
+    }();
+};
+
 struct alignas(64) ListenerStats {
     Counter connections, connections_active;        // accepted so far; open now
     Counter requests, requests_active;              // heads read so far; in progress now
@@ -48,6 +72,10 @@ struct alignas(64) ListenerStats {
     StatusClasses responses;                        // as sent downstream
     std::array<Counter, kProtocolErrors> protocol_errors;   // by http::h1::Error
     Histogram request_duration_us;
+    Counter wire_received, wire_sent;               // bytes of HTTP: heads, framing and bodies
+    Counter resets, timeouts, idle_timeouts;        // requests whose client left; that ran out of time; that stood still
+    Counter redirects, direct_responses;
+    BucketHistogram connection_us;                  // how long connections lasted
 };
 
 struct alignas(64) ClusterStats {
@@ -57,6 +85,13 @@ struct alignas(64) ClusterStats {
     Counter request_timeouts, resets, protocol_errors, overflows, no_healthy;
     StatusClasses responses;                        // as the endpoint answered
     Counter bytes_received, bytes_sent;             // bodies, from and to the endpoint
+    Counter wire_received, wire_sent;               // bytes of HTTP: heads, framing and bodies
+    Counter pending_total, pending_active;          // requests that had to wait for a connection
+    Counter cancelled, cut;                         // requests given up: while they waited for a connection; on one
+    Counter idle_closed, served_closed;             // connections closed: idle too long; had their number of requests
+    StatusCodes codes;
+    BucketHistogram request_us;                     // from the whole request to the end of the answer
+    BucketHistogram connect_us, connection_us;      // until a connection was made; how long it lasted
 };
 
 struct alignas(64) EndpointStats {
@@ -85,8 +120,9 @@ struct StatLimits {
 
 class CoreStats {
  public:
-    explicit CoreStats(const StatLimits& limits = {})
-        : listeners_(limits.listeners), clusters_(limits.clusters), endpoints_(limits.endpoints), routes_(limits.routes) {}
+    /// `series` is shared with the other cores of the gateway; without one the core keeps its own.
+    explicit CoreStats(const StatLimits& limits = {}, RequestSeries* series = nullptr)
+        : own_series_(series ? nullptr : std::make_unique<RequestSeries>()), series_(series ? series : own_series_.get()), listeners_(limits.listeners), clusters_(limits.clusters), endpoints_(limits.endpoints), routes_(limits.routes) {}
     CoreStats(const CoreStats&) = delete;
     CoreStats& operator=(const CoreStats&) = delete;
 
@@ -99,6 +135,13 @@ class CoreStats {
     const ClusterStats& cluster(uint32_t id) const { return clusters_[id]; }
     const EndpointStats& endpoint(uint32_t id) const { return endpoints_[id]; }
     const Counter& route_hits(uint32_t stat_id) const { return routes_[stat_id]; }
+
+    /// A finished request, as Istio's standard metrics tell requests apart.
+    void add_request(const RequestKey& key, uint64_t duration_us, uint64_t request_bytes, uint64_t response_bytes) {
+        requests_.record(series_->place_of(key), duration_us, request_bytes, response_bytes);
+    }
+    const RequestSeries& series() const { return *series_; }
+    const RequestCell& request_cell(uint32_t place) const { return requests_[place]; }
 
     /// Counts each bit of a finished request's flags.
     void add_flags(uint32_t request_flags) {
@@ -118,8 +161,12 @@ class CoreStats {
     void reset_cluster(uint32_t id) { clusters_.clear(id); }
     void reset_endpoint(uint32_t id) { endpoints_.clear(id); }
     void reset_route(uint32_t stat_id) { routes_.clear(stat_id); }
+    void reset_request_cell(uint32_t place) { requests_.clear(place); }
 
  private:
+    std::unique_ptr<RequestSeries> own_series_;
+    RequestSeries* series_;
+    RequestCells requests_;
     StatArray<ListenerStats> listeners_;
     StatArray<ClusterStats> clusters_;
     StatArray<EndpointStats> endpoints_;

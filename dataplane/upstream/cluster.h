@@ -15,12 +15,21 @@ namespace sluice::upstream {
 
 enum class LbPolicy : uint8_t { kRoundRobin, kLeastRequest, kRandom };
 
+/// Who serves, in the words of Istio's standard metrics. An empty text is shown as "unknown".
+struct Destination {
+    uint32_t id = UINT32_MAX;                 // stable for the same texts; UINT32_MAX: not told apart
+    std::string service, service_name, service_namespace;        // reviews.shop.svc.cluster.local, reviews, shop
+    std::string workload, workload_namespace, app, version;      // reviews-v1, shop, reviews, v1
+    std::string canonical_service, canonical_revision, cluster;
+};
+
 struct Endpoint {
     uint32_t id = 0;          // stable for (cluster, address) while it exists; not reused until retired
     SocketAddress address;
     uint32_t weight = 1;      // load_balancing_weight times locality weight
     uint8_t priority = 0;
     std::string locality;     // region/zone/subzone
+    uint32_t destination_id = UINT32_MAX;     // of EndpointSet::destinations
 };
 
 /// Why an endpoint that is configured is never picked (xDS health_status).
@@ -37,6 +46,7 @@ struct EndpointSet : snapshot::Part {
     std::vector<uint32_t> cumulative_weight;  // for weighted picks over endpoints of the lowest priority; same order
     uint32_t lowest_priority_count = 0;       // how many endpoints share the best priority
     bool equal_weights = true;
+    std::vector<Destination> destinations;    // one for each workload
 };
 
 struct Cluster : snapshot::Part {
@@ -50,6 +60,7 @@ struct Cluster : snapshot::Part {
     uint32_t max_connections = 1024 * 1024 * 1024;   // circuit_breakers, priority DEFAULT
     uint32_t max_pending_requests = 1024 * 1024 * 1024, max_requests = 1024 * 1024 * 1024;
     uint32_t max_requests_per_connection = 0;        // 0 = no limit
+    Destination destination;                         // of requests that found no endpoint: without a workload
     std::shared_ptr<const EndpointSet> endpoints;
 };
 

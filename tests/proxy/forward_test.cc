@@ -44,6 +44,46 @@ TEST_F(ForwardTest, GetGoesThereAndBack) {
     expect_all_back();
 }
 
+TEST_F(ForwardTest, ARequestIsCountedOnceWithWhatIstioTellsApart) {
+    publish();
+    auto& c = client();
+    c.send("POST /pkg.Service/Method HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/grpc+proto\r\nContent-Length: 3\r\n\r\nabc");
+    auto& u = upstream(0);
+    u.accept_connection();
+    const std::string sent = u.take();
+    now_ = now_ + milliseconds(7);
+    const std::string answer = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ngrpc-status: 14\r\n\r\nhello";
+    u.send(answer);
+    const std::string delivered = c.take();
+    std::vector<telemetry::RequestKey> keys;
+    stats_.series().for_each([&](uint32_t place, const telemetry::RequestKey& key) {
+        keys.push_back(key);
+        telemetry::BucketSum duration, request, response;
+        duration.add(stats_.request_cell(place).duration_us);
+        request.add(stats_.request_cell(place).request_bytes);
+        response.add(stats_.request_cell(place).response_bytes);
+        EXPECT_EQ(duration.count, 1u);
+        EXPECT_EQ(duration.sum, 7000u);
+        EXPECT_EQ(request.sum, 3u);
+        EXPECT_EQ(response.sum, 5u);
+    });
+    ASSERT_EQ(keys.size(), 1u);
+    EXPECT_EQ(keys[0].status, 200u);
+    EXPECT_EQ(keys[0].flags, 0u);
+    EXPECT_TRUE(keys[0].grpc);
+    EXPECT_EQ(keys[0].grpc_status, 14u);
+    const auto& cluster = stats_.cluster(0);
+    telemetry::BucketSum times;
+    times.add(cluster.request_us);
+    EXPECT_EQ(times.sum, 7000u);
+    EXPECT_EQ(cluster.wire_sent.get(), sent.size());
+    EXPECT_EQ(cluster.wire_received.get(), answer.size());
+    EXPECT_EQ(stats_.listener(0).wire_sent.get(), delivered.size());
+    EXPECT_EQ(cluster.pending_total.get(), 1u);
+    EXPECT_EQ(cluster.pending_active.get(), 0u);
+    EXPECT_EQ(cluster.cancelled.get() + cluster.cut.get(), 0u);
+}
+
 TEST_F(ForwardTest, OneConnectionServesOneRequestAfterAnother) {
     publish();
     auto& c = client();

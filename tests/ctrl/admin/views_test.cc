@@ -123,7 +123,7 @@ TEST_F(Views, StatsFilter) {
     ASSERT_EQ(some.size(), 1u);
     EXPECT_EQ(some["sluice_tcp_retransmits_total"], 3);
     EXPECT_EQ(all["sluice_response_flags_total{flag=\"NR\"}"], 1);
-    EXPECT_EQ(all["envoy_http_downstream_rq_total{listener=\"0.0.0.0_80\"}"], 38'415);
+    EXPECT_EQ(all["envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix=\"0.0.0.0_80\"}"], 38'415);
     EXPECT_EQ(all["sluice_bytes_copied_total{reason=\"copy_break\"}"], 50);
     EXPECT_EQ(all["sluice_bytes_copied_total{reason=\"linearized\"}"], 700);
     EXPECT_EQ(all["sluice_bytes_attached_total"], 6000);
@@ -131,13 +131,13 @@ TEST_F(Views, StatsFilter) {
 }
 
 TEST_F(Views, PrometheusText) {
-    const std::string text = metrics_text(sources);
+    const std::string text = metrics_answer(sources, Request{}).body;
     EXPECT_THAT(text, HasSubstr("# TYPE envoy_cluster_upstream_rq_total counter\n"));
     EXPECT_THAT(text, HasSubstr("envoy_cluster_upstream_rq_total{envoy_cluster_name=\"outbound|9080|v1|reviews.shop.svc.cluster.local\"} 20"));
-    EXPECT_THAT(text, HasSubstr("envoy_http_downstream_rq_time_bucket{listener=\"0.0.0.0_80\",le=\"0.5\"} 1\n"));
-    EXPECT_THAT(text, HasSubstr("envoy_http_downstream_rq_time_bucket{listener=\"0.0.0.0_80\",le=\"+Inf\"} 2\n"));
-    EXPECT_THAT(text, HasSubstr("envoy_http_downstream_rq_time_sum{listener=\"0.0.0.0_80\"} 40.4\n"));
-    EXPECT_THAT(text, HasSubstr("sluice_http_protocol_errors_total{listener=\"0.0.0.0_80\",reason="));
+    EXPECT_THAT(text, HasSubstr("envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"0.0.0.0_80\",le=\"0.5\"} 1\n"));
+    EXPECT_THAT(text, HasSubstr("envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"0.0.0.0_80\",le=\"+Inf\"} 2\n"));
+    EXPECT_THAT(text, HasSubstr("envoy_http_downstream_rq_time_sum{envoy_http_conn_manager_prefix=\"0.0.0.0_80\"} 40.4\n"));
+    EXPECT_THAT(text, HasSubstr("sluice_http_protocol_errors_total{envoy_http_conn_manager_prefix=\"0.0.0.0_80\",reason="));
     EXPECT_THAT(text, HasSubstr("sluice_port_rx_dropped_total{port=\"outside\"} 7"));
     EXPECT_THAT(text, HasSubstr("sluice_config_revision 7\n"));
 }

@@ -388,5 +388,53 @@ TEST(ApplySize, AHundredThousandRoutesAndEndpoints) {
     EXPECT_EQ(world.find_cluster("a")->endpoints->endpoints.size(), static_cast<size_t>(kMany));
 }
 
+std::string istio_metadata(const std::string& fields) {
+    return "metadata { filter_metadata { key: \"istio\" value { " + fields + " } } } ";
+}
+std::string workload(const std::string& text) {
+    return istio_metadata("fields { key: \"workload\" value { string_value: \"" + text + "\" } }");
+}
+
+TEST(Destinations, AreNamedByTheMetadataOfClustersAndEndpoints) {
+    World world;
+    world.cluster(cluster_text("outbound|80||a.shop.svc.cluster.local", istio_metadata(R"(fields { key: "services" value { list_value { values { struct_value {
+        fields { key: "host" value { string_value: "a.shop.svc.cluster.local" } } fields { key: "name" value { string_value: "a" } }
+        fields { key: "namespace" value { string_value: "shop" } } } } } } })")));
+    world.endpoints("cluster_name: \"outbound|80||a.shop.svc.cluster.local\" endpoints { " +
+                    endpoint_text("10.0.0.1", 80, workload("a-v1;shop;a;v1;east")) + endpoint_text("10.0.0.2", 80, workload("a-v1;shop;a;v1;east")) +
+                    endpoint_text("10.0.0.3", 80, workload(";;a;latest;")) + endpoint_text("10.0.0.4", 80) + "}");
+    ASSERT_EQ(world.apply(), Refusals{});
+    const upstream::Cluster& cluster = *world.find_cluster("outbound|80||a.shop.svc.cluster.local");
+    EXPECT_EQ(cluster.destination.service_name, "a");
+    EXPECT_EQ(cluster.destination.service_namespace, "shop");
+    const auto& set = *cluster.endpoints;
+    ASSERT_EQ(set.destinations.size(), 3u) << "one for each workload";
+    EXPECT_EQ(set.destinations[0].workload, "a-v1");
+    EXPECT_EQ(set.destinations[0].app, "a");
+    EXPECT_EQ(set.destinations[0].version, "v1");
+    EXPECT_EQ(set.destinations[0].cluster, "east");
+    EXPECT_EQ(set.destinations[0].service, "a.shop.svc.cluster.local");
+    EXPECT_EQ(set.destinations[1].version, "") << "latest is no version";
+    EXPECT_EQ(set.endpoints[0].destination_id, set.endpoints[1].destination_id);
+    EXPECT_EQ(set.endpoints[0].destination_id, set.destinations[0].id);
+    EXPECT_EQ(set.endpoints[3].destination_id, cluster.destination.id) << "nothing known of the workload: the service's own";
+    EXPECT_NE(set.endpoints[0].destination_id, set.endpoints[2].destination_id);
+}
+
+TEST(Destinations, KeepTheirIdsOverEditsAndSubsets) {
+    World world;
+    world.cluster(cluster_text("outbound|80|v1|a.shop.svc.cluster.local"));
+    world.cluster(cluster_text("outbound|81||a.shop.svc.cluster.local"));
+    world.cluster(cluster_text("odd"));
+    ASSERT_EQ(world.apply(), Refusals{});
+    const uint32_t id = world.find_cluster("outbound|80|v1|a.shop.svc.cluster.local")->destination.id;
+    EXPECT_EQ(world.find_cluster("outbound|81||a.shop.svc.cluster.local")->destination.id, id) << "one service, whatever the port";
+    EXPECT_EQ(world.find_cluster("outbound|81||a.shop.svc.cluster.local")->destination.service, "a.shop.svc.cluster.local");
+    EXPECT_EQ(world.find_cluster("odd")->destination.service, "odd");
+    world.cluster(cluster_text("outbound|80|v1|a.shop.svc.cluster.local", "lb_policy: RANDOM "));
+    ASSERT_EQ(world.apply(), Refusals{});
+    EXPECT_EQ(world.find_cluster("outbound|80|v1|a.shop.svc.cluster.local")->destination.id, id);
+}
+
 }  // namespace
 }  // namespace sluice::apply::test

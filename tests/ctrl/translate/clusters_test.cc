@@ -142,5 +142,48 @@ TEST(Clusters, AreOfServicesExportedToTheProxyOnly) {
     EXPECT_EQ(translated(yaml, node).clusters.size(), 1u);
 }
 
+TEST(IdentityLabels, ServicesAndWorkloadsAreNamedAsIstiodNamesThem) {
+    const xds::ResourceSet set = translated(R"(
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: a, namespace: shop}
+spec:
+  hosts: [a.shop.svc.cluster.local, api.example.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  workloadSelector: {labels: {app: a}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: vm-7, namespace: shop}
+spec: {address: 10.0.0.7, labels: {app: a, version: v3}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: b, namespace: shop}
+spec:
+  hosts: [b.shop.svc.cluster.local]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints:
+  - {address: 10.0.0.8, labels: {service.istio.io/workload-name: b-deployment, service.istio.io/canonical-name: bee, app: b}}
+  - {address: 10.0.0.9}
+)");
+    const auto service = [&](const char* cluster) {
+        const auto& first = set.clusters.at(cluster).metadata().filter_metadata().at("istio").fields().at("services").list_value().values(0);
+        const auto& fields = first.struct_value().fields();
+        return fields.at("host").string_value() + " " + fields.at("name").string_value() + " " + fields.at("namespace").string_value();
+    };
+    EXPECT_EQ(service("outbound|80||a.shop.svc.cluster.local"), "a.shop.svc.cluster.local a shop");
+    EXPECT_EQ(service("outbound|80||api.example.com"), "api.example.com api.example.com shop");
+    const auto workload = [&](const char* cluster, int i) {
+        const auto& metadata = set.endpoints.at(cluster).endpoints(0).lb_endpoints(i).metadata().filter_metadata();
+        return metadata.contains("istio") ? metadata.at("istio").fields().at("workload").string_value() : std::string("nothing");
+    };
+    EXPECT_EQ(workload("outbound|80||a.shop.svc.cluster.local", 0), "vm-7;shop;a;v3;");
+    EXPECT_EQ(workload("outbound|80||b.shop.svc.cluster.local", 0), "b-deployment;shop;bee;latest;");
+    EXPECT_EQ(workload("outbound|80||b.shop.svc.cluster.local", 1), "nothing");
+}
+
 }  // namespace
 }  // namespace sluice::translate
