@@ -12,6 +12,14 @@
 
 namespace sluice::admin {
 
+namespace {
+
+constexpr char kApplyPath[] = "/v1/config/apply";
+
+}  // namespace
+
+bool Handler::takes_body(const std::string& path) { return path == kApplyPath; }
+
 Answer Answer::error(int status, const std::string& message, const std::string& cure) {
     nlohmann::ordered_json body{{"error", message}};
     if (!cure.empty()) body["cure"] = cure;
@@ -29,12 +37,17 @@ Handler::Handler(Sources sources) : sources_(std::move(sources)) {
         {"GET", "/clusters", "clusters and endpoints, as Envoy shows them", [&s](const Request&) { return Answer::text(clusters_text(s)); }},
         {"GET", "/v1/status", "what the gateway does now", json(status_json)},
         {"GET", "/v1/config", "the revision in force and the one refused", json(config_json)},
+        {"GET", "/v1/config/history", "revisions that were", json(history_json)},
+        {"GET", "/v1/config/revision", "?revision= : its files; also in_force, refused, directory", [&s](const Request& r) { return revision_answer(s, r); }},
+        {"GET", "/v1/config/resources", "?revision= : what comes of its files", [&s](const Request& r) { return resources_answer(s, r); }},
         {"GET", "/v1/listeners", "?port= &source=", json(listeners_json)},
         {"GET", "/v1/routes", "?host= &port= &source=", json(routes_json)},
         {"GET", "/v1/clusters", "?host= &port= &source=", json(clusters_json)},
         {"GET", "/v1/endpoints", "?host= &port= &source=", json(endpoints_json)},
         {"GET", "/v1/runtime", "cores: cycles by stage", json(runtime_json)},
         {"GET", "/v1/stats", "?filter= : counters by name", json(stats_json)},
+        {"POST", kApplyPath, "change the mesh directory, validated, all or nothing", [&s](const Request& r) { return apply_answer(s, r); }},
+        {"POST", "/v1/config/rollback", "?revision= &dry_run=true : the directory as it was", [&s](const Request& r) { return rollback_answer(s, r); }},
         {"POST", "/drain", "finish open requests, accept no new connections; ?endpoint= &force=1 : pick this endpoint no more",
          [this](const Request& r) { return drain(r, true); }},
         {"POST", "/undrain", "accept again; ?endpoint= : pick it again", [this](const Request& r) { return drain(r, false); }},
@@ -67,7 +80,7 @@ Answer Handler::handle(const Request& request) const {
 
 Answer Handler::index() const {
     std::string out;
-    for (const Entry& entry : entries_) out += fmt::format("{:<5}{:<20}{}\n", entry.method, entry.path, entry.help);
+    for (const Entry& entry : entries_) out += fmt::format("{:<5}{:<22}{}\n", entry.method, entry.path, entry.help);
     return Answer::text(std::move(out));
 }
 

@@ -16,6 +16,7 @@ struct Request {
     std::string method, path;
     std::multimap<std::string, std::string> parameters;
     bool writable = false;
+    std::string body = {};   // of the paths that take one
 
     std::string parameter(const std::string& name) const {
         const auto found = parameters.find(name);
@@ -41,6 +42,8 @@ class Handler {
     Handler(const Handler&) = delete;
     Handler& operator=(const Handler&) = delete;
     Answer handle(const Request& request) const;
+    /// Whether a POST's body is worth reading.
+    static bool takes_body(const std::string& path);
 
  private:
     Answer index() const;

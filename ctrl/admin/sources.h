@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "base/ip_address.h"
+#include "ctrl/control/editing.h"
+#include "ctrl/control/history.h"
 #include "ctrl/control/revisions.h"
 #include "net/stack.h"
 #include "snapshot/snapshot.h"
@@ -110,12 +112,18 @@ struct Sources {
     std::function<tcp::Counters()> tcp;                         // summed over cores
     std::function<std::pair<uint32_t, uint32_t>()> waiting;     // snapshots and parts not yet retired
 
+    const control::History* history = nullptr;                  // null = none is kept
+    std::function<source::Files()> directory;                   // the mesh directory as it is now
+    std::function<std::expected<control::Loaded, control::Refused>(source::FileSetPtr)> load_files;   // what this node makes of files
+
     // Writes: from the unix socket only.
     std::function<bool()> draining;
     std::function<void(bool drain)> set_draining;               // true: drain and stay; false: undrain, if it can
     /// Takes an endpoint out of rotation (false: puts it back), or says why not. `force`: also a cluster's last one.
     std::function<std::expected<EndpointDrain, Refusal>(const std::string& endpoint, bool drain, bool force)> drain_endpoint;
     std::function<std::vector<std::string>()> drained_endpoints;
+    std::function<std::optional<control::EditAnswer>(control::ApplyRequest)> apply;         // nothing: the control thread is busy
+    std::function<std::optional<control::EditAnswer>(control::RollbackRequest)> rollback;
     std::function<std::string()> log_level;
     std::function<bool(std::string_view level)> set_log_level;  // false: no such level
 };

@@ -20,7 +20,7 @@ struct ObjectFields {
 
 namespace fields {
 inline constexpr std::string_view kTop[] = {"apiVersion", "kind", "node", "workers", "ports", "memory",
-                                            "limits", "mesh", "admin", "accessLog", "drain"};
+                                            "limits", "mesh", "state", "admin", "accessLog", "drain"};
 inline constexpr std::string_view kNode[] = {"id", "namespace", "labels", "locality"};
 inline constexpr std::string_view kWorkers[] = {"cores", "count", "poll"};
 inline constexpr std::string_view kPort[] = {"name", "device", "addresses", "routes", "vlan", "mtu",
@@ -29,6 +29,7 @@ inline constexpr std::string_view kRoute[] = {"to", "via"};
 inline constexpr std::string_view kMemory[] = {"limit", "hugepages"};
 inline constexpr std::string_view kLimits[] = {"connections", "requestHeader", "ephemeralPorts"};
 inline constexpr std::string_view kMesh[] = {"directory", "trustDomain"};
+inline constexpr std::string_view kState[] = {"directory", "revisions"};
 inline constexpr std::string_view kAdmin[] = {"socket", "http"};
 inline constexpr std::string_view kAccessLog[] = {"path", "format"};
 inline constexpr std::string_view kDrain[] = {"deadline"};
@@ -37,11 +38,11 @@ inline constexpr UnsupportedField kTopLater[] = {
 
 inline constexpr ObjectFields kFile{"", kTop, kTopLater}, kNodeObject{"node", kNode, {}}, kWorkersObject{"workers", kWorkers, {}},
     kPortObject{"ports[]", kPort, {}}, kRouteObject{"ports[].routes[]", kRoute, {}}, kMemoryObject{"memory", kMemory, {}},
-    kLimitsObject{"limits", kLimits, {}}, kMeshObject{"mesh", kMesh, {}}, kAdminObject{"admin", kAdmin, {}},
+    kLimitsObject{"limits", kLimits, {}}, kMeshObject{"mesh", kMesh, {}}, kStateObject{"state", kState, {}}, kAdminObject{"admin", kAdmin, {}},
     kAccessLogObject{"accessLog", kAccessLog, {}}, kDrainObject{"drain", kDrain, {}};
 
 inline constexpr const ObjectFields* kAll[] = {&kFile, &kNodeObject, &kWorkersObject, &kPortObject, &kRouteObject, &kMemoryObject,
-                                               &kLimitsObject, &kMeshObject, &kAdminObject, &kAccessLogObject, &kDrainObject};
+                                               &kLimitsObject, &kMeshObject, &kStateObject, &kAdminObject, &kAccessLogObject, &kDrainObject};
 }  // namespace fields
 
 }  // namespace sluice::host

@@ -22,6 +22,7 @@ class Client {
     explicit Client(std::string target) : target_(std::move(target)) {}
     Result<Json, Failure> get(const std::string& path, const std::map<std::string, std::string>& parameters = {}) const;
     Result<Json, Failure> post(const std::string& path, const std::map<std::string, std::string>& parameters = {}) const;
+    Result<Json, Failure> post_json(const std::string& path, const Json& body) const;
     /// GET whose status is the answer (/ready).
     Result<int, Failure> status_of(const std::string& path) const;
     const std::string& target() const { return target_; }
@@ -31,7 +32,8 @@ class Client {
         int status = 0;
         std::string body;
     };
-    Result<Reply, Failure> send(bool post, const std::string& path, const std::map<std::string, std::string>& parameters) const;
+    Result<Reply, Failure> send(bool post, const std::string& path, const std::map<std::string, std::string>& parameters,
+                                const std::string& body = {}) const;
     Result<Json, Failure> json_of(const Result<Reply, Failure>& reply) const;
     std::string target_;
 };

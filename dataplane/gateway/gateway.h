@@ -11,6 +11,9 @@
 #include <vector>
 
 #include "ctrl/admin/sources.h"
+#include "ctrl/control/calls.h"
+#include "ctrl/control/editing.h"
+#include "ctrl/control/history.h"
 #include "ctrl/control/process.h"
 #include "ctrl/control/revisions.h"
 #include "ctrl/control/watchdog.h"
@@ -35,12 +38,16 @@ class Gateway {
 
  private:
     std::expected<void, std::vector<Diagnostic>> apply(const xds::ResourceSet& resources, uint64_t revision, const std::string& hash);
+    std::vector<Diagnostic> validate(source::FileSetPtr files) const;
+    std::expected<control::Loaded, control::Refused> load_files(source::FileSetPtr files) const;
+    void start_revisions();
     void adopt_compiled();
     bool live_everywhere() const;
     void reset_counters_of_reused_ids();
     Result<void> open();
     std::unique_ptr<worker::Application> make_proxy(worker::Worker& worker);
     admin::Sources sources();
+    void add_config_sources(admin::Sources& sources);
     std::vector<admin::WorkerRuntime> runtime() const;
     std::vector<admin::PortState> ports() const;
     void tell_conflicts();
@@ -61,7 +68,10 @@ class Gateway {
     std::vector<std::atomic<const proxy::Proxy*>> proxies_{cores_.size()};
     std::unique_ptr<worker::Crew> crew_;
     admin::TablesHolder tables_;
+    control::History history_;
     control::Revisions revisions_;
+    control::Editor editor_;
+    control::Calls calls_;               // from the management endpoint to the control thread
     std::vector<std::string> conflicts_;   // of addresses, as last told
     std::atomic<uint64_t> waiting_{0};   // snapshots << 32 | parts not yet retired
 };

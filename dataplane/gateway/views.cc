@@ -126,6 +126,7 @@ admin::Sources Gateway::sources() {
         spdlog::set_level(parsed);
         return true;
     };
+    add_config_sources(sources);
     return sources;
 }
 

@@ -17,6 +17,8 @@ from harness.bench import BACKENDS
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCHEMAS = os.path.join(ROOT, "configs", "schema", "sluicectl")
 
+GIVEN = os.path.join(ROOT, "configs", "mesh")   # files that some command reads; nothing is changed
+
 # How each command is tried here: its arguments, and the exit codes it may end with. What a command
 # changes (drain) is undone after it.
 COMMANDS = {
@@ -24,6 +26,10 @@ COMMANDS = {
     "wait ready": (["--timeout", "5s"], {0}),
     "wait revision": (["1"], {0}),
     "config show": ([], {0}),
+    "config history": ([], {0}),
+    "config diff": ([], {0}),
+    "config apply": (["--dry-run", GIVEN], {0}),
+    "config rollback": (["--dry-run"], {0, 1}),
     "pc listeners": ([], {0}),
     "pc routes": ([], {0}),
     "pc clusters": ([], {0}),
