@@ -46,6 +46,7 @@ std::unexpected<Answer> missing(const std::string& message, const std::string& c
 Found by_number(const Sources& s, uint64_t revision) {
     const auto record = s.history ? s.history->find(revision) : std::nullopt;
     if (!record) return missing(fmt::format("revision {} is not in the history", revision), "sluicectl config history lists what there is");
+    if (record->fate == control::Fate::kDamaged) return missing(fmt::format("revision {} is lost: {}", revision, record->damage), "");
     Named out{record, nullptr, {}};
     // What is in force and what was refused are in memory too, whatever became of the disk.
     const auto state = state_of(s);

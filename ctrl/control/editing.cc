@@ -92,6 +92,7 @@ EditAnswer Editor::rollback(const RollbackRequest& request) {
     const auto record = history_.find(target);
     if (!record) return impossible(fmt::format("revision {} is not in the history", target), "sluicectl config history lists what there is");
     if (record->fate == Fate::kRefused) return impossible(fmt::format("revision {} was refused", target), "sluicectl config history lists the good ones");
+    if (record->fate == Fate::kDamaged) return impossible(fmt::format("revision {} is lost: {}", target, record->damage), "choose another: sluicectl config history");
     const auto files = history_.files_of(target);
     if (!files) return impossible(fmt::format("the files of revision {} are lost: {}", target, files.error()), "choose another: sluicectl config history");
     EditAnswer out = change(now.set, *files, {.origin = Origin::kRollback, .by = request.by, .rolled_back_to = target}, request.dry_run);
