@@ -188,7 +188,7 @@ class Exchange {
                     return give_up(failed(fmt::format("cannot write {}/{}", place_.name, name), error));
         if (!take_over_mode(made.get()) || fsync(made.get()) != 0) return give_up(std::nullopt);
         step("written");
-        return missing() ? put_in_place() : swap();
+        return missing() ? put_in_place() : swap(made.get());
     }
 
  private:
@@ -221,14 +221,25 @@ class Exchange {
         return {};
     }
 
-    std::optional<std::expected<void, ReplaceError>> swap() const {
+    /// What somebody wrote into the new directory while it was in place goes with them.
+    void rescue(int made) const {
+        for (const std::string& name : entries(made)) {
+            if (!is_config_name(name)) continue;
+            const File* file = after_.find(name);
+            if (!file || text_of(made, name).value_or(file->text) != file->text) renameat(made, name.c_str(), ours_, name.c_str());
+        }
+    }
+
+    std::optional<std::expected<void, ReplaceError>> swap(int made) const {
         if (!still_holds(ours_, before_)) return give_up(std::unexpected(somebody_else(place_.path)));
         step("checked");
         if (!exchange()) return give_up(std::nullopt);   // a mount point, or a file system that cannot
         step("exchanged");
         // No path leads into the old directory any more: what it holds now is what the exchange took away.
         if (!still_holds(ours_, before_)) {
+            step("taking back");
             exchange();
+            rescue(made);
             return give_up(std::unexpected(somebody_else(place_.path)));
         }
         fsync(parent_);

@@ -345,10 +345,9 @@ def test_somebody_elses_edit_is_never_lost(one, folder):
                 os.rename(path + ".tmp~", path)
             except FileNotFoundError:   # the folder with the temporary file changed places: written again
                 put(path, f"# {written[0]}\n")
-            expected = written[0]
             time.sleep(0.003)
-            found = open(path).read()
-            assert found == f"# {expected}\n", f"{found!r} where # {expected} was written"
+            # Away for a moment at most, while a directory that was exchanged too early is put back.
+            assert wait_for(lambda: text_of(path) == f"# {written[0]}\n"), f"{text_of(path)!r} where # {written[0]} was written"
 
     failures = []
     thread = threading.Thread(target=lambda: failures.append(None) if not run(editor, failures) else None)
@@ -366,6 +365,14 @@ def test_somebody_elses_edit_is_never_lost(one, folder):
     for done in codes:
         assert done.returncode == 0 or "by somebody else" in done.stderr, done.stdout + done.stderr
     assert open(os.path.join(one.mesh_dir, "theirs.yaml")).read() == f"# {written[0]}\n"
+
+
+def text_of(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
 
 
 def run(function, failures):

@@ -122,6 +122,24 @@ TEST_P(Replace, AnEditAtAnyStepIsNeverLost) {
     }
 }
 
+TEST_P(Replace, EditsIntoBothDirectoriesAreBothKept) {
+    const auto done = run([&](const char* step) {
+        const auto edit = [&](const char* name, const char* text) {
+            std::ofstream(base / "edited") << text;
+            fs::rename(base / "edited", mesh / name);
+        };
+        if (std::string_view(step) == "checked") edit("b.yaml", "into the old");
+        if (std::string_view(step) == "taking back") edit("z.yaml", "into the new"), edit("a.yaml", "into the new too");
+    });
+    if (!GetParam()) return;   // there is but one directory
+    ASSERT_FALSE(done);
+    EXPECT_EQ(text("b.yaml"), "into the old");
+    EXPECT_EQ(text("z.yaml"), "into the new");
+    EXPECT_EQ(text("a.yaml"), "into the new too");
+    EXPECT_FALSE(fs::exists(mesh / "c.yaml"));
+    expect_no_litter();
+}
+
 TEST_P(Replace, OneFileIsOneRename) {
     after = make_file_set({{"a.yaml", "a 2"}, {"b.yaml", "b 1"}, {"keep.yaml", "keep"}});
     struct stat was {}, now {};
