@@ -12,6 +12,14 @@
 
 namespace sluice::admin {
 
+namespace {
+
+constexpr char kApplyPath[] = "/v1/config/apply";
+
+}  // namespace
+
+bool Handler::takes_body(const std::string& path) { return path == kApplyPath; }
+
 Answer Answer::error(int status, const std::string& message, const std::string& cure) {
     nlohmann::ordered_json body{{"error", message}};
     if (!cure.empty()) body["cure"] = cure;
@@ -29,6 +37,9 @@ Handler::Handler(Sources sources) : sources_(std::move(sources)) {
         {"GET", "/clusters", "clusters and endpoints, as Envoy shows them", [&s](const Request&) { return Answer::text(clusters_text(s)); }},
         {"GET", "/v1/status", "what the gateway does now", json(status_json)},
         {"GET", "/v1/config", "the revision in force and the one refused", json(config_json)},
+        {"GET", "/v1/config/history", "revisions that were", json(history_json)},
+        {"GET", "/v1/config/revision", "?revision= : its files; also in_force, refused, directory", [&s](const Request& r) { return revision_answer(s, r); }},
+        {"GET", "/v1/config/resources", "?revision= : what comes of its files", [&s](const Request& r) { return resources_answer(s, r); }},
         {"GET", "/v1/listeners", "?port= &source=", json(listeners_json)},
         {"GET", "/v1/routes", "?host= &port= &source=", json(routes_json)},
         {"GET", "/v1/clusters", "?host= &port= &source=", json(clusters_json)},
@@ -43,6 +54,8 @@ Handler::Handler(Sources sources) : sources_(std::move(sources)) {
         {"GET", "/v1/log/tail", "?flags= &status= &host= &path= &history= &follow=0 : requests as they end", [&s](const Request& r) { return log_tail(s, r); }, true},
         {"GET", "/v1/capture", "?port= &connection= &filter= &snap= &count= &seconds= &token= : pcapng", [&s](const Request& r) { return capture(s, r); }, true},
         {"POST", "/v1/capture/stop", "?token=", [&s](const Request& r) { return stop_capture(s, r); }},
+        {"POST", kApplyPath, "change the mesh directory, validated, all or nothing", [&s](const Request& r) { return apply_answer(s, r); }},
+        {"POST", "/v1/config/rollback", "?revision= &dry_run=true : the directory as it was", [&s](const Request& r) { return rollback_answer(s, r); }},
         {"POST", "/drain", "finish open requests, accept no new connections; ?endpoint= &force=1 : pick this endpoint no more",
          [this](const Request& r) { return drain(r, true); }},
         {"POST", "/undrain", "accept again; ?endpoint= : pick it again", [this](const Request& r) { return drain(r, false); }},

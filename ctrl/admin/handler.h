@@ -17,6 +17,7 @@ struct Request {
     std::multimap<std::string, std::string> parameters;
     bool writable = false;
     std::string accept = {};   // the header
+    std::string body = {};   // of the paths that take one
 
     std::string parameter(const std::string& name) const {
         const auto found = parameters.find(name);
@@ -45,6 +46,8 @@ class Handler {
     Handler(const Handler&) = delete;
     Handler& operator=(const Handler&) = delete;
     Answer handle(const Request& request) const;
+    /// Whether a POST's body is worth reading.
+    static bool takes_body(const std::string& path);
 
  private:
     Answer find_answer(const Request& request) const;

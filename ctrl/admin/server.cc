@@ -1,5 +1,5 @@
-// cpp-httplib runs the sockets; all routing is the Handler's, from the pre-routing hook, before a body is read: requests have
-// none worth reading. One request a connection, short timeouts, small heads (8 KiB, the library's limit).
+// cpp-httplib runs the sockets; all routing is the Handler's, from the pre-routing hook, before a body is read: few requests have
+// one worth reading (config apply), and its length must be said and bounded. One request a connection, short timeouts, small heads (8 KiB, the library's limit).
 #include "ctrl/admin/server.h"
 
 #include <fmt/format.h>
@@ -25,12 +25,13 @@ namespace {
 constexpr time_t kReadTimeoutS = 2, kWriteTimeoutS = 10;
 constexpr size_t kThreads = 3, kStreams = RecentLog::kFollowersMax + 4;   // answers that end, and those that go on
 constexpr auto kKeepAlive = std::chrono::seconds(1);
+constexpr size_t kBodyBytesMax = 32u << 20;
 
 Answer answer_for(const Handler& handler, const httplib::Request& request, bool writable) {
     if (!writable && !is_local_host_header(request.get_header_value("Host")))
         return Answer::error(403, "the Host header names no loopback address", "use 127.0.0.1 or localhost");
     try {
-        return handler.handle({request.method, request.path, {request.params.begin(), request.params.end()}, writable, request.get_header_value("Accept")});
+        return handler.handle({request.method, request.path, {request.params.begin(), request.params.end()}, writable, request.get_header_value("Accept"), request.body});
     } catch (const std::exception& e) {
         return Answer::error(500, e.what());
     }
@@ -86,6 +87,14 @@ void answer(const Handler& handler, const httplib::Request& request, httplib::Re
     if (!a.allow.empty()) response.set_header("Allow", a.allow);
 }
 
+/// True: the body is read, then the request is answered. The library bounds neither chunks nor what they unpack to.
+bool wants_body(const httplib::Request& request, httplib::Response& response, bool writable) {
+    if (!writable || request.method != "POST" || !Handler::takes_body(request.path)) return false;
+    if (request.has_header("Content-Length") && !request.has_header("Transfer-Encoding") && !request.has_header("Content-Encoding")) return true;
+    response.status = 411;
+    return false;
+}
+
 /// Removes a socket that nobody serves any more; says so if somebody does, or if it is something else.
 Result<void> make_room(const std::string& path) {
     struct stat status;
@@ -134,11 +143,15 @@ struct Server::Endpoint {
         server.set_read_timeout(kReadTimeoutS);
         server.set_write_timeout(kWriteTimeoutS);
         server.set_keep_alive_max_count(1);
-        server.set_payload_max_length(4096);
+        server.set_payload_max_length(kBodyBytesMax);
         server.new_task_queue = [writable] { return new httplib::ThreadPool(kThreads + (writable ? kStreams : 0)); };
         server.set_pre_routing_handler([this, &handler, writable](const httplib::Request& request, httplib::Response& response) {
-            answer(handler, request, response, writable, stopping);
+            if (wants_body(request, response, writable)) return httplib::Server::HandlerResponse::Unhandled;
+            if (response.status != 411) answer(handler, request, response, writable, stopping);
             return httplib::Server::HandlerResponse::Handled;
+        });
+        server.Post(".*", [this, &handler, writable](const httplib::Request& request, httplib::Response& response) {
+            answer(handler, request, response, writable, stopping);
         });
     }
     void serve(const char* name) {

@@ -20,6 +20,8 @@
 #include "ctrl/control/privileges.h"
 #include "ctrl/admin/recent_log.h"
 #include "ctrl/admin/stream.h"
+#include "ctrl/control/editing.h"
+#include "ctrl/control/history.h"
 #include "ctrl/control/revisions.h"
 #include "net/stack.h"
 #include "snapshot/snapshot.h"
@@ -171,6 +173,9 @@ struct Sources {
     RecentLog* recent_log = nullptr;
     std::function<Result<std::shared_ptr<Stream>>(const CaptureWanted&)> capture;
     std::function<bool(const std::string& token)> stop_capture;  // false: there is none
+    const control::History* history = nullptr;                  // null = none is kept
+    std::function<source::Files()> directory;                   // the mesh directory as it is now
+    std::function<std::expected<control::Loaded, control::Refused>(source::FileSetPtr)> load_files;   // what this node makes of files
 
     // Writes: from the unix socket only.
     std::function<bool()> draining;
@@ -178,6 +183,8 @@ struct Sources {
     /// Takes an endpoint out of rotation (false: puts it back), or says why not. `force`: also a cluster's last one.
     std::function<std::expected<EndpointDrain, Refusal>(const std::string& endpoint, bool drain, bool force)> drain_endpoint;
     std::function<std::vector<std::string>()> drained_endpoints;
+    std::function<std::optional<control::EditAnswer>(control::ApplyRequest)> apply;         // nothing: the control thread is busy
+    std::function<std::optional<control::EditAnswer>(control::RollbackRequest)> rollback;
     std::function<std::string()> log_level;
     std::function<bool(std::string_view level)> set_log_level;  // false: no such level
 };

@@ -31,6 +31,7 @@ Json refused_json(const std::optional<control::Refused>& r) {
 
 Json config_of(const control::State& state) {
     return {{"in_force", revision_json(state.in_force)}, {"refused", refused_json(state.refused)},
+            {"serving_last_good", state.serving_last_good}, {"state_directory_error", state.history.error},
             {"applied_total", state.applied_total}, {"refused_total", state.refused_total}};
 }
 

@@ -13,6 +13,11 @@ namespace sluice::admin {
 
 std::string status_json(const Sources& sources, const Request& request);
 std::string config_json(const Sources& sources, const Request& request);
+std::string history_json(const Sources& sources, const Request& request);
+Answer revision_answer(const Sources& sources, const Request& request);    // ?revision=
+Answer resources_answer(const Sources& sources, const Request& request);   // ?revision=
+Answer apply_answer(const Sources& sources, const Request& request);
+Answer rollback_answer(const Sources& sources, const Request& request);
 std::string listeners_json(const Sources& sources, const Request& request);
 std::string routes_json(const Sources& sources, const Request& request);
 std::string clusters_json(const Sources& sources, const Request& request);

@@ -43,9 +43,11 @@ bool plain_text(const pb::Listener& in, const At& at) {
            at.child("filter_chains", 0).child("transport_socket").refuse(type + " is not a plain-text transport socket");
 }
 
-/// Hash of all that a Listener part holds: neither inline routes nor the messages' wrapping of them.
+/// Hash of all that a Listener does: neither inline routes nor the messages' wrapping of them, nor the place in the files,
+/// which a line above it moves: such a listener is the same to its connections.
 uint64_t listener_hash(const pb::Listener& in, const HcmProto& manager) {
     pb::Listener bare = in;
+    bare.clear_metadata();
     for (auto& filter : *bare.mutable_filter_chains(0)->mutable_filters()) {
         if (extension_type(filter.typed_config()) == HcmProto::descriptor()->full_name()) filter.clear_typed_config();
     }
@@ -54,10 +56,10 @@ uint64_t listener_hash(const pb::Listener& in, const HcmProto& manager) {
     return content_hash(bare_manager, content_hash(bare));
 }
 
-std::shared_ptr<const snapshot::Listener> find_previous(const Build& build, uint32_t id, uint64_t hash) {
+std::shared_ptr<const snapshot::Listener> find_previous(const Build& build, uint32_t id, uint64_t hash, const xds::Provenance& place) {
     if (!build.previous) return nullptr;
     for (const auto& listener : build.previous->listeners) {
-        if (listener->id == id && listener->content_hash == hash) return listener;
+        if (listener->id == id && listener->content_hash == hash && listener->source == place.source && listener->object == place.object) return listener;
     }
     return nullptr;
 }
@@ -69,7 +71,8 @@ bool add_address(Build& build, const pb::Listener& in, const snapshot::HttpConne
     const uint32_t id = build.publisher.id_of(snapshot::Publisher::IdKind::kListener, in.name() + '\n' + socket.to_string());
     if (id == UINT32_MAX) return at.refuse("more listeners than this gateway has room for");
     hash = mix(hash, socket.to_string());
-    if (auto same = find_previous(build, id, hash)) {
+    const xds::Provenance place = xds::provenance(in.metadata());
+    if (auto same = find_previous(build, id, hash, place)) {
         out.listeners.push_back(std::move(same));
         return true;
     }
@@ -77,7 +80,6 @@ bool add_address(Build& build, const pb::Listener& in, const snapshot::HttpConne
     listener->content_hash = hash;
     listener->id = id;
     listener->name = in.name();
-    const xds::Provenance place = xds::provenance(in.metadata());
     listener->source = place.source;
     listener->object = place.object;
     listener->address = socket;

@@ -105,9 +105,9 @@ bool DrainedEndpoints::has(const Key& endpoint) const {
     return std::any_of(keys_.begin(), keys_.end(), [&](const Key& key) { return covers(key, endpoint); });
 }
 
-std::shared_ptr<const xds::ResourceSet> DrainedEndpoints::mark(std::shared_ptr<const xds::ResourceSet> resources) const {
-    if (list().empty()) return resources;
-    auto marked = std::make_shared<xds::ResourceSet>(*resources);
+std::unique_ptr<const xds::ResourceSet> DrainedEndpoints::mark(const xds::ResourceSet& resources) const {
+    if (list().empty()) return nullptr;
+    auto marked = std::make_unique<xds::ResourceSet>(resources);
     each_assignment(*marked, [&](const std::string&, ClusterLoadAssignment& assignment) {
         for (auto& locality : *assignment.mutable_endpoints())
             for (auto& endpoint : *locality.mutable_lb_endpoints())

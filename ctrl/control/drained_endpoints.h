@@ -41,8 +41,8 @@ class DrainedEndpoints {
     bool remove(const Key& key);
     std::vector<Key> list() const;
 
-    /// `resources` itself while nothing is drained.
-    std::shared_ptr<const xds::ResourceSet> mark(std::shared_ptr<const xds::ResourceSet> resources) const;
+    /// A marked copy; null while nothing is drained.
+    std::unique_ptr<const xds::ResourceSet> mark(const xds::ResourceSet& resources) const;
 
  private:
     bool has(const Key& endpoint) const;

@@ -9,13 +9,19 @@ namespace sluice::control {
 
 std::expected<Loaded, Refused> load_mesh(const std::string& directory, const std::string& shown_as,
                                          const translate::ProxyNode& node) {
-    source::Load load = source::load_directory(directory, shown_as);
+    return load_mesh_files(source::read_files(directory, shown_as), shown_as, node);
+}
+
+std::expected<Loaded, Refused> load_mesh_files(source::Files files, const std::string& shown_as, const translate::ProxyNode& node) {
+    source::Load load = source::load_files(std::move(files), shown_as);
     auto refuse = [&](std::vector<Diagnostic> diagnostics) {
         sort_by_place(diagnostics);
         Refused refused;
         refused.content_hash = load.hash;
         refused.diagnostics = std::move(diagnostics);
         refused.files = load.file_count;
+        refused.cause = load.unreadable ? Cause::kUnreadable : Cause::kInvalid;
+        refused.content = load.files;
         return std::unexpected(std::move(refused));
     };
     if (!load.mesh) return refuse(std::move(load.diagnostics));
@@ -30,7 +36,8 @@ std::expected<Loaded, Refused> load_mesh(const std::string& directory, const std
     return Loaded{.resources = std::make_shared<const xds::ResourceSet>(std::move(*resources)),
                   .content_hash = load.hash,
                   .warnings = std::move(warnings),
-                  .files = load.file_count};
+                  .files = load.file_count,
+                  .content = load.files};
 }
 
 }  // namespace sluice::control

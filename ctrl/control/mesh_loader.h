@@ -14,4 +14,7 @@ namespace sluice::control {
 std::expected<Loaded, Refused> load_mesh(const std::string& directory, const std::string& shown_as,
                                          const translate::ProxyNode& node);
 
+/// The same of files that are kept elsewhere, or are not written yet.
+std::expected<Loaded, Refused> load_mesh_files(source::Files files, const std::string& shown_as, const translate::ProxyNode& node);
+
 }  // namespace sluice::control

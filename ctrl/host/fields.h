@@ -33,6 +33,7 @@ inline constexpr std::string_view kTop[] = {
     "accessLog",
     "drain",
     "process",
+    "state",
 };
 inline constexpr std::string_view kNode[] = {"id", "namespace", "labels", "locality"};
 inline constexpr std::string_view kWorkers[] = {"cores", "count", "poll"};
@@ -61,6 +62,7 @@ inline constexpr std::string_view kAdmin[] = {"socket", "http"};
 inline constexpr std::string_view kAccessLog[] = {"path", "format", "omitEmptyValues"};
 inline constexpr std::string_view kDrain[] = {"deadline"};
 inline constexpr std::string_view kProcess[] = {"user", "seccomp", "coreDumps"};
+inline constexpr std::string_view kState[] = {"directory", "revisions"};
 inline constexpr UnsupportedField kTopLater[] = {
     {"identity", "not supported yet: this version terminates and originates no TLS"}};
 
@@ -80,6 +82,7 @@ inline constexpr ObjectFields kAdminObject{"admin", kAdmin, {}};
 inline constexpr ObjectFields kAccessLogObject{"accessLog", kAccessLog, {}};
 inline constexpr ObjectFields kDrainObject{"drain", kDrain, {}};
 inline constexpr ObjectFields kProcessObject{"process", kProcess, {}};
+inline constexpr ObjectFields kStateObject{"state", kState, {}};
 
 inline constexpr const ObjectFields* kAll[] = {
     &kFile,
@@ -97,6 +100,7 @@ inline constexpr const ObjectFields* kAll[] = {
     &kAccessLogObject,
     &kDrainObject,
     &kProcessObject,
+    &kStateObject,
 };
 }  // namespace fields
 

@@ -90,6 +90,11 @@ struct Mesh {
     std::string trust_domain = "cluster.local";
 };
 
+struct State {
+    std::string directory = "/var/lib/sluice";    // of revisions that were; relative as above; empty = none
+    uint32_t revisions = 20;                      // kept
+};
+
 struct Admin {
     std::string socket = "/run/sluice/admin.sock";
     std::optional<SocketAddress> http;            // loopback only; absent = none
@@ -120,6 +125,7 @@ struct GatewayHost {
     Limits limits;
     Tcp tcp;
     Mesh mesh;
+    State state;
     Admin admin;
     AccessLog access_log;
     Duration drain_deadline = seconds(30);

@@ -28,6 +28,7 @@ constexpr std::string_view kApiVersion = "sluice/v1", kKind = "GatewayHost";
 constexpr uint64_t kFileBytesMax = 1 << 20;
 constexpr uint32_t kCpuMax = 1023;
 constexpr uint16_t kEphemeralMin = 1024;   // below are the system ports (RFC 6335 6)
+constexpr uint64_t kRevisionsMin = 2, kRevisionsMax = 1000;   // the one in force and the one to go back to
 constexpr size_t kSocketPathMax = 107;   // sockaddr_un
 
 std::string host_name() {
@@ -167,6 +168,12 @@ void read_mesh(Context& context, const yaml::Node& yaml, Mesh& mesh) {
         o.wrong("trustDomain", fmt::format("`{}` is not a trust domain", mesh.trust_domain.substr(0, 80)), "as in cluster.local: lower-case letters, digits, dots, - and _");
 }
 
+void read_state(Context& context, const yaml::Node& yaml, State& state) {
+    const Object o(context, yaml, "state", fields::kStateObject);
+    o.text("directory", state.directory);
+    o.number("revisions", state.revisions, kRevisionsMin, kRevisionsMax);
+}
+
 /// "127.0.0.1:15000" or "[::1]:15000".
 std::optional<SocketAddress> parse_socket_address(std::string_view text) {
     const size_t colon = text.rfind(':');
@@ -232,6 +239,7 @@ void read_sections(Context& context, const yaml::Node& root, GatewayHost& host) 
     if (const auto* limits = o.find("limits")) read_limits(context, *limits, host.limits);
     if (const auto* tcp = o.find("tcp")) read_tcp(context, *tcp, host.tcp);
     if (const auto* mesh = o.find("mesh")) read_mesh(context, *mesh, host.mesh);
+    if (const auto* state = o.find("state")) read_state(context, *state, host.state);
     if (const auto* admin = o.find("admin")) read_admin(context, *admin, host.admin);
     if (const auto* log = o.find("accessLog")) read_access_log(context, *log, host.access_log);
     if (const auto* drain = o.find("drain")) read_drain(context, *drain, host.drain_deadline);
@@ -262,8 +270,10 @@ Reading read(std::string name, std::string text) {
         if (file->documents.size() > 1)
             context.report(file->documents[1], "SLC0009", "", "a second document: one GatewayHost describes one machine", "remove it; mesh files live in mesh.directory");
     }
-    const std::filesystem::path mesh(host.mesh.directory);
-    if (mesh.is_relative()) host.mesh.directory = (std::filesystem::path(name).parent_path() / mesh).lexically_normal();
+    for (std::string* directory : {&host.mesh.directory, &host.state.directory}) {
+        const std::filesystem::path path(*directory);
+        if (!path.empty() && path.is_relative()) *directory = (std::filesystem::path(name).parent_path() / path).lexically_normal();
+    }
     sort_by_place(out.diagnostics);
     if (!has_errors(out.diagnostics)) out.host = std::move(host);
     return out;

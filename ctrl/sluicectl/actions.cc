@@ -1,6 +1,8 @@
 // wait and log: commands that change something or wait for it. A gateway that is not there yet is waited for too.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ctrl/sluicectl/commands.h"
 #include "ctrl/sluicectl/text.h"
 
@@ -24,6 +26,15 @@ int wait_for(const Context& c, Duration timeout, const std::function<std::option
     return fail(c, {1, late});
 }
 
+/// A refused revision's number is never given again, whatever came after it.
+bool was_refused(const Context& c, uint64_t revision) {
+    const auto history = c.client.get("/v1/config/history");
+    if (!history) return false;
+    for (const Json& r : child_of(*history, "revisions"))
+        if (number_of(r, "revision") == revision) return text_of(r, "outcome") == "refused";
+    return false;
+}
+
 std::string seconds_text(Duration d) { return fmt::format("{:g}s", static_cast<double>(d.us) / 1e6); }
 
 }  // namespace
@@ -45,14 +56,15 @@ int wait_revision(const Context& c, uint64_t revision, Duration timeout) {
         const auto config = c.client.get("/v1/config");
         if (!config) return failure = config.error(), std::nullopt;
         const Json& in_force = child_of(*config, "in_force");
+        const uint64_t refused = number_of(child_of(*config, "refused"), "revision");
+        const bool there = std::max(number_of(in_force, "revision"), refused) >= revision;
+        if (refused == revision || (there && was_refused(c, revision)))
+            return fail(c, {1, fmt::format("revision {} was rejected: sluicectl config show --revision {} says why", revision, revision)});
         if (number_of(in_force, "revision") >= revision && flag_of(in_force, "live_everywhere")) {
             const uint64_t live = number_of(in_force, "revision");
             if (!write_data(c, {{"revision", live}, {"live_everywhere", true}})) c.out << fmt::format("revision {} is live on all cores\n", live);
             return 0;
         }
-        // A refused revision's number is never given again.
-        if (number_of(child_of(*config, "refused"), "revision") == revision)
-            return fail(c, {1, fmt::format("revision {} was rejected: sluicectl config show says why", revision)});
         return std::nullopt;
     }, fmt::format("revision {} is not live after {}: sluicectl status says why", revision, seconds_text(timeout)));
 }

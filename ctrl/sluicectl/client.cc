@@ -41,7 +41,8 @@ Failure down(const std::string& target, int error) {
 
 }  // namespace
 
-Result<Client::Reply, Failure> Client::send(bool post, const std::string& path, const std::map<std::string, std::string>& parameters) const {
+Result<Client::Reply, Failure> Client::send(bool post, const std::string& path, const std::map<std::string, std::string>& parameters,
+                                            const std::string& body) const {
     if (const int error = probe(target_)) return unexpected(down(target_, error));
     httplib::Client client(target_);
     client.set_address_family(AF_UNIX);
@@ -49,7 +50,7 @@ Result<Client::Reply, Failure> Client::send(bool post, const std::string& path, 
     client.set_read_timeout(kTimeoutS);
     httplib::Params params(parameters.begin(), parameters.end());
     const std::string full = params.empty() ? path : httplib::append_query_params(path, params);
-    const auto result = post ? client.Post(full) : client.Get(full);
+    const auto result = post ? client.Post(full, body, "application/json") : client.Get(full);
     if (!result) return unexpected(Failure{2, fmt::format("{}: no answer ({})", target_, httplib::to_string(result.error()))});
     return Reply{result->status, result->body};
 }
@@ -92,6 +93,10 @@ Result<Json, Failure> Client::get(const std::string& path, const std::map<std::s
 
 Result<Json, Failure> Client::post(const std::string& path, const std::map<std::string, std::string>& parameters) const {
     return json_of(send(true, path, parameters));
+}
+
+Result<Json, Failure> Client::post_json(const std::string& path, const Json& body) const {
+    return json_of(send(true, path, {}, body.dump(-1, ' ', false, Json::error_handler_t::replace)));
 }
 
 Result<int, Failure> Client::status_of(const std::string& path) const {

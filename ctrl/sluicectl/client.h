@@ -27,6 +27,7 @@ class Client {
     /// GET of an answer that goes on: hands on each piece; false from `take` ends it, which is no failure.
     Result<void, Failure> stream(const std::string& path, const std::multimap<std::string, std::string>& parameters,
                                  const std::function<bool(std::string_view)>& take) const;
+    Result<Json, Failure> post_json(const std::string& path, const Json& body) const;
     /// GET whose status is the answer (/ready).
     Result<int, Failure> status_of(const std::string& path) const;
     const std::string& target() const { return target_; }
@@ -36,7 +37,8 @@ class Client {
         int status = 0;
         std::string body;
     };
-    Result<Reply, Failure> send(bool post, const std::string& path, const std::map<std::string, std::string>& parameters) const;
+    Result<Reply, Failure> send(bool post, const std::string& path, const std::map<std::string, std::string>& parameters,
+                                const std::string& body = {}) const;
     Result<Json, Failure> json_of(const Result<Reply, Failure>& reply) const;
     std::string target_;
 };

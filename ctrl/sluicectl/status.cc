@@ -3,29 +3,13 @@
 
 #include <algorithm>
 
-#include "ctrl/model/diagnostic.h"
 #include "ctrl/sluicectl/commands.h"
+#include "ctrl/sluicectl/findings.h"
 #include "ctrl/sluicectl/text.h"
 
 namespace sluice::ctl {
 
 namespace {
-
-Diagnostic diagnostic_of(const Json& json) {
-    Diagnostic d;
-    d.file = text_of(json, "file");
-    d.line = static_cast<int>(number_of(json, "line"));
-    d.column = static_cast<int>(number_of(json, "column"));
-    d.code = text_of(json, "code");
-    d.severity = text_of(json, "severity") == "warning" ? Severity::kWarning : Severity::kError;
-    d.object = text_of(json, "object");
-    d.field = text_of(json, "field");
-    d.message = text_of(json, "message");
-    d.source_line = text_of(json, "source_line");
-    d.cure = text_of(json, "cure");
-    d.caret_width = static_cast<int>(number_of(json, "caret_width"));
-    return d;
-}
 
 /// mesh/reviews.yaml:14 `wieght`: the first error, as short as it can be.
 std::string first_error(const Json& diagnostics) {
@@ -44,6 +28,8 @@ std::string first_error(const Json& diagnostics) {
 std::string more(size_t n) { return n > 1 ? fmt::format(" (and {} more)", n - 1) : ""; }
 
 void print_config(const Context& c, const Json& config) {
+    if (const std::string error = text_of(config, "state_directory_error"); !error.empty()) c.out << "state   " << printable(error) << "\n";
+    if (flag_of(config, "serving_last_good")) c.out << "config  SERVING THE LAST GOOD REVISION, of before the restart: the mesh directory is refused\n";
     const Json& refused = child_of(config, "refused");
     if (refused.is_null()) return;
     const Json& in_force = child_of(config, "in_force");
@@ -77,7 +63,8 @@ void print_backends(const Context& c, const Json& backends) {
 }
 
 bool degraded(const Json& s) {
-    return text_of(s, "state") != "serving" || !child_of(child_of(s, "config"), "refused").is_null() || !child_of(child_of(s, "backends"), "down").empty();
+    return text_of(s, "state") != "serving" || !child_of(child_of(s, "config"), "refused").is_null() || !child_of(child_of(s, "backends"), "down").empty() ||
+           flag_of(child_of(s, "config"), "serving_last_good") || !text_of(child_of(s, "config"), "state_directory_error").empty();
 }
 
 }  // namespace

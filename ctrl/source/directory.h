@@ -7,12 +7,15 @@
 
 #include <chrono>
 #include <memory>
+#include <set>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ctrl/model/diagnostic.h"
 #include "ctrl/model/mesh_config.h"
+#include "ctrl/source/files.h"
 
 namespace sluice::source {
 
@@ -21,6 +24,8 @@ struct Load {
     std::vector<Diagnostic> diagnostics;            // errors and warnings, in reading order
     size_t file_count = 0;
     std::string hash;                               // of names and bytes, 16 hex digits; also of a wrong revision
+    FileSetPtr files;                               // what was read, never null
+    bool unreadable = false;                        // the directory or some file could not be read
 };
 
 // Files are shown to the user as `shown_as`/name; by default the directory's last element.
@@ -28,9 +33,13 @@ struct Load {
 // somebody is in the middle of replacing them. One empty file says that nothing is wanted.
 Load load_directory(const std::string& directory, std::string shown_as = "");
 
+/// The same of files that are kept elsewhere: what a gateway would make of them, whatever the directory holds.
+Load load_files(Files files, const std::string& shown_as);
+
 struct WatchTiming {
-    std::chrono::milliseconds settle{20};       // quiet for so long: the writer is done
-    std::chrono::milliseconds settle_max{500};  // a writer that never rests is read anyway
+    std::chrono::milliseconds settle{10};       // one file changed, and quiet for so long: the writer is done
+    std::chrono::milliseconds batch{100};       // several changed, or one is still being written: somebody is at work (git, cp, Ansible)
+    std::chrono::milliseconds settle_max{1000};  // a writer that never rests is read anyway
     std::chrono::milliseconds retry{200};       // how often a missing directory is looked for
 };
 
@@ -51,7 +60,8 @@ class DirectoryWatcher {
     int fd() const { return inotify_fd_; }
 
  private:
-    bool drain();   // true: something in the directory changed
+    bool drain();   // true: a config file in the directory changed
+    void note(std::string_view name, uint32_t mask);
     bool rewatch();  // true: the watch is on another directory than before, or on none
     bool settle(const std::stop_token& stop);
     bool sleep(const std::stop_token& stop, std::chrono::milliseconds at_most);
@@ -64,6 +74,7 @@ class DirectoryWatcher {
     int stop_fd_ = -1;
     int watch_ = -1;         // of the directory, -1 while it is missing
     int parent_watch_ = -1;
+    std::set<std::string> changed_, written_;   // names since the last wake-up; those created or written to and not closed since
     uint64_t device_ = 0;    // what the directory's watch is on
     uint64_t inode_ = 0;
 };

@@ -1,5 +1,5 @@
 // Word that a directory changed, by inotify.
-// In: kernel events. Out: one wake-up per burst of changes.
+// In: kernel events. Out: one wake-up per burst of changes: a single file is told in milliseconds, several are waited for.
 // Owns an inotify and an event descriptor.
 // inotify(7). The parent is watched as well: the directory may be a link that is swapped, or be deleted
 // and made again. While it is missing we look for it every `retry`.
@@ -32,6 +32,9 @@ milliseconds until(Clock::time_point deadline) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
     return std::clamp(left, milliseconds(0), milliseconds(INT_MAX / 2));
 }
+
+/// Whether the set of files may be another by this; the directory's own events have no name.
+bool matters(std::string_view name) { return name.empty() || name == "..data" || is_config_name(name); }
 
 }  // namespace
 
@@ -72,6 +75,12 @@ bool DirectoryWatcher::rewatch() {
     return was_watched || watch_ >= 0;
 }
 
+void DirectoryWatcher::note(std::string_view name, uint32_t mask) {
+    if (changed_.size() < kFilesMax) changed_.emplace(name);
+    if (mask & (IN_CREATE | IN_MODIFY)) written_.emplace(name);
+    if (mask & (IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE)) written_.erase(std::string(name));
+}
+
 bool DirectoryWatcher::drain() {
     bool changed = false;
     bool moved = false;
@@ -87,8 +96,9 @@ bool DirectoryWatcher::drain() {
             if (event.mask & IN_Q_OVERFLOW) changed = moved = true;
             if (event.wd == parent_watch_ && event.mask & IN_IGNORED) parent_watch_ = -1;
             if (event.wd == parent_watch_ && name == name_) moved = true;
-            if (event.wd != watch_) continue;
+            if (event.wd != watch_ || !matters(name)) continue;
             if (event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) moved = true;
+            note(name, event.mask);
             changed = true;
         }
     }
@@ -108,9 +118,11 @@ bool DirectoryWatcher::sleep(const std::stop_token& stop, milliseconds at_most) 
 bool DirectoryWatcher::settle(const std::stop_token& stop) {
     const auto deadline = Clock::now() + timing_.settle_max;
     while (!stop.stop_requested() && Clock::now() < deadline) {
-        if (!sleep(stop, std::min(timing_.settle, until(deadline)))) break;
+        const bool at_work = changed_.size() > 1 || !written_.empty();
+        if (!sleep(stop, std::min(at_work ? timing_.batch : timing_.settle, until(deadline)))) break;
         drain();
     }
+    changed_.clear(), written_.clear();
     return !stop.stop_requested();
 }
 

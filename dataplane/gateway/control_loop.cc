@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <optional>
 #include <stop_token>
 
 #include "ctrl/apply/apply.h"
+#include "ctrl/control/mesh_loader.h"
 #include "gateway/gateway.h"
 #include "gateway/setup.h"
 
@@ -32,12 +34,35 @@ Diagnostic no_log(const std::string& why, const snapshot::Listener& listener) {
     diagnostic.message = why;
     return diagnostic;
 }
+constexpr milliseconds kPatience{100};   // with wrong files, before they are told: more may be on their way
 
 }  // namespace
 
+std::expected<control::Loaded, control::Refused> Gateway::load_files(source::FileSetPtr files) const {
+    return control::load_mesh_files({std::move(files), {}}, shown_directory(host_), proxy_node(host_));
+}
+
+/// Everything that would be done with these files but publishing.
+std::vector<Diagnostic> Gateway::validate(source::FileSetPtr files) const {
+    auto loaded = load_files(std::move(files));
+    if (!loaded) return std::move(loaded.error().diagnostics);
+    snapshot::Publisher aside(1);
+    const auto built = apply::build(*loaded->resources, nullptr, aside, 1, loaded->content_hash);
+    return built ? std::move(loaded->warnings) : as_diagnostics(built.error());
+}
+
+/// After privileges are dropped: what is written belongs to the user that runs.
+void Gateway::start_revisions() {
+    history_.open();
+    revisions_.record_in(history_, std::filesystem::absolute(host_.mesh.directory).lexically_normal());
+    revisions_.start(steady_clock::now(), [this](source::FileSetPtr files) { return load_files(std::move(files)); });
+    revisions_.set_patience(kPatience);
+}
+
 std::expected<void, std::vector<Diagnostic>> Gateway::apply(const xds::ResourceSet& resources, uint64_t revision,
                                                             const std::string& hash) {
-    auto snapshot = apply::build(resources, publisher_.current(), publisher_, revision, hash, own_log_);
+    const auto marked = drained_.mark(resources);
+    auto snapshot = apply::build(marked ? *marked : resources, publisher_.current(), publisher_, revision, hash, own_log_);
     if (!snapshot) return std::unexpected(as_diagnostics(snapshot.error()));
     return publish(std::move(*snapshot));
 }
@@ -61,8 +86,7 @@ void Gateway::adopt_compiled() {
     if (!current || !apply::could_adopt(*current)) return;
     const auto in_force = revisions_.state().in_force;
     if (in_force.revision != current->revision) return;
-    auto snapshot = apply::build(*in_force.resources, current, publisher_, in_force.revision, in_force.content_hash, own_log_);
-    if (snapshot) static_cast<void>(publish(std::move(*snapshot)));
+    static_cast<void>(apply(*in_force.resources, in_force.revision, in_force.content_hash));
 }
 
 /// Every core works by the newest revision: its listeners are open, its routes are in use.
@@ -108,7 +132,7 @@ bool Gateway::cores_turn(control::Watchdog& watchdog) const {
 void Gateway::control_loop(control::Signals& signals, source::DirectoryWatcher& watcher) {
     bool ready = false;
     std::optional<steady_clock::time_point> deadline;   // of the drain
-    revisions_.load_and_apply(steady_clock::now());
+    start_revisions();
     const std::stop_source never;
     control::Watchdog watchdog = make_watchdog();
     const auto feed_every = control::service_watchdog_interval();
@@ -137,7 +161,9 @@ void Gateway::control_loop(control::Signals& signals, source::DirectoryWatcher& 
                 return;
             }
         }
-        control::wait_readable({signals.fd(), watcher.fd()}, milliseconds(pending ? 1 : deadline ? 10 : 200));
+        const int wait_ms = pending ? 1 : deadline || revisions_.holding() ? 10 : 200;
+        control::wait_readable({signals.fd(), watcher.fd(), calls_.fd()}, milliseconds(wait_ms));
+        calls_.run_pending();
         while (const auto signal = signals.next()) {
             if (*signal == SIGHUP) {
                 if (access_log_) access_log_->reopen();

@@ -27,9 +27,12 @@ void log(control::Revisions::Level level, const std::string& text) {
 
 Gateway::Gateway(host::GatewayHost host)
     : host_(std::move(host)), hardening_(host_), cores_(worker_cores(host_)), publisher_(static_cast<uint32_t>(cores_.size())),
+      history_({.directory = host_.state.directory, .revisions_max = host_.state.revisions}, log),
       revisions_([this] { return control::load_mesh(host_.mesh.directory, shown_directory(host_), proxy_node(host_)); },
                  [this](const auto& resources, uint64_t revision, const auto& hash) { return apply(resources, revision, hash); },
-                 [this] { return live_everywhere(); }, log) {}
+                 [this] { return live_everywhere(); }, log),
+      editor_({.directory = host_.mesh.directory, .shown_as = shown_directory(host_),
+               .validate = [this](source::FileSetPtr files) { return validate(std::move(files)); }}, revisions_, history_) {}
 
 std::unique_ptr<worker::Application> Gateway::make_proxy(worker::Worker& worker) {
     const uint32_t index = worker.index();
@@ -164,6 +167,7 @@ int Gateway::run() {
         spdlog::info("port {} {} {} queue{} {}", port.name, port.device, port.queues, port.queues == 1 ? "" : "s",
                      fmt::join(port.addresses, " "));
     control_loop(signals, watcher);
+    calls_.close();
     control::notify_service_manager("STOPPING=1");
     (*server)->stop();
     crew_->stop();

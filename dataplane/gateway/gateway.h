@@ -13,6 +13,10 @@
 #include "base/stage_clock.h"
 #include "ctrl/admin/sources.h"
 #include "ctrl/apply/apply.h"
+#include "ctrl/control/calls.h"
+#include "ctrl/control/drained_endpoints.h"
+#include "ctrl/control/editing.h"
+#include "ctrl/control/history.h"
 #include "ctrl/control/process.h"
 #include "ctrl/control/revisions.h"
 #include "ctrl/control/watchdog.h"
@@ -40,6 +44,11 @@ class Gateway {
  private:
     std::expected<void, std::vector<Diagnostic>> apply(const xds::ResourceSet& resources, uint64_t revision, const std::string& hash);
     std::expected<void, std::vector<Diagnostic>> publish(std::unique_ptr<snapshot::Snapshot> snapshot);
+    std::expected<admin::EndpointDrain, admin::Refusal> drain_endpoint(const std::string& endpoint, bool drain, bool force);
+    std::expected<admin::EndpointDrain, admin::Refusal> drain_now(const control::DrainedEndpoints::Key& key, bool drain, bool force);
+    std::vector<Diagnostic> validate(source::FileSetPtr files) const;
+    std::expected<control::Loaded, control::Refused> load_files(source::FileSetPtr files) const;
+    void start_revisions();
     void adopt_compiled();
     bool live_everywhere() const;
     void reset_counters_of_reused_ids();
@@ -47,6 +56,7 @@ class Gateway {
     Result<void> open_access_log();
     std::unique_ptr<worker::Application> make_proxy(worker::Worker& worker);
     admin::Sources sources();
+    void add_config_sources(admin::Sources& sources);
     std::vector<admin::WorkerRuntime> runtime() const;
     std::vector<admin::PortState> ports() const;
     admin::CoreDrops drops() const;
@@ -76,8 +86,12 @@ class Gateway {
     std::unique_ptr<worker::Crew> crew_;
     std::unique_ptr<Captures> captures_;
     admin::TablesHolder tables_;
+    control::History history_;
     control::Revisions revisions_;
     const uint64_t cost_of_enter_ = StageClock::cost_of_enter();
+    control::Editor editor_;
+    control::DrainedEndpoints drained_;
+    control::Calls calls_;               // from the management endpoint to the control thread
     std::vector<std::string> conflicts_;   // of addresses, as last told
     std::atomic<uint64_t> waiting_{0};   // snapshots << 32 | parts not yet retired
 };

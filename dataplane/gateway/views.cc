@@ -143,6 +143,12 @@ admin::Sources Gateway::sources() {
     sources.set_draining = [this](bool drain) {
         if (!stopping_.load(std::memory_order_acquire)) draining_.store(drain, std::memory_order_release);
     };
+    sources.drain_endpoint = [this](const std::string& endpoint, bool drain, bool force) { return drain_endpoint(endpoint, drain, force); };
+    sources.drained_endpoints = [this] {
+        std::vector<std::string> names;
+        for (const auto& key : drained_.list()) names.push_back(key.to_string());
+        return names;
+    };
     sources.log_level = [] {
         const auto name = spdlog::level::to_string_view(spdlog::get_level());
         return std::string(name.data(), name.size());
@@ -153,6 +159,7 @@ admin::Sources Gateway::sources() {
         spdlog::set_level(parsed);
         return true;
     };
+    add_config_sources(sources);
     return sources;
 }
 

@@ -99,7 +99,7 @@ class Demo:
         shutil.copytree(os.path.join(ROOT, "configs", "mesh"), self.mesh)
         with open(os.path.join(ROOT, "configs", "demo", "sluice.yaml")) as file:
             text = file.read()
-        text = (text.replace("/etc/sluice/mesh", self.mesh).replace("/run/sluice/admin.sock", os.path.join(self.work, "admin.sock"))
+        text = (text.replace("/etc/sluice/mesh", self.mesh).replace("/var/lib/sluice", os.path.join(self.work, "state")).replace("/run/sluice/admin.sock", os.path.join(self.work, "admin.sock"))
                 .replace("/dev/stdout", self.access_log))
         if (os.cpu_count() or 1) < 2:
             text = text.replace("cores: [1]", "cores: [0]")

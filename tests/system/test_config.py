@@ -163,6 +163,17 @@ def test_open_connections_outlive_edits(bench):
             bench.apply(mesh.simple(BACKENDS[(number + 1) % 2]))
 
 
+def test_a_line_above_the_gateway_closes_no_connection(bench):
+    """The Gateway moves within its file, and into another: its listener is the same."""
+    bench.apply(mesh.simple(BACKENDS[0]))
+    with bench.connect() as wire:
+        for text in ("# one\n# two\n" + mesh.render(mesh.simple(BACKENDS[0])), mesh.render(list(reversed(mesh.simple(BACKENDS[0]))))):
+            bench.apply(text)
+            wire.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+            answer = wire.response()
+            assert answer.body == b"b1" and answer.get("connection") is None
+
+
 def test_a_request_under_way_ends_on_the_routes_it_began_with(bench):
     from harness.backend import answer
 

@@ -18,6 +18,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 SCHEMAS = os.path.join(ROOT, "configs", "schema", "sluicectl")
 
 
+GIVEN = os.path.join(ROOT, "configs", "mesh")   # files that some command reads; nothing is changed
+
+
 def open_connection(web):
     """The id of a connection to a backend, which stays in its pool."""
     web.ask("/")
@@ -32,6 +35,10 @@ COMMANDS = {
     "wait ready": (["--timeout", "5s"], {0}),
     "wait revision": (["1"], {0}),
     "config show": ([], {0}),
+    "config history": ([], {0}),
+    "config diff": ([], {0}),
+    "config apply": (["--dry-run", GIVEN], {0}),
+    "config rollback": (["--dry-run"], {0, 1}),
     "pc listeners": ([], {0}),
     "pc routes": ([], {0}),
     "pc clusters": ([], {0}),

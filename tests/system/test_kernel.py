@@ -94,6 +94,7 @@ class Machine:
             "memory": {"limit": "256Mi", "hugepages": "never"},
             "limits": {"connections": 1000, **limits},
             "mesh": {"directory": os.path.join(self.work, "mesh")},
+            "state": {"directory": ""},
             "admin": {"socket": os.path.join(self.work, "admin.sock")},
             "accessLog": {"path": os.path.join(self.work, "access.log")},
             "drain": {"deadline": "1s"},

@@ -57,6 +57,7 @@ class Pair:
             "memory": {"limit": "512Mi", "hugepages": "never"},
             "limits": {"connections": 10000},
             "mesh": {"directory": os.path.join(self.work, "mesh")},
+            "state": {"directory": ""},
             "admin": {"socket": os.path.join(self.work, "admin.sock")},
             "accessLog": {"path": ""},
             "drain": {"deadline": "1s"},

@@ -16,6 +16,10 @@ struct FakeGateway {
     bool draining = false, drained_endpoint = false, last_endpoint = false;
     std::string level = "info";
     std::vector<WorkerRuntime> workers;
+    const control::History* history = nullptr;
+    source::FileSetPtr directory = source::make_file_set({});
+    std::function<std::optional<control::EditAnswer>(control::ApplyRequest)> on_apply;
+    std::function<std::optional<control::EditAnswer>(control::RollbackRequest)> on_rollback;
 
     FakeGateway() {
         set_tables();
@@ -77,6 +81,10 @@ struct FakeGateway {
             level = l;
             return true;
         };
+        s.history = history;
+        s.directory = [this] { return source::Files{directory, {}}; };
+        if (on_apply) s.apply = [this](control::ApplyRequest request) { return on_apply(std::move(request)); };
+        if (on_rollback) s.rollback = [this](control::RollbackRequest request) { return on_rollback(std::move(request)); };
         return s;
     }
 

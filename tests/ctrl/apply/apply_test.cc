@@ -331,6 +331,21 @@ TEST(ApplySharing, UnchangedPartsStayAndIdsAreStable) {
     EXPECT_NE(world.now().routes[0]->virtual_hosts()[0].routes[0].stat_id, stat);
 }
 
+TEST(ApplySharing, AListenerThatMovedInItsFileIsTheSameToItsConnections) {
+    World world = small_world();
+    const auto move_to = [&](const char* source) {
+        xds::set_provenance(*world.resources.listeners.begin()->second.mutable_metadata(), {source, "Gateway shop/edge"});
+        ASSERT_EQ(world.apply(), Refusals{});
+    };
+    move_to("mesh/edge.yaml:1");
+    const uint64_t hash = world.now().listeners[0]->content_hash;
+    const uint32_t id = world.now().listeners[0]->id;
+    move_to("mesh/edge.yaml:9");
+    EXPECT_EQ(world.now().listeners[0]->content_hash, hash) << "by which its open connections go on";
+    EXPECT_EQ(world.now().listeners[0]->id, id);
+    EXPECT_EQ(world.now().listeners[0]->source, "mesh/edge.yaml:9");
+}
+
 TEST(ApplySharing, ARefusedSetLeavesEverythingInForce) {
     World world = small_world();
     ASSERT_EQ(world.apply(), Refusals{});

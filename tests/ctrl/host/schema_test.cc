@@ -54,6 +54,8 @@ TEST(Schema, SaysTheReadersDefaults) {
     EXPECT_EQ(parse_size(of("limits", "requestHeader").get<std::string>()), h.limits.request_header_bytes);
     EXPECT_EQ(of("mesh", "directory"), h.mesh.directory);
     EXPECT_EQ(of("mesh", "trustDomain"), h.mesh.trust_domain);
+    EXPECT_EQ(of("state", "directory"), h.state.directory);
+    EXPECT_EQ(of("state", "revisions"), h.state.revisions);
     EXPECT_EQ(of("admin", "socket"), h.admin.socket);
     EXPECT_EQ(of("accessLog", "path"), h.access_log.path);
     EXPECT_EQ(of("accessLog", "format"), h.access_log.format == AccessLog::Format::kText ? "text" : "other");
@@ -117,6 +119,7 @@ TEST(Schema, NumbersEndWhereTheReaderSaysSo) {
     check(p["tcp"]["properties"]["keepAlive"]["properties"]["probes"],
           [](int64_t n) { return host_with("tcp: {keepAlive: {probes: " + std::to_string(n) + "}}\n"); });
     check(p["workers"]["properties"]["cores"]["items"], [](int64_t n) { return host_with("workers: {cores: [" + std::to_string(n) + "]}\n"); });
+    check(p["state"]["properties"]["revisions"], [](int64_t n) { return host_with("state: {revisions: " + std::to_string(n) + "}\n"); });
     const auto port = [](const char* field) {
         return [field](int64_t n) {
             return "apiVersion: sluice/v1\nkind: GatewayHost\nports: [{name: a, device: 'af_xdp:a', addresses: [192.0.2.1/24], " +

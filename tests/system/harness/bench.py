@@ -53,6 +53,7 @@ class Bench:
         self.work = work
         shutil.chown(work, USER)   # access log, admin socket
         self.mesh_dir = os.path.join(work, "mesh")
+        self.state_dir = os.path.join(work, "state")
         self.config_path = os.path.join(work, "sluice.yaml")
         self.access_log = os.path.join(work, "access.log")
         self.log = os.path.join(work, "sluiced.log")
@@ -100,6 +101,7 @@ class Bench:
             "memory": {"limit": "512Mi", "hugepages": "never"},
             "limits": {"connections": 10000},
             "mesh": {"directory": self.mesh_dir, "trustDomain": "cluster.local"},
+            "state": {"directory": self.state_dir},
             "admin": {"socket": self.admin_socket, "http": "127.0.0.1:15000"},
             "accessLog": {"path": self.access_log, "format": "text"},
             "drain": {"deadline": "5s"},
@@ -113,9 +115,11 @@ class Bench:
         with open(self.config_path, "w") as file:
             yaml.safe_dump(settings, file, sort_keys=False)
 
-    def start(self, settings=None, env=None, ready=True):
-        """Starts a gateway with these settings; the one that ran before is stopped."""
+    def start(self, settings=None, env=None, ready=True, keep_state=False):
+        """Starts a gateway with these settings; the one that ran before is stopped, what it remembered forgotten unless `keep_state`."""
         self.stop()
+        if not keep_state:
+            shutil.rmtree(self.state_dir, ignore_errors=True)
         self.settings = settings or self.config()
         self.write_config(self.settings)
         if not os.path.isdir(self.mesh_dir):
