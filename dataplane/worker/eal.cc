@@ -7,12 +7,14 @@
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
+#include <dlfcn.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdarg>
 #include <cstdio>
 #include <deque>
 #include <fstream>
@@ -56,8 +58,6 @@ class LogCapture {
         for (size_t i = from; i < lines_.size(); i++) out += (out.empty() ? "" : "; ") + lines_[i];
         return out;
     }
-
- private:
     void write(const char* text, size_t n) {
         const std::lock_guard lock(mutex_);
         if (file_) std::fwrite(text, 1, n, file_), std::fflush(file_);
@@ -71,11 +71,29 @@ class LogCapture {
             if (lines_.size() > 200) lines_.pop_front();
         }
     }
+
+ private:
     std::mutex mutex_;
     std::deque<std::string> lines_;
     std::string partial_;
     FILE* file_ = nullptr;
 };
+
+/// AF_XDP's driver loads libxdp and libbpf, which print to stderr unless told otherwise: at the end, that a process which is no longer
+/// root cannot take its program off (gateway/hardening.cc does).
+void capture_bpf_output() {
+    using Print = int (*)(int level, const char* format, va_list arguments);
+    constexpr int kInfo = 1;   // both libraries': 0 is a warning, 2 for debugging
+    const Print print = [](int level, const char* format, va_list arguments) {
+        char text[512];
+        const int n = level <= kInfo ? vsnprintf(text, sizeof text, format, arguments) : 0;
+        if (n > 0) LogCapture::get().write(text, std::min(static_cast<size_t>(n), sizeof text - 1));
+        return n;
+    };
+    for (const auto& [library, setter] : {std::pair("libxdp.so.1", "libxdp_set_print"), std::pair("libbpf.so.1", "libbpf_set_print")})
+        if (void* handle = dlopen(library, RTLD_NOW))
+            if (const auto set = reinterpret_cast<Print (*)(Print)>(dlsym(handle, setter))) set(print);
+}
 
 /// What one `device:` means to EAL.
 struct DevicePlan {
@@ -209,6 +227,7 @@ Result<void> Eal::init(const EalSetup& setup) {
                                        "--lcores=0@(" + main_cpus(setup.cores) + ")",
                                        "--file-prefix=" + (setup.file_prefix.empty() ? fmt::format("sluice-{}", getpid()) : setup.file_prefix)});
     LogCapture::get().open(setup.log_file);
+    if (std::any_of(setup.ports.begin(), setup.ports.end(), [](const PortSetup& p) { return p.device.starts_with("af_xdp:"); })) capture_bpf_output();
     std::vector<char*> argv;
     for (std::string& a : arguments) argv.push_back(a.data());
     if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0)
