@@ -50,7 +50,7 @@ class Screen {
         ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
         const size_t columns = size.ws_col ? size.ws_col : 80, rows = size.ws_row ? size.ws_row : 24;
         std::string text = kHome;
-        for (const auto& line : top_screen(view, columns, rows - 1)) text += line + kEndOfLine + "\r\n";
+        for (const auto& line : top_screen(view, columns, rows - 1)) text += line + kEndOfLine + "\n";
         out_ << text << kBelow << "q quits" << std::flush;
     }
 
