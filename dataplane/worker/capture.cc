@@ -35,8 +35,6 @@ Result<std::unique_ptr<const CaptureFilter>> CaptureFilter::compile(const std::s
     const int error = rte_errno;
     rte_free(converted);
     if (!filter->program_) return unexpected(fmt::format("the filter cannot be run on a core: {}", rte_strerror(error)));
-    rte_bpf_jit jit{};
-    if (rte_bpf_get_jit(filter->program_, &jit) == 0) filter->jit_ = jit.func;
     return filter;
 }
 

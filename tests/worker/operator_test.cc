@@ -89,7 +89,7 @@ TEST_F(Operator, EveryConnectionIsListedOnce) {
 }
 
 TEST_F(Operator, ASliceIsBounded) {
-    for (uint16_t i = 0; i < 300; i++) syn(static_cast<uint16_t>(1000 + i));
+    for (uint16_t i = 0; i < 600; i++) syn(static_cast<uint16_t>(1000 + i));
     ListConnections job;
     EXPECT_EQ(job.step(*worker_), Job::Step::kMore);
     ConnectionRow row;

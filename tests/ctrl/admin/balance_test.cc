@@ -46,7 +46,7 @@ std::vector<Kind> kinds() {
         {"link.other_host", ethernet(kOther, kPeer, net::kEtherTypeIpv4) + ipv4(kClient, kHost, 6, syn)},
         {"link.other_vlan", ethernet(kOwn, kPeer, net::kEtherTypeVlan) + std::string("\0\x05\x08\0", 4) + ipv4(kClient, kHost, 6, syn)},
         {"link.stacked_vlan", ethernet(kOwn, kPeer, net::kEtherTypeServiceVlan) + std::string("\0\x05\x81\0", 4) + payload},
-        {"ip.malformed", packet(std::string("\x44\0\0\x14", 4) + payload)},
+        {"ip.malformed", packet(broken(ipv4(kClient, kHost, 6, syn), 0))},
         {"ip.checksum", packet(broken(ipv4(kClient, kHost, 6, syn), 8))},
         {"ip.checksum", packet(broken(ipv4(kClient, kHost, 1, icmp(8, std::string(12, 'p'))), 24))},
         {"ip.not_our_address", packet(ipv4(kClient, "192.0.2.77", 6, syn))},
