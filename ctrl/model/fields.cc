@@ -19,30 +19,6 @@ namespace {
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 
-constexpr Code kCodes[] = {
-    {"SLC0101", "not YAML, not UTF-8, or a tag"},
-    {"SLC0102", "not an object this gateway reads: kind or apiVersion"},
-    {"SLC0103", "a value of the wrong kind or out of range"},
-    {"SLC0104", "unknown field"},
-    {"SLC0105", "known, but not supported in this version"},
-    {"SLC0106", "something required is missing"},
-    {"SLC0107", "a bad name, or one given twice"},
-    {"SLC0108", "unknown host (warning: a DestinationRule of no service)"},
-    {"SLC0109", "unknown subset"},
-    {"SLC0110", "unknown Gateway"},
-    {"SLC0111", "weights"},
-    {"SLC0112", "not a regex RE2 takes"},
-    {"SLC0113", "not a duration"},
-    {"SLC0114", "not a host"},
-    {"SLC0115", "a port that is none, or that the service has not"},
-    {"SLC0116", "two things that exclude each other"},
-    {"SLC0117", "not an IP address, or not one of this gateway's"},
-    {"SLC0118", "warning: reaches nothing"},
-    {"SLC0119", "a cap: size, depth, values, aliases"},
-    {"SLC0120", "a file or the directory cannot be read"},
-    {"SLC0121", "a key is given twice"},
-};
-
 const Descriptor* message_below(const FieldDescriptor* field) {
     if (field->is_map()) field = field->message_type()->map_value();
     const Descriptor* type = field->message_type();
@@ -82,8 +58,6 @@ std::string row(const Descriptor* message) {
 
 }  // namespace
 
-std::span<const Code> codes() { return kCodes; }
-
 std::string fields_markdown() {
     std::vector<const Descriptor*> messages;
     std::set<const Descriptor*> seen;
@@ -93,8 +67,6 @@ std::string fields_markdown() {
         collect(kind, seen, messages);
     std::string out = "| message | read (* required) | refused, SLC0105 | ignored |\n|---|---|---|---|\n";
     for (const Descriptor* message : messages) out += row(message);
-    out += "\n| code | meaning |\n|---|---|\n";
-    for (const Code& code : kCodes) out += std::string("| ") + code.code + " | " + code.meaning + " |\n";
     return out;
 }
 

@@ -165,10 +165,8 @@ Load load_directory(const std::string& directory, std::string shown_as) {
         model::read_objects(yaml::parse(mesh->files.back(), std::move(file.text), load.diagnostics), *mesh,
                             load.diagnostics);
     }
-    model::check(*mesh, /*references=*/load.diagnostics.empty(), load.diagnostics);
-    if (load.diagnostics.size() >= kFindingsMax)
-        load.diagnostics.push_back(
-            unreadable(directory, fmt::format("more than {} findings; the rest is not listed", kFindingsMax)));
+    model::check(*mesh, /*references=*/!has_errors(load.diagnostics), load.diagnostics);
+    note_cut(load.diagnostics, shown_as);
     sort_by_place(load.diagnostics);
     if (has_errors(load.diagnostics)) return load;
     mesh->warnings = load.diagnostics;
