@@ -30,7 +30,7 @@ Diagnostic no_room() {
 std::expected<void, std::vector<Diagnostic>> Gateway::apply(const xds::ResourceSet& resources, uint64_t revision,
                                                             const std::string& hash) {
     auto snapshot = apply::build(resources, publisher_.current(), publisher_, revision, hash);
-    if (!snapshot) return std::unexpected(as_diagnostics(snapshot.error()));
+    if (!snapshot) return std::unexpected(as_diagnostics(snapshot.error(), host_));
     if (!publisher_.publish(std::move(*snapshot))) return std::unexpected(std::vector{no_room()});
     tables_.set(*publisher_.current());
     return {};

@@ -9,6 +9,7 @@
 #include "ctrl/admin/server.h"
 #include "ctrl/control/mesh_loader.h"
 #include "ctrl/host/ephemeral.h"
+#include "ctrl/host/finding.h"
 #include "gateway/setup.h"
 
 namespace sluice::gateway {
@@ -101,13 +102,13 @@ int Gateway::run() {
     std::signal(SIGPIPE, SIG_IGN);
     source::DirectoryWatcher watcher(host_.mesh.directory);
     if (auto opened = open(); !opened) {
-        spdlog::critical("{}", opened.error());
+        spdlog::critical("the gateway cannot start\n{}", render(host::start_failure(host_.file, opened.error())));
         return kUnusable;
     }
     const admin::Handler handler(sources());
     auto server = admin::Server::start({.socket = host_.admin.socket, .http = host_.admin.http}, handler);
     if (!server) {
-        spdlog::critical("{}", server.error());
+        spdlog::critical("the gateway cannot start\n{}", render(host::start_failure(host_.file, server.error())));
         return kUnusable;
     }
     for (const auto& port : ports())
