@@ -21,6 +21,7 @@ SCHEMAS = os.path.join(ROOT, "configs", "schema", "sluicectl")
 # changes (drain) is undone after it.
 COMMANDS = {
     "status": ([], {0, 1}),
+    "analyze": ([os.path.join(ROOT, "configs", "samples", "echo")], {0}),
     "wait ready": (["--timeout", "5s"], {0}),
     "wait revision": (["1"], {0}),
     "config show": ([], {0}),
