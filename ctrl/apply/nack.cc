@@ -4,6 +4,8 @@
 #include "ctrl/apply/nack.h"
 
 #include <charconv>
+#include <fstream>
+#include <limits>
 
 namespace sluice::apply {
 
@@ -21,8 +23,28 @@ Diagnostic to_diagnostic(const Nack& nack) {
     diagnostic.object = nack.place.object.empty() ? type + " " + nack.name : nack.place.object;
     diagnostic.field = nack.field;
     diagnostic.message = nack.message;
-    if (!nack.place.object.empty()) diagnostic.message += " (in " + type + " " + nack.name + ")";
+    if (nack.place.object.empty()) return diagnostic;
+    // The user wrote the object; which field of which resource came of it is for those who look closer.
+    if (!nack.place.field.empty()) diagnostic.field = nack.place.field;
+    diagnostic.message += " (in " + type + " " + nack.name;
+    if (!nack.place.field.empty() && !nack.field.empty()) diagnostic.message += ": " + nack.field;
+    diagnostic.message += ")";
     return diagnostic;
+}
+
+void show_line(Diagnostic& diagnostic, const std::string& directory, const std::string& shown_as) {
+    constexpr std::streamsize kLineMax = 4096;
+    if (diagnostic.line <= 0 || !diagnostic.source_line.empty() || !diagnostic.file.starts_with(shown_as + "/")) return;
+    std::ifstream in(directory + diagnostic.file.substr(shown_as.size()));
+    for (int line = 1; line < diagnostic.line && in; line++) in.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+    std::string text(kLineMax, '\0');
+    if (!in.get(text.data(), kLineMax)) return;
+    text.resize(static_cast<size_t>(in.gcount()));
+    // A list's item begins behind its dash.
+    const size_t at = text.find_first_not_of(" -");
+    if (at == std::string::npos) return;
+    diagnostic.source_line = std::move(text);
+    diagnostic.column = static_cast<int>(at) + 1;
 }
 
 }  // namespace sluice::apply

@@ -19,8 +19,10 @@ struct Nack {
     xds::Provenance place;    // of the nearest enclosing object that says so; may be empty
 };
 
-/// For the same screen as findings in mesh files.
+/// For the same screen as findings in mesh files: place and field of the mesh object that made the resource, where it is known.
 Diagnostic to_diagnostic(const Nack& nack);
+/// With the line itself, which a Nack does not carry: read from the mesh directory, which messages call `shown_as`.
+void show_line(Diagnostic& diagnostic, const std::string& directory, const std::string& shown_as);
 
 inline constexpr size_t kNacksMax = 100;
 

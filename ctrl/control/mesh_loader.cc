@@ -14,6 +14,8 @@ std::expected<Loaded, Refused> load_mesh(const std::string& directory, const std
 
 std::expected<Loaded, Refused> load_mesh_files(source::Files files, const std::string& shown_as, const translate::ProxyNode& node) {
     source::Load load = source::load_files(std::move(files), shown_as);
+    // What is merely worth knowing is told by --check and `sluicectl analyze`, not by a gateway; but not that something was left out.
+    std::erase_if(load.diagnostics, [](const Diagnostic& d) { return d.severity == Severity::kInfo && d.code != "SLC0135"; });
     auto refuse = [&](std::vector<Diagnostic> diagnostics) {
         sort_by_place(diagnostics);
         Refused refused;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "ctrl/model/diagnostic.h"
+#include "ctrl/model/yaml.h"
 #include "telemetry/access_log_format.h"
 
 namespace sluice::host {
@@ -138,6 +140,8 @@ std::string interface_of(const Port& port);
 struct Reading {
     std::optional<GatewayHost> host;              // empty if there was any error
     std::vector<Diagnostic> diagnostics;          // by place; may hold warnings beside a host
+    std::shared_ptr<const yaml::File> file;       // what was read; null if it could not be
+    std::string mesh_directory;                   // of a file with errors too, as far as it is known
 };
 
 /// `name` is the file as shown to the user; relative directories in it count from that name's directory.

@@ -15,6 +15,7 @@
 
 #include "ctrl/host/ephemeral.h"
 #include "ctrl/host/field_reader.h"
+#include "ctrl/host/finding.h"
 #include "ctrl/host/gateway_host.h"
 #include "ctrl/host/read_access_log.h"
 #include "ctrl/host/read_ports.h"
@@ -261,11 +262,14 @@ Reading read(std::string name, std::string text) {
     GatewayHost host;
     host.file = name;
     host.node.id = host_name();
-    if (has_errors(out.diagnostics)) {
+    bool is_gateway_host = false;
+    const auto duplicates = static_cast<size_t>(std::count_if(out.diagnostics.begin(), out.diagnostics.end(), [](const Diagnostic& d) { return d.code == "SLC0121"; }));
+    if (out.diagnostics.size() > duplicates) {
         // Not YAML: what stands before the error says little.
     } else if (file->documents.empty()) {
         context.report({1, 1}, 1, "SLC0002", "", "this file is empty", "start with: apiVersion: sluice/v1, kind: GatewayHost");
     } else if (check_kind(context, file->documents[0])) {
+        is_gateway_host = true;
         read_sections(context, file->documents[0], host);
         if (file->documents.size() > 1)
             context.report(file->documents[1], "SLC0009", "", "a second document: one GatewayHost describes one machine", "remove it; mesh files live in mesh.directory");
@@ -274,7 +278,12 @@ Reading read(std::string name, std::string text) {
         const std::filesystem::path path(*directory);
         if (!path.empty() && path.is_relative()) *directory = (std::filesystem::path(name).parent_path() / path).lexically_normal();
     }
+    if (out.diagnostics.size() > kFindingsMax) out.diagnostics.resize(kFindingsMax);
+    for (Diagnostic& d : out.diagnostics)
+        if (d.object.empty()) d.object = kObject;
     sort_by_place(out.diagnostics);
+    out.file = file;
+    if (is_gateway_host) out.mesh_directory = host.mesh.directory;
     if (!has_errors(out.diagnostics)) out.host = std::move(host);
     return out;
 }
@@ -292,7 +301,7 @@ Reading read_file(const std::string& path) {
         d.message = std::filesystem::is_directory(path, ignored) ? "is a directory: --config wants the gateway's own file"
                                                                  : fmt::format("cannot be read: {}", std::strerror(errno ? errno : EIO));
         d.cure = "configs/demo/sluice.yaml is an example to start from";
-        return {std::nullopt, {std::move(d)}};
+        return {std::nullopt, {std::move(d)}, nullptr, ""};
     }
     return read(path, std::move(text).str());
 }

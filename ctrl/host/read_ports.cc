@@ -2,6 +2,8 @@
 // leave a port silent at run time is a finding here.
 #include "ctrl/host/read_ports.h"
 
+#include "ctrl/model/codes.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -199,7 +201,7 @@ void read_ports(Context& context, const Object& file, std::vector<Port>& ports) 
     if (std::none_of(ports.begin(), ports.end(), [](const Port& p) { return p.listen; })) {
         Diagnostic& d = file.wrong("ports", "no port listens: a Gateway without bind opens nowhere", "add listen: true to the port that clients reach");
         d.code = "SLC0010";
-        d.severity = Severity::kWarning;
+        d.severity = find_code(d.code)->severity;
     }
 }
 

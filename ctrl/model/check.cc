@@ -4,7 +4,6 @@
 // Istio's validation of the networking API v1.
 #include "ctrl/model/check.h"
 
-#include <map>
 #include <set>
 
 #include <absl/strings/ascii.h>
@@ -18,16 +17,16 @@
 namespace sluice::model {
 
 void Checker::host(std::string_view path, std::string_view host, bool wildcard_allowed) {
-    if (auto wrong = wrong_host(host, wildcard_allowed)) error("SLC0114", path, fmt::format("`{}`: {}", host, *wrong));
+    if (auto wrong = wrong_host(host, wildcard_allowed)) report("SLC0114", path, fmt::format("`{}`: {}", host, *wrong));
 }
 
 void Checker::port(std::string_view path, uint32_t number) {
-    if (number < 1 || number > 65535) error("SLC0115", path, fmt::format("{} is not a port", number), "1 to 65535");
+    if (number < 1 || number > 65535) report("SLC0115", path, fmt::format("{} is not a port", number), "1 to 65535");
 }
 
 void Checker::ip_address(std::string_view path, const std::string& address) {
     if (is_ip_address(address)) return;
-    error("SLC0117", path, fmt::format("`{}` is not an IP address", address),
+    report("SLC0117", path, fmt::format("`{}` is not an IP address", address),
           absl::StartsWith(address, "unix:") ? "unix sockets are not supported in this version"
                                              : "names are not resolved in this version: write the address");
 }
@@ -35,54 +34,75 @@ void Checker::ip_address(std::string_view path, const std::string& address) {
 void Checker::export_to(std::string_view path, const google::protobuf::RepeatedPtrField<std::string>& names) {
     for (int i = 0; i < names.size(); ++i)
         if (names[i] != "*" && names[i] != "." && names[i] != "~" && !is_dns_label(names[i]))
-            error("SLC0107", fmt::format("{}[{}]", path, i), fmt::format("`{}` is not a namespace", names[i]),
+            report("SLC0107", fmt::format("{}[{}]", path, i), fmt::format("`{}` is not a namespace", names[i]),
                   "a namespace, `*` or `.`");
+}
+
+void Checker::bad_regex(std::string_view path, const std::string& error, std::string_view part) {
+    const size_t before = out_.size();
+    report("SLC0112", path, error);
+    if (out_.size() == before || part.empty()) return;
+    Diagnostic& d = out_.back();
+    const size_t from = d.column > 0 ? static_cast<size_t>(d.column) - 1 : 0;
+    const size_t at = d.source_line.find(part, from);
+    if (at == std::string::npos || at + part.size() > from + static_cast<size_t>(d.caret_width)) return;
+    d.column = static_cast<int>(at) + 1;
+    d.caret_width = static_cast<int>(part.size());
 }
 
 void Checker::regex(std::string_view path, const std::string& pattern) {
     constexpr size_t kPatternBytesMax = 4096;
     constexpr int64_t kProgramBytesMax = 1 << 20;
     if (pattern.size() > kPatternBytesMax)
-        return error("SLC0112", path, fmt::format("a regex longer than {} bytes", kPatternBytesMax));
+        return report("SLC0112", path, fmt::format("a regex longer than {} bytes", kPatternBytesMax), "split it over several matches");
     RE2::Options options;
     options.set_log_errors(false);
     options.set_max_mem(kProgramBytesMax);
     const RE2 compiled(pattern, options);
-    if (!compiled.ok()) error("SLC0112", path, "not a regex RE2 takes: " + compiled.error());
+    if (!compiled.ok()) bad_regex(path, "not a regex RE2 takes: " + compiled.error(), compiled.error_arg());
+}
+
+const std::vector<std::string>& protocols() {
+    static const std::vector<std::string> names = {"HTTP", "HTTP2", "HTTPS", "HTTP_PROXY", "GRPC",  "GRPC-WEB",
+                                                   "TCP",  "TLS",   "MONGO", "MYSQL",      "REDIS", "UDP"};
+    return names;
 }
 
 void Checker::protocol(std::string_view path, const std::string& protocol) {
     if (absl::EqualsIgnoreCase(protocol, "HTTP")) return;
-    const std::vector<std::string> names = {"HTTP", "HTTP2", "HTTPS", "HTTP_PROXY", "GRPC", "GRPC-WEB",
-                                            "TCP",  "TLS",   "MONGO", "MYSQL",      "REDIS", "UDP"};
-    for (const std::string& name : names)
+    for (const std::string& name : protocols())
         if (absl::EqualsIgnoreCase(protocol, name))
-            return error("SLC0105", path, fmt::format("protocol {} is not supported in this version", name),
+            return report("SLC0105", path, fmt::format("protocol {} is not supported in this version", name),
                          "use HTTP");
     if (protocol.empty())
-        return error("SLC0105", path, "protocols are not detected in this version", "add protocol: HTTP");
-    error("SLC0103", path, fmt::format("unknown protocol {}", protocol),
-          did_you_mean(absl::AsciiStrToUpper(protocol), names));
+        return report("SLC0105", path, "protocols are not detected in this version", "add protocol: HTTP");
+    report("SLC0103", path, fmt::format("unknown protocol {}", protocol),
+          did_you_mean(absl::AsciiStrToUpper(protocol), protocols()));
 }
 
 namespace {
 
 void check_gateway(const Object<istio::Gateway>& object, std::vector<Diagnostic>& out) {
     Checker c(object, out);
-    if (object.spec.servers().empty()) c.error("SLC0106", "spec.servers", "no server", "add at least one");
+    if (object.spec.servers().empty()) c.report("SLC0106", "spec.servers", "no server", "add at least one");
+    std::set<std::string> names;
     for (int i = 0; i < object.spec.servers_size(); ++i) {
         const istio::Server& server = object.spec.servers(i);
         const std::string path = fmt::format("spec.servers[{}]", i);
         c.port(path + ".port.number", server.port().number());
         c.protocol(path + ".port.protocol", server.port().protocol());
+        // Istio's validation: statistics and VirtualServices of old went by this name.
+        if (!server.port().name().empty() && !names.insert(server.port().name()).second)
+            c.report("SLC0107", path + ".port.name", fmt::format("two servers' ports are called {}", server.port().name()),
+                     "rename one");
         if (!server.bind().empty()) c.ip_address(path + ".bind", server.bind());
-        if (server.hosts().empty()) c.error("SLC0106", path + ".hosts", "no host", "`*` stands for all");
+        if (server.hosts().empty()) c.report("SLC0106", path + ".hosts", "no host", "`*` stands for all");
         for (int h = 0; h < server.hosts_size(); ++h) {
             const std::string host_path = fmt::format("{}.hosts[{}]", path, h);
             const ScopedHost scoped = split_scope(server.hosts(h));
             c.host(host_path, scoped.host, true);
             if (scoped.ns != "*" && scoped.ns != "." && !is_dns_label(scoped.ns))
-                c.error("SLC0114", host_path, fmt::format("`{}` is not a namespace", scoped.ns),
+                c.report("SLC0114", host_path, fmt::format("`{}` is not a namespace", scoped.ns),
                         "namespace/host, ./host or */host");
         }
     }
@@ -90,7 +110,8 @@ void check_gateway(const Object<istio::Gateway>& object, std::vector<Diagnostic>
 
 void check_pool(Checker& c, const std::string& path, const istio::ConnectionPoolSettings& pool) {
     const auto limit = [&](const char* field, int32_t value) {
-        if (value < 0) c.error("SLC0103", path + ".connectionPool." + field, "a limit cannot be negative");
+        if (value < 0) c.report("SLC0103", path + ".connectionPool." + field, "a limit cannot be negative",
+                                "write how many there may be at most");
     };
     limit("tcp.maxConnections", pool.tcp().max_connections());
     limit("http.http1MaxPendingRequests", pool.http().http1_max_pending_requests());
@@ -98,7 +119,7 @@ void check_pool(Checker& c, const std::string& path, const istio::ConnectionPool
     limit("http.maxRequestsPerConnection", pool.http().max_requests_per_connection());
     const auto& connect = pool.tcp().connect_timeout();
     if (pool.tcp().has_connect_timeout() && connect.seconds() == 0 && connect.nanos() < 1'000'000)
-        c.error("SLC0113", path + ".connectionPool.tcp.connectTimeout", "must be at least 1ms");
+        c.report("SLC0113", path + ".connectionPool.tcp.connectTimeout", "must be at least 1ms", "connectTimeout: 1s");
 }
 
 void check_policy(Checker& c, const std::string& path, const istio::TrafficPolicy& policy) {
@@ -109,7 +130,7 @@ void check_policy(Checker& c, const std::string& path, const istio::TrafficPolic
         const std::string below = fmt::format("{}.portLevelSettings[{}]", path, i);
         c.port(below + ".port.number", of_port.port().number());
         if (!numbers.insert(of_port.port().number()).second)
-            c.error("SLC0107", below + ".port.number", fmt::format("port {} is given twice", of_port.port().number()),
+            c.report("SLC0107", below + ".port.number", fmt::format("port {} is given twice", of_port.port().number()),
                     "remove one");
         check_pool(c, below, of_port.connection_pool());
     }
@@ -125,10 +146,10 @@ void check_destination_rule(const Object<istio::DestinationRule>& object, std::v
         const istio::Subset& subset = object.spec.subsets(i);
         const std::string path = fmt::format("spec.subsets[{}]", i);
         if (!is_dns_label(subset.name()))
-            c.error("SLC0107", path + ".name", fmt::format("`{}` is not a name", subset.name()),
+            c.report("SLC0107", path + ".name", fmt::format("`{}` is not a name", subset.name()),
                     "use a-z, 0-9 and `-`");
         if (!names.insert(subset.name()).second)
-            c.error("SLC0107", path + ".name", fmt::format("two subsets are called {}", subset.name()),
+            c.report("SLC0107", path + ".name", fmt::format("two subsets are called {}", subset.name()),
                     "rename or remove one");
         check_policy(c, path + ".trafficPolicy", subset.traffic_policy());
     }
@@ -142,7 +163,7 @@ void check_workload(Checker& c, const std::string& path, const istio::WorkloadEn
 void check_service_ports(Checker& c, const istio::ServiceEntry& entry) {
     std::set<std::string> names;
     std::set<uint32_t> numbers;
-    if (entry.ports().empty()) c.error("SLC0106", "spec.ports", "no port", "add at least one");
+    if (entry.ports().empty()) c.report("SLC0106", "spec.ports", "no port", "add at least one");
     for (int i = 0; i < entry.ports_size(); ++i) {
         const istio::ServicePort& port = entry.ports(i);
         const std::string path = fmt::format("spec.ports[{}]", i);
@@ -150,32 +171,32 @@ void check_service_ports(Checker& c, const istio::ServiceEntry& entry) {
         if (port.target_port() != 0) c.port(path + ".targetPort", port.target_port());
         c.protocol(path + ".protocol", port.protocol());
         if (!names.insert(port.name()).second)
-            c.error("SLC0107", path + ".name", fmt::format("two ports are called {}", port.name()), "rename one");
+            c.report("SLC0107", path + ".name", fmt::format("two ports are called {}", port.name()), "rename one");
         if (!numbers.insert(port.number()).second)
-            c.error("SLC0107", path + ".number", fmt::format("port {} is given twice", port.number()), "remove one");
+            c.report("SLC0107", path + ".number", fmt::format("port {} is given twice", port.number()), "remove one");
     }
 }
 
 void check_service_entry(const Object<istio::ServiceEntry>& object, std::vector<Diagnostic>& out) {
     Checker c(object, out);
     const istio::ServiceEntry& entry = object.spec;
-    if (entry.hosts().empty()) c.error("SLC0106", "spec.hosts", "no host", "add at least one");
+    if (entry.hosts().empty()) c.report("SLC0106", "spec.hosts", "no host", "add at least one");
     for (int i = 0; i < entry.hosts_size(); ++i) c.host(fmt::format("spec.hosts[{}]", i), entry.hosts(i), false);
     c.export_to("spec.exportTo", entry.export_to());
     check_service_ports(c, entry);
     if (entry.resolution() != istio::ServiceEntry::STATIC) {
         // Left out; the reader refuses what is written and is not STATIC.
-        c.error("SLC0105", "spec.resolution", "resolution NONE is not supported in this version",
+        c.report("SLC0105", "spec.resolution", "resolution NONE is not supported in this version",
                 "write resolution: STATIC and the endpoints' addresses");
         return;
     }
     if (!entry.endpoints().empty() && entry.has_workload_selector())
-        c.error("SLC0116", "spec.workloadSelector", "`endpoints` and `workloadSelector` exclude each other",
+        c.report("SLC0116", "spec.workloadSelector", "`endpoints` and `workloadSelector` exclude each other",
                 "keep one");
     if (entry.endpoints().empty() && !entry.has_workload_selector())
-        c.error("SLC0106", "spec", "neither `endpoints` nor `workloadSelector`", "add one");
+        c.report("SLC0106", "spec", "neither `endpoints` nor `workloadSelector`", "add one");
     if (entry.has_workload_selector() && entry.workload_selector().labels().empty())
-        c.error("SLC0106", "spec.workloadSelector.labels", "no label", "add at least one");
+        c.report("SLC0106", "spec.workloadSelector.labels", "no label", "add at least one");
     for (int i = 0; i < entry.endpoints_size(); ++i) {
         const std::string path = fmt::format("spec.endpoints[{}]", i);
         check_workload(c, path, entry.endpoints(i));
@@ -183,49 +204,9 @@ void check_service_entry(const Object<istio::ServiceEntry>& object, std::vector<
             std::vector<std::string> known;
             for (const auto& port : entry.ports()) known.push_back(port.name());
             if (std::find(known.begin(), known.end(), name) == known.end())
-                c.error("SLC0115", path + ".ports" + yaml::path_key(name),
+                c.report("SLC0115", path + ".ports" + yaml::path_key(name),
                         fmt::format("the service has no port called {}", name), did_you_mean(name, known));
         }
-    }
-}
-
-// One name, one service: which of two the API would take depends on creation times, which files have not.
-void check_host_owners(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
-    std::map<std::string, std::string> owners;
-    for (const auto& object : mesh.service_entries) {
-        for (int i = 0; i < object.spec.hosts_size(); ++i) {
-            const std::string path = fmt::format("spec.hosts[{}]", i);
-            const auto [owner, is_new] =
-                owners.emplace(lower(object.spec.hosts(i)), object.id() + " at " + object.source(path));
-            if (!is_new)
-                Checker(object, out).error("SLC0116", path, fmt::format("{} also defines this host", owner->second),
-                                           "keep all its ports and endpoints in one");
-        }
-    }
-}
-
-void check_rule_hosts(const MeshConfig& mesh, const Registry& registry, std::vector<Diagnostic>& out) {
-    std::map<std::string, std::string> owners;
-    for (const auto& object : mesh.destination_rules) {
-        Checker c(object, out);
-        const std::string host = full_host(object.spec.host(), object.ns);
-        // Rules for chosen workloads stand beside the one for all of them.
-        std::string key = object.ns + "/" + host;
-        std::map<std::string, std::string> labels(object.spec.workload_selector().match_labels().begin(),
-                                                  object.spec.workload_selector().match_labels().end());
-        for (const auto& [name, value] : labels) key += fmt::format(",{}={}", name, value);
-        const auto [owner, is_new] = owners.emplace(key, object.id() + " at " + object.source("spec.host"));
-        if (!is_new)
-            c.error("SLC0116", "spec.host", fmt::format("{} is for the same host", owner->second), "put both in one");
-        bool used = false;
-        for (const Service& service : registry.services()) {
-            if (!host.starts_with('*')) break;
-            used = used || covers(host, service.host);
-        }
-        used = used || registry.find(host) != nullptr;
-        if (!used)
-            c.warning("SLC0108", "spec.host", fmt::format("no service is called {}", host),
-                      did_you_mean(host, registry.hosts()));
     }
 }
 
@@ -242,9 +223,9 @@ void check(const MeshConfig& mesh, bool references, std::vector<Diagnostic>& out
     }
     if (!references) return;
     const Registry registry(mesh);
-    check_host_owners(mesh, out);
-    check_rule_hosts(mesh, registry, out);
-    for (const auto& object : mesh.virtual_services) check_route_references(object, mesh, registry, out);
+    check_references(mesh, registry, out);
+    check_conflicts(mesh, out);
+    check_shadows(mesh, out);
 }
 
 }  // namespace sluice::model

@@ -1,7 +1,7 @@
 // What the parts of check() share: one object under examination and its findings.
 // In: objects. Out: findings.
 // Borrows everything; private to this room.
-// Codes are those of docs/istio.md.
+// Codes are those of ctrl/model/codes_table.h.
 #pragma once
 
 #include <string>
@@ -17,11 +17,11 @@ class Checker {
  public:
     Checker(const ObjectBase& object, std::vector<Diagnostic>& out) : object_(object), out_(out) {}
 
-    void error(std::string code, std::string_view path, std::string message, std::string cure = "") {
-        add(Severity::kError, std::move(code), path, std::move(message), std::move(cure));
-    }
-    void warning(std::string code, std::string_view path, std::string message, std::string cure = "") {
-        add(Severity::kWarning, std::move(code), path, std::move(message), std::move(cure));
+    // An error, a warning or an info, as the code says (codes.h).
+    void report(std::string code, std::string_view path, std::string message, std::string cure = "") {
+        if (out_.size() >= kFindingsMax) return;
+        Diagnostic d = object_.finding(std::move(code), path, std::move(message), std::move(cure));
+        if (out_.size() < room_for(d.severity)) out_.push_back(std::move(d));
     }
 
     void host(std::string_view path, std::string_view host, bool wildcard_allowed);
@@ -36,20 +36,28 @@ class Checker {
     const ObjectBase& object() const { return object_; }
 
  private:
-    void add(Severity severity, std::string code, std::string_view path, std::string message, std::string cure) {
-        // Warnings leave room, so that a revision with an error always shows one.
-        if (out_.size() >= (severity == Severity::kError ? kFindingsMax : kFindingsMax / 2)) return;
-        out_.push_back(object_.finding(std::move(code), path, std::move(message), std::move(cure)));
-        out_.back().severity = severity;
-    }
+    // A regex's finding, its caret under the part that RE2 names where that stands literally in the line.
+    void bad_regex(std::string_view path, const std::string& error, std::string_view part);
 
     const ObjectBase& object_;
     std::vector<Diagnostic>& out_;
 };
 
+// Istio's names of protocols.
+const std::vector<std::string>& protocols();
+
 // The parts; check() calls them.
 void check_routes(const Object<istio::VirtualService>& object, std::vector<Diagnostic>& out);
-void check_route_references(const Object<istio::VirtualService>& object, const MeshConfig& mesh,
-                            const Registry& registry, std::vector<Diagnostic>& out);
+// Names of one object that another defines: hosts, subsets, ports, Gateways (check_references.cc).
+void check_references(const MeshConfig& mesh, const Registry& registry, std::vector<Diagnostic>& out);
+// Two objects that want the same, and objects that nobody wants (check_conflicts.cc).
+void check_conflicts(const MeshConfig& mesh, std::vector<Diagnostic>& out);
+// Routes behind wider ones (check_shadow.cc).
+void check_shadows(const MeshConfig& mesh, std::vector<Diagnostic>& out);
+
+// `name` as a VirtualService of namespace `ns` writes it -> ns/name; `mesh` stays.
+std::string gateway_key(std::string_view name, std::string_view ns);
+// Those of the VirtualService as keys, without `mesh`.
+std::vector<std::string> gateway_keys(const Object<istio::VirtualService>& object);
 
 }  // namespace sluice::model

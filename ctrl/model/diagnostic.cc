@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include "ctrl/model/codes.h"
+
 namespace sluice {
 namespace {
 
@@ -78,6 +80,16 @@ std::string count_of(size_t count, std::string_view noun) {
     return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
+// Of the finding itself, or of its code: a reader is never left without one. The table's are sentences; a caret's are not.
+std::string cure_of(const Diagnostic& d) {
+    if (!d.cure.empty()) return d.cure;
+    const Code* code = find_code(d.code);
+    std::string cure = code ? code->cure : "";
+    if (cure.ends_with('.')) cure.pop_back();
+    if (cure.size() > 1 && cure[0] >= 'A' && cure[0] <= 'Z' && cure[1] >= 'a') cure[0] = static_cast<char>(cure[0] + ('a' - 'A'));
+    return cure;
+}
+
 // Damerau-Levenshtein with adjacent transpositions, capped lengths: words are field names.
 size_t edit_distance(std::string_view a, std::string_view b) {
     std::vector<std::vector<size_t>> cost(a.size() + 1, std::vector<size_t>(b.size() + 1));
@@ -97,12 +109,19 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+const char* word_of(Severity severity) {
+    return severity == Severity::kError ? "error" : severity == Severity::kWarning ? "warning" : "info";
+}
+
+Severity severity_named(std::string_view word) {
+    return word == "warning" ? Severity::kWarning : word == "info" ? Severity::kInfo : Severity::kError;
+}
+
 std::string render(const Diagnostic& d) {
     std::string place = printable(d.file, kShownMessage);
     if (d.line > 0) place += fmt::format(":{}:{}", d.line, d.column);
     if (!place.empty()) place += ": ";
-    const char* word = d.severity == Severity::kError ? "error" : "warning";
-    std::string out = fmt::format("{}{} {}", place, word, d.code);
+    std::string out = fmt::format("{}{} {}", place, word_of(d.severity), d.code);
     if (!d.object.empty()) out += ": " + printable(d.object, kShownMessage);
     out += '\n';
 
@@ -110,7 +129,7 @@ std::string render(const Diagnostic& d) {
     if (!d.field.empty()) message = printable(d.field, kShownMessage) + ": " + message;
     out += "  " + message + '\n';
 
-    const std::string cure = printable(d.cure, kShownMessage);
+    const std::string cure = printable(cure_of(d), kShownMessage);
     if (d.line <= 0 || d.source_line.empty()) {
         if (!cure.empty()) out += "  " + cure + '\n';
         return out;
@@ -126,15 +145,13 @@ std::string render(const Diagnostic& d) {
 
 std::string render(std::span<const Diagnostic> diagnostics, size_t file_count) {
     std::string out;
-    size_t errors = 0;
-    for (const Diagnostic& d : diagnostics) {
-        out += render(d);
-        errors += d.severity == Severity::kError;
-    }
-    const size_t warnings = diagnostics.size() - errors;
+    for (const Diagnostic& d : diagnostics) out += render(d);
     std::string counts;
-    if (errors > 0 || warnings == 0) counts = count_of(errors, "error");
-    if (warnings > 0) counts += (counts.empty() ? "" : ", ") + count_of(warnings, "warning");
+    for (const Severity severity : {Severity::kError, Severity::kWarning, Severity::kInfo}) {
+        const size_t n = count(diagnostics, severity);
+        if (n > 0 || (diagnostics.empty() && severity == Severity::kError))
+            counts += (counts.empty() ? "" : ", ") + count_of(n, word_of(severity));
+    }
     return out + fmt::format("{} in {}\n", counts, count_of(file_count, "file"));
 }
 
@@ -143,8 +160,8 @@ std::string render_json(const Diagnostic& d) {
         R"({{"file": {}, "line": {}, "column": {}, "code": {}, "severity": "{}", "object": {}, "field": {}, )"
         R"("message": {}, "source_line": {}, "cure": {}, "caret_width": {}}})",
         json_string(d.file), d.line, d.column, json_string(d.code),
-        d.severity == Severity::kError ? "error" : "warning", json_string(d.object), json_string(d.field),
-        json_string(d.message), json_string(d.source_line), json_string(d.cure), d.caret_width);
+        word_of(d.severity), json_string(d.object), json_string(d.field), json_string(d.message),
+        json_string(d.source_line), json_string(cure_of(d)), d.caret_width);
 }
 
 std::string render_json(std::span<const Diagnostic> diagnostics) {
@@ -156,15 +173,34 @@ std::string render_json(std::span<const Diagnostic> diagnostics) {
     return out + "]";
 }
 
+void note_cut(std::vector<Diagnostic>& diagnostics, const std::string& file) {
+    const char* left_out = nullptr;
+    for (const auto& [severity, words] : {std::pair{Severity::kInfo, "infos"}, {Severity::kWarning, "warnings and infos"}, {Severity::kError, "findings"}})
+        if (diagnostics.size() >= room_for(severity)) left_out = words;
+    if (!left_out) return;
+    Diagnostic d;
+    d.file = file;
+    d.code = "SLC0135";
+    d.severity = Severity::kInfo;
+    d.message = fmt::format("{} findings are listed; further {} are not", diagnostics.size(), left_out);
+    diagnostics.push_back(std::move(d));
+}
+
 bool has_errors(std::span<const Diagnostic> diagnostics) {
     return std::any_of(diagnostics.begin(), diagnostics.end(),
                        [](const Diagnostic& d) { return d.severity == Severity::kError; });
+}
+
+size_t count(std::span<const Diagnostic> diagnostics, Severity severity) {
+    return static_cast<size_t>(std::count_if(diagnostics.begin(), diagnostics.end(),
+                                             [&](const Diagnostic& d) { return d.severity == severity; }));
 }
 
 void sort_by_place(std::vector<Diagnostic>& diagnostics) {
     std::stable_sort(diagnostics.begin(), diagnostics.end(), [](const Diagnostic& a, const Diagnostic& b) {
         return std::tie(a.file, a.line, a.column, a.code) < std::tie(b.file, b.line, b.column, b.code);
     });
+    diagnostics.erase(std::unique(diagnostics.begin(), diagnostics.end()), diagnostics.end());
 }
 
 std::string closest(std::string_view word, std::span<const std::string> candidates) {

@@ -22,30 +22,6 @@ namespace {
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 
-constexpr Code kCodes[] = {
-    {"SLC0101", "not YAML, not UTF-8, or a tag"},
-    {"SLC0102", "not an object this gateway reads: kind or apiVersion"},
-    {"SLC0103", "a value of the wrong kind or out of range"},
-    {"SLC0104", "unknown field"},
-    {"SLC0105", "known, but not supported in this version"},
-    {"SLC0106", "something required is missing"},
-    {"SLC0107", "a bad name, or one given twice"},
-    {"SLC0108", "unknown host (warning: a DestinationRule of no service)"},
-    {"SLC0109", "unknown subset"},
-    {"SLC0110", "unknown Gateway"},
-    {"SLC0111", "weights"},
-    {"SLC0112", "not a regex RE2 takes"},
-    {"SLC0113", "not a duration"},
-    {"SLC0114", "not a host"},
-    {"SLC0115", "a port that is none, or that the service has not"},
-    {"SLC0116", "two things that exclude each other"},
-    {"SLC0117", "not an IP address, or not one of this gateway's"},
-    {"SLC0118", "warning: reaches nothing"},
-    {"SLC0119", "a cap: size, depth, values, aliases"},
-    {"SLC0120", "a file or the directory cannot be read"},
-    {"SLC0121", "a key is given twice"},
-};
-
 const Descriptor* const kKinds[] = {istio::Gateway::descriptor(),         istio::VirtualService::descriptor(),
                                     istio::DestinationRule::descriptor(), istio::ServiceEntry::descriptor(),
                                     istio::WorkloadEntry::descriptor(),   istio::Sidecar::descriptor()};
@@ -182,8 +158,6 @@ void list_paths(const Descriptor* message, const std::string& path, std::string&
 
 }  // namespace
 
-std::span<const Code> codes() { return kCodes; }
-
 std::string fields_markdown() {
     std::set<const Descriptor*> seen(std::begin(kKinds), std::end(kKinds));
     // What is read of a message counts, wherever else it stands: first all that is read, then the rest.
@@ -192,8 +166,6 @@ std::string fields_markdown() {
     collect(istio::ObjectMeta::descriptor(), seen, metadata);
     for (const Descriptor* message : metadata) out += table(message);
     for (const Descriptor* kind : kKinds) out += section(kind, seen);
-    out += "\n### Codes\n\n| code | meaning |\n|---|---|\n";
-    for (const Code& code : kCodes) out += std::string("| ") + code.code + " | " + code.meaning + " |\n";
     return out;
 }
 

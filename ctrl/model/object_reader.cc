@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "ctrl/model/foreign_kinds.h"
 #include "ctrl/model/message_reader.h"
 #include "ctrl/model/names.h"
 #include "ctrl/model/sidecar.pb.h"
@@ -23,25 +24,6 @@ constexpr std::string_view kGroup = "networking.istio.io/";
 constexpr std::array<std::string_view, 3> kVersions = {"v1", "v1beta1", "v1alpha3"};
 constexpr std::array<std::string_view, 6> kKinds = {"Gateway",      "VirtualService", "DestinationRule",
                                                     "ServiceEntry", "WorkloadEntry",  "Sidecar"};
-
-// Kinds of Istio and of Kubernetes that people keep beside these files.
-struct Unsupported {
-    std::string_view kind;
-    std::string_view cure;
-};
-constexpr Unsupported kUnsupported[] = {
-    {"EnvoyFilter", "it patches Envoy's own config, which has no counterpart here"},
-    {"WorkloadGroup", "write a WorkloadEntry for each workload"},
-    {"ProxyConfig", "set it in the gateway's own file"},
-    {"PeerAuthentication", "mutual TLS comes with the identity work"},
-    {"RequestAuthentication", "authentication comes with the filters"},
-    {"AuthorizationPolicy", "authorization comes with the filters"},
-    {"Telemetry", "set the access log in the gateway's own file"},
-    {"WasmPlugin", "there is no WebAssembly in this gateway"},
-    {"HTTPRoute", "write a VirtualService; the Gateway API comes later"},
-    {"GatewayClass", "write an Istio Gateway; the Gateway API comes later"},
-    {"Service", "write a ServiceEntry with resolution: STATIC"},
-};
 
 std::string text_of(const Node* node) {
     return node && node->kind == Node::Kind::kScalar ? node->text : std::string();
@@ -63,6 +45,7 @@ class DocumentReader {
             namespace_ = text_of(metadata->find("namespace"));
         }
         if (namespace_.empty()) namespace_ = "default";
+        if (kind_ == "List" && api_version_ == "v1") return read_items();
         if (!known()) return;
         if (kind_ == "Gateway") return read_as<istio::GatewayObject>(mesh_.gateways);
         if (kind_ == "VirtualService") return read_as<istio::VirtualServiceObject>(mesh_.virtual_services);
@@ -108,13 +91,25 @@ class DocumentReader {
 
     void fail(std::string_view path, std::string code, std::string message, std::string cure = "") {
         good_ = false;
-        if (out_.size() >= kFindingsMax) return;
         ObjectBase base;
         base.file = file_;
         base.root = &root_;
         Diagnostic d = base.finding(std::move(code), path, std::move(message), std::move(cure));
         d.object = id();
-        out_.push_back(std::move(d));
+        if (out_.size() < room_for(d.severity)) out_.push_back(std::move(d));
+    }
+
+    // What `kubectl get -o yaml` prints. The depth cap of YAML bounds lists in lists.
+    void read_items() {
+        const Node* items = root_.find("items");
+        if (!items || items->kind != Node::Kind::kSequence)
+            return fail("items", "SLC0106", "a List without `items`", "add `items`, or write its objects as documents");
+        for (const Node& item : items->items) DocumentReader(file_, item, mesh_, out_).read();
+    }
+
+    void pass_over(const ForeignKind& foreign) {
+        mesh_.places.emplace(id(), ObjectBase{{}, {}, {}, {}, file_, &root_}.source());
+        fail("kind", "SLC0122", foreign.message, foreign.cure);
     }
 
     bool known() {
@@ -125,22 +120,17 @@ class DocumentReader {
                    false;
         if (api_version_.empty())
             return fail("", "SLC0102", "no `apiVersion`", "add apiVersion: networking.istio.io/v1"), false;
-        if (api_version_.starts_with("gateway.networking.k8s.io/"))
-            return fail("kind", "SLC0102",
-                        fmt::format("kind {} of {} is not supported in this version", kind_, api_version_),
-                        "write the Istio API; the Gateway API comes later"),
-                   false;
-        for (const Unsupported& unsupported : kUnsupported)
-            if (kind_ == unsupported.kind)
-                return fail("kind", "SLC0102", fmt::format("kind {} is not supported in this version", kind_),
-                            std::string(unsupported.cure)),
-                       false;
+        if (const auto foreign = foreign_kind(api_version_, kind_)) {
+            if (foreign->refused) fail("kind", "SLC0102", foreign->message, foreign->cure);
+            else pass_over(*foreign);
+            return false;
+        }
         return known_kind() && known_version();
     }
 
     bool known_kind() {
         if (std::find(kKinds.begin(), kKinds.end(), kind_) != kKinds.end()) return true;
-        fail("kind", "SLC0102", fmt::format("unknown kind {}", kind_),
+        fail("kind", "SLC0102", fmt::format("unknown kind {}", kind_.substr(0, 80)),
              did_you_mean(kind_, std::vector<std::string>(kKinds.begin(), kKinds.end())));
         return false;
     }
@@ -209,7 +199,28 @@ class DocumentReader {
 
 }  // namespace
 
+namespace {
+
+// What YAML itself was wrong about (a key given twice) is told of the object it stands in.
+void name_objects(const yaml::File& file, std::vector<Diagnostic>& out) {
+    for (Diagnostic& d : out) {
+        if (d.file != file.name || !d.object.empty() || d.line == 0) continue;
+        const Node* around = nullptr;
+        for (const Node& document : file.documents)
+            if (document.at.line <= d.line) around = &document;
+        if (!around) continue;
+        const Node* metadata = around->find("metadata");
+        const std::string kind = text_of(around->find("kind"));
+        const std::string name = metadata ? text_of(metadata->find("name")) : "";
+        const std::string ns = metadata ? text_of(metadata->find("namespace")) : "";
+        if (!kind.empty() && !name.empty()) d.object = fmt::format("{} {}/{}", kind, ns.empty() ? "default" : ns, name);
+    }
+}
+
+}  // namespace
+
 void read_objects(const std::shared_ptr<const yaml::File>& file, MeshConfig& mesh, std::vector<Diagnostic>& out) {
+    name_objects(*file, out);
     for (const Node& document : file->documents) DocumentReader(file, document, mesh, out).read();
 }
 

@@ -15,6 +15,8 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include "ctrl/model/codes.h"
+
 namespace sluice::yaml {
 namespace {
 
@@ -64,7 +66,7 @@ class Builder : public YAML::EventHandler {
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
         const auto found = anchors_.find(anchor);
         if (found == anchors_.end())
-            throw Refusal{place_of(mark), "SLC0119", "an alias inside its own anchor never ends", ""};
+            throw Refusal{place_of(mark), "SLC0119", "an alias inside its own anchor never ends", "write the value out"};
         const size_t added = count_nodes(found->second);
         alias_nodes_ += added;
         nodes_ += added;
@@ -116,7 +118,8 @@ class Builder : public YAML::EventHandler {
 
     void check_caps(Place at, int deeper = 1) {
         if (static_cast<int>(stack_.size()) + deeper > limits_.depth_max)
-            throw Refusal{at, "SLC0119", fmt::format("nested deeper than {} levels", limits_.depth_max), ""};
+            throw Refusal{at, "SLC0119", fmt::format("nested deeper than {} levels", limits_.depth_max),
+                          "close a bracket, or flatten it"};
         if (nodes_ > limits_.nodes_max)
             throw Refusal{at, "SLC0119", fmt::format("more than {} values in one file", limits_.nodes_max),
                           "split the file"};
@@ -165,8 +168,19 @@ class Builder : public YAML::EventHandler {
 
     static void read_key(Frame& top, const Node& node) {
         if (node.kind != Node::Kind::kScalar)
-            throw Refusal{node.at, "SLC0101", "a key must be text", ""};
+            throw Refusal{node.at, "SLC0101", "a key must be text", "quote it, or start a list item with `- `"};
         top.key = Entry{node.text, node.at, {}};
+    }
+
+    // Where the parser is, as a field path: the keys and indices of all that is open.
+    std::string path_to(const std::string& key) const {
+        std::string path;
+        for (const Frame& frame : stack_) {
+            if (frame.node.kind == Node::Kind::kSequence) path += fmt::format("[{}]", frame.node.items.size());
+            else if (frame.key) path += path_key(frame.key->key);
+        }
+        path += path_key(key);
+        return path.starts_with('.') ? path.substr(1) : path;
     }
 
     // YAML 1.2 (3.2.1.3): keys are unique. Two values for one key would mean "the last wins" to one
@@ -179,6 +193,7 @@ class Builder : public YAML::EventHandler {
                                   fmt::format("`{}` is given twice, first in line {}", entry.key,
                                               first->at.line));
         d.caret_width = static_cast<int>(entry.key.size());
+        d.field = path_to(entry.key);
         d.cure = "remove one";
         out_.push_back(std::move(d));
         return false;
@@ -237,13 +252,62 @@ void append(const File& file, const Refusal& refusal, std::vector<Diagnostic>& o
     out.push_back(std::move(d));
 }
 
+struct ParserCure {
+    std::string_view part;  // of yaml-cpp's message
+    std::string_view cure;
+};
+constexpr ParserCure kParserCures[] = {
+    {"end of map not found", "check the indentation and the colon of this line and the one above"},
+    {"illegal map value", "check the indentation and the colon of this line and the one above"},
+    {"map keys must be", "check the indentation and the colon of this line and the one above"},
+    {"end of sequence not found", "check the indentation of this line and the one above"},
+    {"end of sequence flow not found", "close the `[`"},
+    {"end of map flow not found", "close the `{`"},
+    {"illegal flow end", "no bracket of that kind is open here"},
+    {"illegal EOF in scalar", "close the quote"},
+    {"illegal document indicator in scalar", "close the quote before `---`"},
+    {"unknown escape character", "in double quotes a backslash is doubled; in single quotes it stands for itself"},
+    {"the referenced anchor is not defined", "an `*alias` refers to an `&anchor` above it; a value that begins with `*` is quoted"},
+    {"alias not found after *", "a value that begins with `*` is quoted: \"*\""},
+    {"anchor not found after &", "a value that begins with `&` is quoted"},
+    {"unknown token", "quote the value: this character cannot begin one"},
+};
+
 // yaml-cpp's messages, for people who see YAML as indentation.
 std::string cure_of(const std::string& message, const std::string& line) {
-    if (line.find('\t') != std::string::npos) return "YAML indents with spaces, not tabs";
-    if (message.find("end of map not found") != std::string::npos ||
-        message.find("illegal map value") != std::string::npos)
-        return "check the indentation and the colon of this line and the one above";
-    return "";
+    if (line.find_first_of("\t") < line.find_first_not_of(" \t")) return "YAML indents with spaces, not tabs";
+    for (const ParserCure& known : kParserCures)
+        if (message.find(known.part) != std::string::npos) return std::string(known.cure);
+    return line.find('\t') != std::string::npos ? "YAML indents with spaces, not tabs" : "";
+}
+
+// yaml-cpp notices at the file's end that a quote or a bracket is open; the place to look at is where it was opened.
+Place opened_at(const File& file, const YAML::Exception& e) {
+    std::string_view text = file.text;
+    if (e.msg.find("illegal EOF in scalar") != std::string::npos || e.msg.find("illegal document indicator in scalar") != std::string::npos) {
+        // Nothing closes it, so it is the last of its kind.
+        if (e.msg.find("EOF") == std::string::npos) text = text.substr(0, static_cast<size_t>(std::max(e.mark.pos, 0)));
+        const bool doubled = std::count(text.begin(), text.end(), '"') % 2 != 0;
+        const size_t quote = text.rfind(doubled ? '"' : '\'');
+        return quote == std::string_view::npos ? place_of(e.mark) : place_at(file, quote);
+    }
+    const char open = e.msg.find("end of sequence flow") != std::string::npos ? '[' : e.msg.find("end of map flow") != std::string::npos ? '{' : 0;
+    if (open == 0) return place_of(e.mark);
+    std::vector<size_t> still_open;
+    const size_t end = std::min(static_cast<size_t>(std::max(e.mark.pos, 0)) + 1, text.size());
+    char quote = 0;
+    for (size_t i = 0; i < end; ++i) {
+        const char c = text[i];
+        const bool at_start = i == 0 || std::string_view(" \n[{,:").find(text[i - 1]) != std::string_view::npos;
+        if (quote != 0) quote = c == quote ? 0 : quote;
+        else if ((c == '"' || c == '\'') && at_start) quote = c;
+        else if (c == '#' && at_start) i = std::min(text.find('\n', i), end);
+        else if (c == '[' || c == '{') still_open.push_back(i);
+        else if ((c == ']' || c == '}') && !still_open.empty()) still_open.pop_back();
+    }
+    for (auto at = still_open.rbegin(); at != still_open.rend(); ++at)
+        if (text[*at] == open) return place_at(file, *at);
+    return place_of(e.mark);
 }
 
 }  // namespace
@@ -297,7 +361,7 @@ std::shared_ptr<const File> parse(std::string name, std::string text, std::vecto
     } catch (const Refusal& refusal) {
         append(*file, refusal, out);
     } catch (const YAML::Exception& e) {
-        const Place at = place_of(e.mark);
+        const Place at = opened_at(*file, e);
         append(*file, {at, "SLC0101", "not YAML: " + e.msg, cure_of(e.msg, file->line(at.line))}, out);
     }
     return file;
@@ -308,6 +372,7 @@ Diagnostic diagnostic(const File& file, Place at, std::string code, std::string 
     d.file = file.name;
     d.line = at.line;
     d.column = at.column;
+    if (const Code* known = find_code(code)) d.severity = known->severity;
     d.code = std::move(code);
     d.message = std::move(message);
     d.source_line = file.line(at.line);

@@ -24,6 +24,7 @@ void add_all_commands(CommandTree& tree) {
     // In the order of --help: what one looks at, what one changes, the tool itself.
     add_status_commands(tree);
     add_doctor_commands(tree);
+    add_analyze_commands(tree);
     add_config_commands(tree);
     add_proxy_config_commands(tree);
     add_counter_commands(tree);

@@ -70,6 +70,7 @@ CLI::Option* add_duration(CLI::App* command, const std::string& name, std::strin
 
 void add_status_commands(CommandTree& tree);         // status, wait
 void add_doctor_commands(CommandTree& tree);         // doctor
+void add_analyze_commands(CommandTree& tree);        // analyze
 void add_config_commands(CommandTree& tree);         // config ...
 void add_proxy_config_commands(CommandTree& tree);   // pc ...
 void add_counter_commands(CommandTree& tree);        // runtime, stats

@@ -24,13 +24,8 @@ Load load_files(Files files, const std::string& shown_as) {
         mesh->files.push_back(shown_as + "/" + file.name);
         model::read_objects(yaml::parse(mesh->files.back(), file.text, load.diagnostics), *mesh, load.diagnostics);
     }
-    model::check(*mesh, /*references=*/load.diagnostics.empty(), load.diagnostics);
-    if (load.diagnostics.size() >= kFindingsMax) {
-        Diagnostic& d = load.diagnostics.emplace_back();
-        d.file = shown_as;
-        d.code = "SLC0120";
-        d.message = fmt::format("more than {} findings; the rest is not listed", kFindingsMax);
-    }
+    model::check(*mesh, /*references=*/!has_errors(load.diagnostics), load.diagnostics);
+    note_cut(load.diagnostics, shown_as);
     sort_by_place(load.diagnostics);
     if (has_errors(load.diagnostics)) return load;
     mesh->warnings = load.diagnostics;

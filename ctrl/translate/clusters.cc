@@ -148,12 +148,6 @@ endpoint::ClusterLoadAssignment build_endpoints(Context& context, const Target& 
         }
         group.mutable_load_balancing_weight()->set_value(weight);
     }
-    if (by_locality.empty() && target.subset) {
-        context.warnings.push_back(
-            target.rule->finding("SLC0118", target.subset_path + ".labels",
-                                 fmt::format("no endpoint of {} has these labels", target.service.host)));
-        context.warnings.back().severity = Severity::kWarning;
-    }
     return out;
 }
 

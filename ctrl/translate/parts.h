@@ -60,8 +60,8 @@ void build_listener(Context& context, const ServerGroup& group);
 void build_route_configuration(Context& context, const ServerGroup& group);
 void build_clusters(Context& context);
 
-// Every VirtualService bound to one of the groups' Gateways should share a host with it.
-void warn_unreached(Context& context, const std::vector<ServerGroup>& groups);
+// A VirtualService bound to one of the groups' Gateways, and not for this proxy's namespace.
+void warn_unexported(Context& context, const std::vector<ServerGroup>& groups);
 
 // The routes of one VirtualService for the Gateways it is reached through on this port.
 void append_routes(Context& context, const model::Object<istio::VirtualService>& service,

@@ -81,7 +81,7 @@ void describe(const model::ObjectBase& object, std::string_view path, envoy::con
     auto& istio = *(*metadata.mutable_filter_metadata())["istio"].mutable_fields();
     istio["config"].set_string_value(fmt::format("/apis/networking.istio.io/v1/namespaces/{}/{}/{}", object.ns,
                                                  kebab_case(object.kind), object.name));
-    xds::set_provenance(metadata, {object.source(path), object.id()});
+    xds::set_provenance(metadata, {object.source(path), object.id(), std::string(path)});
 }
 
 std::string ServerGroup::listener_name() const {
@@ -121,8 +121,8 @@ void warn_unselected(Context& context) {
         for (const auto& [name, value] : context.node.labels)
             labels += (labels.empty() ? "" : ", ") + name + ": " + value;
         context.warnings.push_back(gateway.finding(
-            "SLC0118", "spec.selector", fmt::format("this gateway is not selected; its labels are {{{}}}", labels)));
-        context.warnings.back().severity = Severity::kWarning;
+            "SLC0131", "spec.selector", fmt::format("this gateway is not selected; its labels are {{{}}}", labels),
+            "make `selector` and node.labels agree"));
     }
 }
 
@@ -144,7 +144,7 @@ std::expected<xds::ResourceSet, std::vector<Diagnostic>> translate(const model::
     build_clusters(context);
     // Only a gateway that opens nothing has a reason to hear of Gateways meant for others.
     if (groups.empty()) warn_unselected(context);
-    warn_unreached(context, groups);
+    warn_unexported(context, groups);
 
     if (!errors.empty()) {
         sort_by_place(errors);

@@ -151,6 +151,7 @@ route::VirtualHost redirecting_host(const ServerGroup& group, const std::string&
 void build_route_configuration(Context& context, const ServerGroup& group) {
     route::RouteConfiguration out;
     out.set_name(group.route_name());
+    describe(*group.members.front().gateway, group.members.front().path(), *out.mutable_metadata());
     out.mutable_validate_clusters()->set_value(false);
     out.mutable_max_direct_response_body_size_bytes()->set_value(1 << 20);
     out.set_ignore_port_in_host_matching(true);
@@ -179,30 +180,16 @@ void build_route_configuration(Context& context, const ServerGroup& group) {
     context.out.routes[out.name()] = std::move(out);
 }
 
-void warn_unreached(Context& context, const std::vector<ServerGroup>& groups) {
-    const auto warn = [&](const VirtualServiceObject& service, std::string_view path, std::string message,
-                          std::string cure) {
-        context.warnings.push_back(service.finding("SLC0118", path, std::move(message), std::move(cure)));
-        context.warnings.back().severity = Severity::kWarning;
-    };
+// check() knows whether a server takes the hosts; here it is this proxy's view.
+void warn_unexported(Context& context, const std::vector<ServerGroup>& groups) {
     for (const auto& service : context.mesh.virtual_services) {
-        const auto& names = service.spec.gateways();
-        if (std::all_of(names.begin(), names.end(), [](const std::string& name) { return name == "mesh"; })) {
-            warn(service, "spec", "bound to no Gateway: it speaks to sidecars only", "add `gateways`");
-            continue;
-        }
-        bool bound = false;
-        bool reached = false;
-        for (const ServerGroup& group : groups) {
-            for (const ServerGroup::Member& member : group.members) {
-                if (!is_bound(service, *member.gateway)) continue;
-                bound = true;
-                reached = reached || !shared_hosts(member, service).empty();
-            }
-        }
-        if (bound && !reached) warn(service, "spec.hosts", "no server of its Gateways takes one of these hosts", "");
-        if (reached && !is_visible(context, service))
-            warn(service, "spec.exportTo", "not exported to this gateway's namespace", "");
+        if (is_visible(context, service)) continue;
+        const bool bound = std::any_of(groups.begin(), groups.end(), [&](const ServerGroup& group) {
+            return std::any_of(group.members.begin(), group.members.end(), [&](const ServerGroup::Member& member) { return is_bound(service, *member.gateway); });
+        });
+        if (bound)
+            context.warnings.push_back(service.finding("SLC0136", "spec.exportTo", fmt::format("not exported to this gateway's namespace {}", context.node.ns),
+                                                       fmt::format("add {}, or remove `exportTo`", context.node.ns)));
     }
 }
 

@@ -10,6 +10,7 @@ void set_provenance(envoy::config::core::v3::Metadata& metadata, const Provenanc
     auto& fields = *(*metadata.mutable_filter_metadata())[kProvenanceKey].mutable_fields();
     fields["source"].set_string_value(provenance.source);
     fields["object"].set_string_value(provenance.object);
+    if (!provenance.field.empty()) fields["field"].set_string_value(provenance.field);
 }
 
 Provenance provenance(const envoy::config::core::v3::Metadata& metadata) {
@@ -19,6 +20,7 @@ Provenance provenance(const envoy::config::core::v3::Metadata& metadata) {
     const auto& fields = entry->second.fields();
     if (auto it = fields.find("source"); it != fields.end()) found.source = it->second.string_value();
     if (auto it = fields.find("object"); it != fields.end()) found.object = it->second.string_value();
+    if (auto it = fields.find("field"); it != fields.end()) found.field = it->second.string_value();
     return found;
 }
 

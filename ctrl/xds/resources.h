@@ -23,10 +23,11 @@ struct ResourceSet {
 };
 
 // Where a resource, virtual host or route came from. Carried in metadata.filter_metadata["sluice"]
-// as {source: "mesh/reviews.yaml:9", object: "VirtualService shop/reviews"}; both may be empty.
+// as {source: "mesh/reviews.yaml:9", object: "VirtualService shop/reviews", field: "spec.http[0]"}; all may be empty.
 struct Provenance {
-    std::string source;  // file:line
-    std::string object;  // kind namespace/name
+    std::string source;      // file:line
+    std::string object;      // kind namespace/name
+    std::string field = {};  // of the object, what the resource was made of
 
     bool operator==(const Provenance&) const = default;
 };

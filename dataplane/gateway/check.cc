@@ -4,41 +4,49 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <filesystem>
 
+#include "ctrl/analyze/analyze.h"
 #include "ctrl/apply/apply.h"
-#include "ctrl/control/mesh_loader.h"
-#include "ctrl/host/ephemeral.h"
 #include "gateway/setup.h"
 #include "snapshot/snapshot.h"
 
 namespace sluice::gateway {
 
-int check(const std::string& path) {
-    auto host = read_host(path);
-    if (!host) return std::filesystem::exists(path) ? kFindings : kUnusable;
-    auto loaded = control::load_mesh(host->mesh.directory, shown_directory(*host), proxy_node(*host));
-    if (!loaded) {
-        fmt::print(stderr, "{}", render(loaded.error().diagnostics, loaded.error().files));
-        return kFindings;
-    }
+namespace {
+
+/// "3 routes"
+std::string count_of(size_t n, const char* noun) { return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s"); }
+
+/// Builds what a gateway would publish; refusals join the findings. Empty unless all is well.
+std::string build(const analyze::Analysis& analysis, std::vector<Diagnostic>& findings) {
     snapshot::Publisher publisher(1);
-    auto snapshot = apply::build(*loaded->resources, nullptr, publisher, 1, loaded->content_hash, {.path = host->access_log.path});
+    auto snapshot = apply::build(*analysis.resources, nullptr, publisher, 1, analysis.mesh_hash, {.path = analysis.host->access_log.path});
     if (!snapshot) {
-        fmt::print(stderr, "{}", render(as_diagnostics(snapshot.error()), loaded->files));
-        return kFindings;
+        for (Diagnostic& d : as_diagnostics(snapshot.error(), *analysis.host)) findings.push_back(std::move(d));
+        sort_by_place(findings);
+        return "";
     }
-    if (!loaded->warnings.empty()) fmt::print(stderr, "{}", render(loaded->warnings, loaded->files));
-    // The kernel's range is this machine's, which need not be the gateway's: told, not refused.
-    if (const auto ephemeral = host::ephemeral_ports(*host, host::kernel_ephemeral_ports()); !ephemeral)
-        fmt::print(stderr, "{}: warning SLC0011: {}\n", path, ephemeral.error());
     size_t routes = 0;
     for (const auto& table : (*snapshot)->routes)
         for (const auto& virtual_host : table->virtual_hosts()) routes += virtual_host.routes.size();
-    fmt::print("ok: {} mesh file{}, {} listener{}, {} route{}, {} cluster{}\n", loaded->files, loaded->files == 1 ? "" : "s",
-               (*snapshot)->listeners.size(), (*snapshot)->listeners.size() == 1 ? "" : "s", routes, routes == 1 ? "" : "s",
-               loaded->resources->clusters.size(), loaded->resources->clusters.size() == 1 ? "" : "s");
-    return kOk;
+    return fmt::format("ok: {}, {}, {}, {}\n", count_of(analysis.report.files, "mesh file"), count_of((*snapshot)->listeners.size(), "listener"),
+                       count_of(routes, "route"), count_of(analysis.resources->clusters.size(), "cluster"));
+}
+
+}  // namespace
+
+int check(const std::string& path, bool as_json) {
+    auto analysis = analyze::analyze({.paths = {}, .host_file = path, .in = nullptr});
+    analyze::Report& report = analysis.report;
+    std::string ok;
+    if (analysis.resources) ok = build(analysis, report.findings);
+    if (as_json) {
+        fmt::print("{}\n", analyze::json(report));
+    } else {
+        if (!report.findings.empty()) fmt::print(stderr, "{}", analyze::text(report));
+        fmt::print("{}", ok);
+    }
+    return analyze::exit_code(report, Severity::kError);
 }
 
 }  // namespace sluice::gateway

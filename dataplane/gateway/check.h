@@ -6,6 +6,6 @@
 namespace sluice::gateway {
 
 /// Findings go to stderr, one line of what there is to stdout. Returns the exit code.
-int check(const std::string& path);
+int check(const std::string& path, bool as_json);
 
 }  // namespace sluice::gateway

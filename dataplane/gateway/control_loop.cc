@@ -34,6 +34,7 @@ Diagnostic no_log(const std::string& why, const snapshot::Listener& listener) {
     diagnostic.message = why;
     return diagnostic;
 }
+
 constexpr milliseconds kPatience{100};   // with wrong files, before they are told: more may be on their way
 
 }  // namespace
@@ -48,7 +49,7 @@ std::vector<Diagnostic> Gateway::validate(source::FileSetPtr files) const {
     if (!loaded) return std::move(loaded.error().diagnostics);
     snapshot::Publisher aside(1);
     const auto built = apply::build(*loaded->resources, nullptr, aside, 1, loaded->content_hash);
-    return built ? std::move(loaded->warnings) : as_diagnostics(built.error());
+    return built ? std::move(loaded->warnings) : as_diagnostics(built.error(), host_);
 }
 
 /// After privileges are dropped: what is written belongs to the user that runs.
@@ -63,7 +64,7 @@ std::expected<void, std::vector<Diagnostic>> Gateway::apply(const xds::ResourceS
                                                             const std::string& hash) {
     const auto marked = drained_.mark(resources);
     auto snapshot = apply::build(marked ? *marked : resources, publisher_.current(), publisher_, revision, hash, own_log_);
-    if (!snapshot) return std::unexpected(as_diagnostics(snapshot.error()));
+    if (!snapshot) return std::unexpected(as_diagnostics(snapshot.error(), host_));
     return publish(std::move(*snapshot));
 }
 

@@ -9,6 +9,7 @@
 #include "ctrl/admin/server.h"
 #include "ctrl/control/mesh_loader.h"
 #include "ctrl/host/ephemeral.h"
+#include "ctrl/host/finding.h"
 #include "gateway/setup.h"
 
 namespace sluice::gateway {
@@ -153,14 +154,14 @@ int Gateway::run() {
     control::Signals signals{SIGTERM, SIGINT, SIGHUP};
     std::signal(SIGPIPE, SIG_IGN);
     if (auto opened = open(); !opened) {
-        spdlog::critical("{}", opened.error());
+        spdlog::critical("the gateway cannot start\n{}", render(host::start_failure(host_.file, opened.error())));
         return kUnusable;
     }
     source::DirectoryWatcher watcher(host_.mesh.directory);
     const admin::Handler handler(sources());
     auto server = admin::Server::start({.socket = host_.admin.socket, .http = host_.admin.http}, handler);
     if (!server) {
-        spdlog::critical("{}", server.error());
+        spdlog::critical("the gateway cannot start\n{}", render(host::start_failure(host_.file, server.error())));
         return kUnusable;
     }
     for (const auto& port : ports())

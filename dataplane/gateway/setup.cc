@@ -23,16 +23,6 @@ uint32_t mbufs_per_core(const host::GatewayHost& host) {
 
 }  // namespace
 
-translate::ProxyNode proxy_node(const host::GatewayHost& host) {
-    translate::ProxyNode node{.id = host.node.id, .ns = host.node.ns, .labels = {}, .locality = host.node.locality,
-                              .listen_addresses = {}, .access_log_path = host.access_log.path};
-    for (const auto& [key, value] : host.node.labels) node.labels[key] = value;
-    for (const auto& port : host.ports)
-        if (port.listen)
-            for (const auto& prefix : port.addresses) node.listen_addresses.push_back(prefix.address.to_string());
-    return node;
-}
-
 worker::CrewSetup crew_setup(const host::GatewayHost& host, const std::vector<unsigned>& cores) {
     worker::CrewSetup setup;
     setup.eal.cores = cores;
@@ -95,9 +85,13 @@ std::vector<unsigned> worker_cores(const host::GatewayHost& host) {
 
 // ---- Configuration ----
 
-std::vector<Diagnostic> as_diagnostics(const std::vector<apply::Nack>& nacks) {
+std::vector<Diagnostic> as_diagnostics(const std::vector<apply::Nack>& nacks, const host::GatewayHost& host) {
     std::vector<Diagnostic> diagnostics;
-    for (const auto& nack : nacks) diagnostics.push_back(apply::to_diagnostic(nack));
+    for (const auto& nack : nacks) {
+        diagnostics.push_back(apply::to_diagnostic(nack));
+        apply::show_line(diagnostics.back(), host.mesh.directory, shown_directory(host));
+    }
+    sort_by_place(diagnostics);
     return diagnostics;
 }
 

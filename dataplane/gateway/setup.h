@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "ctrl/analyze/proxy_node.h"
 #include "ctrl/apply/nack.h"
 #include "ctrl/host/gateway_host.h"
 #include "ctrl/model/diagnostic.h"
-#include "ctrl/translate/translate.h"
 #include "worker/crew.h"
 
 namespace sluice::gateway {
@@ -17,7 +17,7 @@ namespace sluice::gateway {
 /// Exit codes of sluiced.
 inline constexpr int kOk = 0, kFindings = 1, kUnusable = 2;
 
-translate::ProxyNode proxy_node(const host::GatewayHost& host);
+using analyze::proxy_node;
 
 /// CPUs of the workers: as listed, else the last ones that this process may use.
 std::vector<unsigned> worker_cores(const host::GatewayHost& host);
@@ -36,6 +36,7 @@ std::optional<host::GatewayHost> read_host(const std::string& path);
 /// The mesh directory's name as messages show it.
 std::string shown_directory(const host::GatewayHost& host);
 
-std::vector<Diagnostic> as_diagnostics(const std::vector<apply::Nack>& nacks);
+/// Refusals of resources, with the lines of the mesh files that they came from.
+std::vector<Diagnostic> as_diagnostics(const std::vector<apply::Nack>& nacks, const host::GatewayHost& host);
 
 }  // namespace sluice::gateway

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ctrl/model/check.h"
+#include "ctrl/model/codes.h"
 #include "ctrl/model/object_reader.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -23,6 +24,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     sluice::model::read_objects(sluice::yaml::parse("mesh/fuzz.yaml", text, out, limits), mesh, out);
     sluice::model::check(mesh, true, out);
     sluice::sort_by_place(out);
+    if (out.size() > sluice::kFindingsMax + 1) std::abort();   // and perhaps the one that ended the file
+    for (const auto& finding : out)
+        if (!sluice::find_code(finding.code) || (finding.line > 0) != (finding.column > 0)) std::abort();
     for (const char c : sluice::render(out, 1)) {
         const auto byte = static_cast<unsigned char>(c);
         if ((byte < 0x20 && c != '\n') || byte == 0x7f) std::abort();

@@ -32,6 +32,7 @@ def open_connection(web):
 COMMANDS = {
     "status": ([], {0, 1}),
     "doctor": ([], {0, 1, 2}),   # whatever this machine is like
+    "analyze": ([os.path.join(ROOT, "configs", "samples", "echo")], {0}),
     "wait ready": (["--timeout", "5s"], {0}),
     "wait revision": (["1"], {0}),
     "config show": ([], {0}),

@@ -1,4 +1,7 @@
 // From resources to tables: what is read, shared, kept stable, and what is refused in which words.
+#include <filesystem>
+#include <fstream>
+
 #include <chrono>
 #include <iostream>
 
@@ -215,6 +218,29 @@ TEST(ApplyRoutes, SaysWhereAUserWroteIt) {
     EXPECT_EQ(diagnostic.line, 14);
     EXPECT_EQ(diagnostic.object, "VirtualService shop/reviews");
     EXPECT_EQ(diagnostic.message, "consistent hashing is not supported yet (in RouteConfiguration http.80)");
+}
+
+// The field of the object that the resource was made of comes first, and its line is fetched from the mesh directory.
+TEST(ApplyRoutes, SaysWhichFieldOfTheObjectAndItsLine) {
+    const auto folder = std::filesystem::path(testing::TempDir()) / "sluice_apply_lines";
+    std::filesystem::create_directories(folder);
+    std::ofstream(folder / "reviews.yaml") << "kind: VirtualService\nspec:\n  http:\n  - timeout: 1s\n";
+    Nack nack{"envoy.config.route.v3.RouteConfiguration", "http.80", "virtual_hosts[0].routes[2].route.retry_policy", "retries are not supported yet",
+              {"mesh/reviews.yaml:4", "VirtualService shop/reviews", "spec.http[0]"}};
+    Diagnostic diagnostic = to_diagnostic(nack);
+    EXPECT_EQ(diagnostic.field, "spec.http[0]");
+    EXPECT_EQ(diagnostic.message, "retries are not supported yet (in RouteConfiguration http.80: virtual_hosts[0].routes[2].route.retry_policy)");
+    show_line(diagnostic, folder, "mesh");
+    EXPECT_EQ(diagnostic.source_line, "  - timeout: 1s");
+    EXPECT_EQ(diagnostic.column, 5);
+    // A file that has changed since, or is gone, and a resource that nobody wrote: no line, and no harm.
+    for (const char* source : {"mesh/reviews.yaml:40", "mesh/gone.yaml:1", "elsewhere/reviews.yaml:1", ""}) {
+        nack.place.source = source;
+        diagnostic = to_diagnostic(nack);
+        show_line(diagnostic, folder, "mesh");
+        EXPECT_EQ(diagnostic.source_line, "") << source;
+    }
+    std::filesystem::remove_all(folder);
 }
 
 TEST(ApplyClusters, ReadsPolicyLimitsAndEndpoints) {

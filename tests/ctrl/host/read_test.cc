@@ -2,11 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 
+#include "ctrl/host/finding.h"
 #include "ctrl/host/gateway_host.h"
+#include "ctrl/model/codes.h"
 
 namespace sluice::host {
 namespace {
@@ -146,7 +149,7 @@ INSTANTIATE_TEST_SUITE_P(Files, Mistakes, testing::Values(
     Mistake{"wrong_type", with("memory: 2Gi\n"), "SLC0005", "memory", "`2Gi` where a map", "", 5},
     Mistake{"quoted_number", with("limits: {connections: '5'}\n"), "SLC0005", "limits.connections", "whole number", "without quotes", 5},
     Mistake{"yes_is_no_boolean", "apiVersion: sluice/v1\nkind: GatewayHost\nports:\n- {name: a, device: 'af_xdp:a', addresses: [192.0.2.9/24], listen: true}\n- {name: b, device: 'af_xdp:b', addresses: [192.0.3.9/24], listen: yes}\n", "SLC0005", "ports[1].listen", "true or false", "", 5},
-    Mistake{"twice", with("drain: {deadline: 3s, deadline: 4s}\n"), "SLC0121", "", "given twice", "", 5}));
+    Mistake{"twice", with("drain: {deadline: 3s, deadline: 4s}\n"), "SLC0121", "drain.deadline", "given twice", "", 5}));
 
 INSTANTIATE_TEST_SUITE_P(Sections, Mistakes, testing::Values(
     Mistake{"cores_and_count", with("workers: {cores: [1], count: 1}\n"), "SLC0008", "workers.count", "cores are given too", "keep one", 5},
@@ -310,6 +313,46 @@ TEST(Ports, OffloadsCanBeTurnedOff) {
     EXPECT_EQ(contradiction.diagnostics[0].code, "SLC0008");
     EXPECT_EQ(with("{tso: false}").diagnostics[0].code, "SLC0003");
     EXPECT_EQ(with("[checksum]").diagnostics[0].code, "SLC0005");
+}
+
+// The table of codes shows examples: each brings its own.
+TEST(GatewayHost, ExamplesOfTheTableBringTheirCode) {
+    for (const Code& code : codes()) {
+        if (code.example_of != Code::Example::kGatewayFile) continue;
+        const auto reading = read("sluice.yaml", code.example);
+        const auto& all = reading.diagnostics;
+        const auto own = std::find_if(all.begin(), all.end(), [&](const Diagnostic& d) { return d.code == code.code; });
+        ASSERT_NE(own, all.end()) << code.code << ":\n" << render(all, 1);
+        EXPECT_EQ(own->severity, code.severity) << code.code;
+        EXPECT_EQ(own->object, "GatewayHost");
+        EXPECT_GT(own->line, 0);
+    }
+}
+
+TEST(GatewayHost, MistakesBesideAKeyGivenTwiceAreToldToo) {
+    const auto reading = read("sluice.yaml", with("drain: {deadline: 3s, deadline: 4s}\nacessLog: {}\n"));
+    ASSERT_EQ(reading.diagnostics.size(), 2u) << render(reading.diagnostics, 1);
+    EXPECT_EQ(reading.diagnostics[0].field, "drain.deadline");
+    EXPECT_EQ(reading.diagnostics[1].field, "acessLog");
+}
+
+// Why a gateway does not start, in the words of the part that failed, at the field it is about.
+TEST(StartFailure, StandsAtItsField) {
+    const std::string path = testing::TempDir() + "start_failure.yaml";
+    std::ofstream(path) << with("workers: {cores: [1]}\nmemory: {limit: 64Mi}\n");
+    const auto field = [&](const char* reason) {
+        const Diagnostic d = start_failure(path, reason);
+        EXPECT_EQ(d.code, "SLC0013");
+        EXPECT_GT(d.line, 0) << reason;
+        return d.field + ":" + std::to_string(d.line);
+    };
+    EXPECT_EQ(field("port a: there is no interface a: `ip link` lists those that are"), "ports[0].device:4");
+    EXPECT_EQ(field("port a: exception: /dev/net/tun: No such file"), "ports[0].exception:4");
+    EXPECT_EQ(field("worker 0 on CPU 1: cannot be pinned"), "workers.cores:5");
+    EXPECT_EQ(field("memory.hugepages: require, but 0 MiB"), "memory.hugepages:6");
+    EXPECT_EQ(field("something else"), ":1");
+    EXPECT_EQ(start_failure("/nonexistent/sluice.yaml", "port a: gone").message, "port a: gone");
+    std::filesystem::remove(path);
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 // Every kind of mistake, and the exact words it is answered with.
 // In: bad_yaml.txt, cases of "=== name", the file mesh/bad.yaml, "---- expect", the findings.
 // Each case is read together with base.yaml, as one revision of two files.
-// To see what a new case says: run this test, it prints the findings it got.
+// To see what a new case says: run this test, it prints the findings it got. SLUICE_REWRITE=FILE writes all cases with what they
+// say now, to be read before it replaces bad_yaml.txt.
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -71,6 +73,13 @@ std::string test_name(const testing::TestParamInfo<Case>& info) {
 INSTANTIATE_TEST_SUITE_P(Model, BadYaml, testing::ValuesIn(cases()), test_name);
 
 TEST(BadYamlFile, HasCases) { EXPECT_GE(cases().size(), 40u); }
+
+TEST(BadYamlFile, IsRewrittenOnRequest) {
+    const char* path = std::getenv("SLUICE_REWRITE");
+    if (!path) GTEST_SKIP();
+    std::ofstream out(path);
+    for (const Case& one : cases()) out << "=== " << one.name << "\n" << one.yaml << "---- expect\n" << findings(one.yaml);
+}
 
 }  // namespace
 }  // namespace sluice::model

@@ -274,5 +274,46 @@ TEST_F(Tool, YamlOfStatus) {
     EXPECT_THAT(out, HasSubstr("\nports:\n- name: outside\n"));
 }
 
+// ---- analyze: without any gateway ----
+
+TEST_F(Tool, AnalyzeNeedsNoGateway) {
+    const std::string path = folder / "mesh.yaml";
+    std::ofstream(path) << "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a, namespace: shop}\nspec:\n"
+                           "  hosts: [shop.example]\n  gateways: [edge]\n  http:\n  - wieght: 1\n    directResponse: {status: 200}\n";
+    EXPECT_EQ(run({"analyze", path}), 1);
+    EXPECT_EQ(out, path + ":8:5: error SLC0104: VirtualService shop/a\n  spec.http[0].wieght: unknown field\n"
+                          "  8 |   - wieght: 1\n    |     ^~~~~~ correct the name, or its indentation: docs/istio.md lists the fields of each message\n1 error in 1 file\n");
+    EXPECT_EQ(run({"analyze", path, "-o", "json"}), 1);
+    EXPECT_EQ(json::parse(out)["findings"][0]["field"], "spec.http[0].wieght");
+}
+
+TEST_F(Tool, AnalyzeThresholds) {
+    const std::string path = folder / "mesh.yaml";
+    std::ofstream(path) << "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a, namespace: shop}\nspec: {host: nobody}\n";
+    EXPECT_EQ(run({"analyze", path}), 1);
+    EXPECT_EQ(run({"analyze", path, "--failure-threshold", "error"}), 0);
+    std::ofstream(path) << "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {}\n";
+    EXPECT_EQ(run({"analyze", path}), 0);
+    EXPECT_THAT(out, HasSubstr("info SLC0122"));
+    EXPECT_EQ(run({"analyze", path, "--failure-threshold", "info"}), 1);
+}
+
+TEST_F(Tool, AnalyzeExplains) {
+    EXPECT_EQ(run({"analyze", "--explain", "slc0104"}), 0);
+    EXPECT_THAT(out, HasSubstr("SLC0104 (error): unknown field"));
+    EXPECT_THAT(out, HasSubstr("wieght"));
+    EXPECT_EQ(run({"analyze", "--explain", "SLC0104", "-o", "json"}), 0);
+    EXPECT_EQ(json::parse(out)["explained"]["severity"], "error");
+    EXPECT_EQ(run({"analyze", "--explain", "SLC9999"}), 2);
+    EXPECT_THAT(err, HasSubstr("docs/errors.md"));
+}
+
+TEST_F(Tool, AnalyzeWantsSomethingToRead) {
+    EXPECT_EQ(run({"analyze"}), 2);
+    EXPECT_THAT(err, HasSubstr("--config"));
+    EXPECT_EQ(run({"analyze", folder / "nobody.yaml"}), 2);
+    EXPECT_THAT(out, HasSubstr("SLC0120"));
+}
+
 }  // namespace
 }  // namespace sluice::ctl

@@ -1,0 +1,19 @@
+// One field after another.
+// In: GatewayHost. Out: ProxyNode.
+// Owns nothing.
+// Gateways without `bind` open on the ports marked `listen`.
+#include "ctrl/analyze/proxy_node.h"
+
+namespace sluice::analyze {
+
+translate::ProxyNode proxy_node(const host::GatewayHost& host) {
+    translate::ProxyNode node{.id = host.node.id, .ns = host.node.ns, .labels = {}, .locality = host.node.locality,
+                              .listen_addresses = {}, .access_log_path = host.access_log.path};
+    for (const auto& [key, value] : host.node.labels) node.labels[key] = value;
+    for (const auto& port : host.ports)
+        if (port.listen)
+            for (const auto& prefix : port.addresses) node.listen_addresses.push_back(prefix.address.to_string());
+    return node;
+}
+
+}  // namespace sluice::analyze
