@@ -109,7 +109,7 @@ cluster::Cluster build_cluster(const Target& target) {
     name_service(target.service, metadata);
     // What a reader of `pc clusters` looks for is who defines the service, or the subset.
     if (!target.subset)
-        xds::set_provenance(metadata, {target.service.entry->source("spec.hosts"), target.service.entry->id()});
+        xds::set_provenance(metadata, {target.service.entry->source("spec.hosts"), target.service.entry->id(), "spec.hosts"});
     return out;
 }
 

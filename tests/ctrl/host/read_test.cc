@@ -221,10 +221,14 @@ TEST(GatewayHost, AllMistakesAtOnceInOrder) {
 TEST(GatewayHost, TheCaretStandsUnderTheWord) {
     const auto reading = read("sluice.yaml", with("accessLog: {format: '%PROTOCOL% %NOPE%'}\n"));
     EXPECT_EQ(render(reading.diagnostics.at(0)),
-              "sluice.yaml:5:33: error SLC0006\n"
+              "sluice.yaml:5:33: error SLC0006: GatewayHost\n"
               "  accessLog.format: unknown operator %NOPE% (at character 12)\n"
               "  5 | accessLog: {format: '%PROTOCOL% %NOPE%'}\n"
+<<<<<<< ours
               "    |                                 ^~~~~~ docs/telemetry.md lists all operators\n");
+=======
+              "    |                                 ^~~~~~ write a value within the range, or one of the words, that the message names\n");
+>>>>>>> theirs
 }
 
 TEST(GatewayHost, NoListeningPortIsAWarning) {

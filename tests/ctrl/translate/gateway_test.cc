@@ -263,16 +263,16 @@ TEST(Provenance, SaysWhereEachPartComesFrom) {
     };
     const auto& host = set.routes.at("http.80").virtual_hosts(0);
     EXPECT_EQ(xds::provenance(host.routes(0).metadata()),
-              (xds::Provenance{line_of("- match: [{uri"), "VirtualService shop/routes"}));
+              (xds::Provenance{line_of("- match: [{uri"), "VirtualService shop/routes", "spec.http[0]"}));
     EXPECT_EQ(xds::provenance(host.routes(1).metadata()),
-              (xds::Provenance{line_of("- route: [{dest"), "VirtualService shop/routes"}));
+              (xds::Provenance{line_of("- route: [{dest"), "VirtualService shop/routes", "spec.http[1]"}));
     EXPECT_EQ(xds::provenance(host.metadata()).source, line_of("  hosts: [shop.example]"));
     EXPECT_EQ(xds::provenance(set.listeners.at("0.0.0.0_80").metadata()),
-              (xds::Provenance{line_of("  servers:"), "Gateway shop/edge"}));
+              (xds::Provenance{line_of("  servers:"), "Gateway shop/edge", "spec.servers[0]"}));
     EXPECT_EQ(xds::provenance(set.clusters.at("outbound|9080||ratings.shop.svc.cluster.local").metadata()),
-              (xds::Provenance{line_of("  hosts: [ratings"), "ServiceEntry shop/ratings"}));
+              (xds::Provenance{line_of("  hosts: [ratings"), "ServiceEntry shop/ratings", "spec.hosts"}));
     EXPECT_EQ(xds::provenance(set.clusters.at("outbound|9080|v2|reviews.shop.svc.cluster.local").metadata()),
-              (xds::Provenance{line_of("  - {name: v2"), "DestinationRule shop/reviews"}));
+              (xds::Provenance{line_of("  - {name: v2"), "DestinationRule shop/reviews", "spec.subsets[1]"}));
     const auto& istio = host.routes(0).metadata().filter_metadata().at("istio").fields();
     EXPECT_EQ(istio.at("config").string_value(), "/apis/networking.istio.io/v1/namespaces/shop/virtual-service/routes");
 }
