@@ -1,7 +1,7 @@
 // Copies of frames for a capture: on a core, behind receive and before transmit, whatever the filter lets through goes into a
 // ring that another thread empties. In: bursts of frames, which stay the core's. Out: CapturedFrame records, bytes behind them.
 // A full ring drops and counts; the core never waits. The filter is BPF, compiled by libpcap and translated by DPDK, run on the
-// mbufs (chains too). A tap belongs to who captures; a core knows it from AddTap to RemoveTap.
+// mbufs. A tap belongs to who captures; a core knows it from AddTap to RemoveTap.
 #pragma once
 
 #include <rte_bpf.h>
@@ -37,7 +37,7 @@ class CaptureFilter {
     static Result<std::unique_ptr<const CaptureFilter>> compile(const std::string& expression);
     ~CaptureFilter();
     CaptureFilter(const CaptureFilter&) = delete;
-    /// Interpreted: what DPDK 22.11 compiles to machine code misses bytes behind a chain's first segment.
+    /// Looks at headers: bytes behind the first segment of a chain are not seen.
     bool matches(rte_mbuf* frame) const { return rte_bpf_exec(program_, frame) != 0; }
 
  private:
