@@ -37,7 +37,7 @@ class CaptureFilter {
     static Result<std::unique_ptr<const CaptureFilter>> compile(const std::string& expression);
     ~CaptureFilter();
     CaptureFilter(const CaptureFilter&) = delete;
-    /// Looks at headers: bytes behind the first segment of a chain are not seen.
+    /// For headers: filters on payload bytes do not match reliably.
     bool matches(rte_mbuf* frame) const { return rte_bpf_exec(program_, frame) != 0; }
 
  private:
