@@ -31,9 +31,9 @@ void add_top(CommandTree& tree) {
 void add_drops(CommandTree& tree) {
     auto& o = tree.keep<DropOptions>();
     CLI::App* drops = tree.command(nullptr, "drops", "What was dropped or refused, by reason, with what it means and what to do",
-                                   "sluicectl drops\nsluicectl drops --delta 10s\nsluicectl drops --all", [&o](const Context& c) { return ctl::drops(c, duration(o.delta), o.all); });
+                                   "sluicectl drops\nsluicectl drops --delta 10s\nsluicectl drops --zeros", [&o](const Context& c) { return ctl::drops(c, duration(o.delta), o.all); });
     add_duration(drops, "--delta", o.delta, "Watch for so long, show what came");
-    drops->add_flag("--all", o.all, "Also reasons that were never seen");
+    drops->add_flag("--zeros", o.all, "Also reasons that were never seen");
 }
 
 }  // namespace

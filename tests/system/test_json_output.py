@@ -46,7 +46,7 @@ COMMANDS = {
     "pc endpoints": ([], {0}),
     "runtime": (["--interval", "100ms"], {0}),
     "top": (["--count", "2", "--interval", "100ms"], {0}),
-    "drops": (["--all"], {0}),
+    "drops": (["--zeros"], {0}),
     "connections list": ([], {0}),
     "connections show": (lambda web: [open_connection(web)], {0}),
     "connections close": (lambda web: [open_connection(web), "--wait", "0s"], {0, 1}),

@@ -260,7 +260,7 @@ def test_a_capture_whose_reader_dies_is_taken_off(web):
 
 
 def frames(bench):
-    return data(bench, "drops", "--all")
+    return data(bench, "drops", "--zeros")
 
 
 def test_every_frame_is_explained(web):

@@ -111,11 +111,11 @@ TEST_F(Operator, DropsWithMeaningCureAndBalance) {
     net.arp_rx = 60, net.rx_source_loopback = 40;
     start_with_cores();
     EXPECT_EQ(run({"drops"}), 0) << err;
-    EXPECT_THAT(out, HasSubstr("ip      source_loopback     40  frame in    From a loopback address.\n"));
+    EXPECT_THAT(out, HasSubstr("ip     source_loopback     40  frame in  From a loopback address.\n"));
     EXPECT_THAT(out, HasSubstr("Somebody forges addresses"));
     EXPECT_THAT(out, Not(HasSubstr("source_ours")));
     EXPECT_THAT(out, HasSubstr("frames received 100 = delivered 60 (icmp and neighbors 60) + dropped 40 + between cores 0; unexplained 0\n"));
-    EXPECT_EQ(run({"drops", "--all"}), 0);
+    EXPECT_EQ(run({"drops", "--zeros"}), 0);
     EXPECT_THAT(out, HasSubstr("source_ours"));
     on_sleep = [&] { drops.frames_received += 10'010, net.rx_source_loopback += 10; };
     EXPECT_EQ(run({"-o", "json", "drops", "--delta", "1s"}), 1) << "ten thousand frames are not explained";
