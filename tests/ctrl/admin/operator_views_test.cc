@@ -34,9 +34,9 @@ ConnectionRow downstream(uint32_t slot, const char* ip, uint64_t bytes) {
     return row;
 }
 
-class Views : public testing::Test {
+class OperatorViews : public testing::Test {
  protected:
-    Views() {
+    OperatorViews() {
         for (uint32_t i = 0; i < 300; i++) rows.push_back(downstream(i, i % 2 ? "198.51.100.7" : "203.0.113.9", i));
         rows[7].in_request = true;
         rows[7].host.set("Shop.example:80");
@@ -76,7 +76,7 @@ class Views : public testing::Test {
     RecentLog log;
 };
 
-TEST_F(Views, ConnectionsAreFilteredSortedAndLimited) {
+TEST_F(OperatorViews, ConnectionsAreFilteredSortedAndLimited) {
     Json all = list({});
     EXPECT_EQ(all["connections"].size(), 100u);
     EXPECT_EQ(all["matched"], 300);
@@ -99,7 +99,7 @@ TEST_F(Views, ConnectionsAreFilteredSortedAndLimited) {
     EXPECT_EQ(list({})["silent_cores"], Json::array({3}));
 }
 
-TEST_F(Views, WhatCannotBeAskedIsToldWithACure) {
+TEST_F(OperatorViews, WhatCannotBeAskedIsToldWithACure) {
     const std::multimap<std::string, std::string> wrong[] = {{{"port", "x"}}, {{"peer", "10.0.0.0/99"}}, {{"state", "open"}}, {{"sort", "name"}}, {{"limit", "0"}}, {{"idle_us", "-1"}}};
     for (const auto& parameters : wrong) {
         const Answer answer = ask(connections, parameters);
@@ -108,7 +108,7 @@ TEST_F(Views, WhatCannotBeAskedIsToldWithACure) {
     }
 }
 
-TEST_F(Views, OneConnection) {
+TEST_F(OperatorViews, OneConnection) {
     const Json row = Json::parse(ask(show_connection, {{"id", "0.7.1"}}).body);
     EXPECT_EQ(row["request"]["path"].get<std::string>().size(), 160u + 3);
     EXPECT_EQ(row["pair"]["id"], "0.900.3");
@@ -122,7 +122,7 @@ TEST_F(Views, OneConnection) {
     EXPECT_EQ(closed, "0.7.1 reset");
 }
 
-TEST_F(Views, EveryDropHasAMeaningAndACure) {
+TEST_F(OperatorViews, EveryDropHasAMeaningAndACure) {
     std::set<std::string> names;
     for (const auto& r : drop_reasons(sources)) {
         EXPECT_TRUE(names.insert(r.layer + "." + r.reason).second) << r.layer << "." << r.reason << " twice";
@@ -133,7 +133,7 @@ TEST_F(Views, EveryDropHasAMeaningAndACure) {
     EXPECT_EQ(drop_reasons(sources).size(), drop_reasons({}).size()) << "the list does not depend on what is there";
 }
 
-TEST_F(Views, TailEndsOrGoesOn) {
+TEST_F(OperatorViews, TailEndsOrGoesOn) {
     telemetry::AccessLogEntry entry;
     entry.method = "GET", entry.path = "/x", entry.status = 503, entry.flags = telemetry::kUpstreamConnectionFailure;
     entry.reason = "upstream connection refused by 10.0.0.21:9080";
@@ -156,7 +156,7 @@ TEST_F(Views, TailEndsOrGoesOn) {
     EXPECT_EQ(many.back().status, 429) << "followers are bounded";
 }
 
-TEST_F(Views, CaptureAsksForWhatWasSaid) {
+TEST_F(OperatorViews, CaptureAsksForWhatWasSaid) {
     CaptureWanted seen;
     sources.capture = [&](const CaptureWanted& wanted) -> Result<std::shared_ptr<Stream>> {
         seen = wanted;
