@@ -6,9 +6,7 @@
 #include <iterator>
 
 #include "ctrl/admin/metrics.h"
-#if __has_include("ctrl/admin/drops.h")
 #include "ctrl/admin/drops.h"
-#endif
 
 namespace sluice::admin {
 
@@ -159,14 +157,10 @@ void write_core_metrics(const Sources& s, MetricWriter& out) {
         for (const auto& [stage, cycles] : w.stages) out.add(label_text({{"core", std::to_string(w.core)}, {"stage", stage}}), cycles);
 }
 
-#if __has_include("ctrl/admin/drops.h")
 void write_drop_metrics(const Sources& s, MetricWriter& out) {
     out.begin("sluice_drops_total");
     for (const auto& drop : drop_reasons(s)) out.add(label_text({{"layer", drop.layer}, {"reason", drop.reason}}), drop.count);
 }
-#else
-void write_drop_metrics(const Sources&, MetricWriter&) {}
-#endif
 
 void write_layer_metrics(const Sources& s, MetricWriter& out) {
     if (s.net) write_counters("sluice_net_", kNet, s.net(), out);

@@ -53,14 +53,14 @@ Json us_or_null(const std::optional<microseconds>& time) { return time ? Json(ti
 std::optional<microseconds> us_of(const Json& json) { return json.is_null() ? std::nullopt : std::optional(microseconds(json.get<int64_t>())); }
 
 Json finding_json(const Diagnostic& d) {
-    return {{"file", d.file}, {"line", d.line}, {"column", d.column}, {"code", d.code}, {"severity", d.severity == Severity::kWarning ? "warning" : "error"},
+    return {{"file", d.file}, {"line", d.line}, {"column", d.column}, {"code", d.code}, {"severity", word_of(d.severity)},
             {"object", d.object}, {"field", d.field}, {"message", d.message}, {"sourceLine", d.source_line}, {"cure", d.cure}, {"caretWidth", d.caret_width}};
 }
 
 Diagnostic finding_of(const Json& j) {
     Diagnostic d;
     d.file = j.at("file"), d.line = j.at("line"), d.column = j.at("column"), d.code = j.at("code");
-    d.severity = j.at("severity") == "warning" ? Severity::kWarning : Severity::kError;
+    d.severity = severity_named(j.at("severity").get<std::string>());
     d.object = j.at("object"), d.field = j.at("field"), d.message = j.at("message");
     d.source_line = j.at("sourceLine"), d.cure = j.at("cure"), d.caret_width = j.at("caretWidth");
     return d;

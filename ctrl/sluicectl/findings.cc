@@ -11,7 +11,7 @@ Diagnostic diagnostic_of(const Json& json) {
     d.line = static_cast<int>(number_of(json, "line"));
     d.column = static_cast<int>(number_of(json, "column"));
     d.code = text_of(json, "code");
-    d.severity = text_of(json, "severity") == "warning" ? Severity::kWarning : Severity::kError;
+    d.severity = severity_named(text_of(json, "severity"));
     d.object = text_of(json, "object");
     d.field = text_of(json, "field");
     d.message = text_of(json, "message");

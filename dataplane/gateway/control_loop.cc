@@ -48,7 +48,7 @@ std::vector<Diagnostic> Gateway::validate(source::FileSetPtr files) const {
     auto loaded = load_files(std::move(files));
     if (!loaded) return std::move(loaded.error().diagnostics);
     snapshot::Publisher aside(1);
-    const auto built = apply::build(*loaded->resources, nullptr, aside, 1, loaded->content_hash);
+    const auto built = apply::build(*loaded->resources, nullptr, aside, 1, loaded->content_hash, own_log_);
     return built ? std::move(loaded->warnings) : as_diagnostics(built.error(), host_);
 }
 

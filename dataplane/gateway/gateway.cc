@@ -126,30 +126,6 @@ Result<void> Gateway::open() {
     return crew_->launch([this](worker::Worker& worker) { return make_proxy(worker); });
 }
 
-Result<void> Gateway::open_access_log() {
-    if (host_.access_log.path.empty()) return {};
-    telemetry::AccessLogWriter::Options options;
-    options.path = host_.access_log.path;
-    using Format = host::AccessLog::Format;
-    if (host_.access_log.format == Format::kJson) options.format = telemetry::AccessLogFormat::json();
-    if (host_.access_log.format == Format::kCustom) {
-        auto format = telemetry::AccessLogFormat::parse(host_.access_log.custom);
-        if (!format) return std::unexpected("accessLog.format: " + format.error().message);
-        options.format = std::move(*format);
-    }
-    std::vector<telemetry::AccessLogRing*> rings;
-    for (auto& ring : rings_) rings.push_back(ring.get());
-    auto writer = telemetry::AccessLogWriter::open(std::move(options), std::move(rings), [](const std::string& text, bool error) {
-        error ? spdlog::error("{}", text) : spdlog::info("{}", text);
-    });
-    if (!writer) return std::unexpected(writer.error());
-    access_log_ = std::move(*writer);
-    if (own_log_.set)
-        if (auto used = access_log_->use(own_log_.set); !used) return used;
-    access_log_->start();
-    return {};
-}
-
 int Gateway::run() {
     control::Signals signals{SIGTERM, SIGINT, SIGHUP};
     std::signal(SIGPIPE, SIG_IGN);

@@ -53,6 +53,8 @@ Result<void> Hardening::prepare() {
     if (geteuid() == user_->uid) return {};
     if (geteuid() != 0) return unexpected(fmt::format("process.user: cannot become {}: start as root, or leave process.user out", user_->name));
     if (auto made = control::make_directory_for(std::filesystem::path(host_.admin.socket).parent_path(), *user_); !made) return made;
+    if (!host_.state.directory.empty())
+        if (auto made = control::make_directory_for(host_.state.directory, *user_); !made) return made;
     const auto log = std::filesystem::path(host_.access_log.path);
     if (!log.empty() && !host_.access_log.path.starts_with("/dev/"))
         if (auto made = control::make_directory_for(log.parent_path(), *user_); !made) return made;

@@ -224,11 +224,7 @@ TEST(GatewayHost, TheCaretStandsUnderTheWord) {
               "sluice.yaml:5:33: error SLC0006: GatewayHost\n"
               "  accessLog.format: unknown operator %NOPE% (at character 12)\n"
               "  5 | accessLog: {format: '%PROTOCOL% %NOPE%'}\n"
-<<<<<<< ours
               "    |                                 ^~~~~~ docs/telemetry.md lists all operators\n");
-=======
-              "    |                                 ^~~~~~ write a value within the range, or one of the words, that the message names\n");
->>>>>>> theirs
 }
 
 TEST(GatewayHost, NoListeningPortIsAWarning) {
