@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -81,6 +82,8 @@ Result<void> Hardening::settle() {
 /// What root could read and the user cannot, said now and not as an empty configuration later.
 Result<void> Hardening::check_readable() const {
     const std::string& mesh = host_.mesh.directory;
+    struct stat status {};
+    if (stat(mesh.c_str(), &status) == 0 && !S_ISDIR(status.st_mode)) return {};   // the reader says so, and the last good revision serves
     if (access(mesh.c_str(), F_OK) == 0 ? access(mesh.c_str(), R_OK | X_OK) == 0 : errno == ENOENT) return {};
     return unexpected(fmt::format("mesh.directory {}: user {} cannot read it: chgrp -R {} {} && chmod -R g+rX {}, and let that group pass the directories above it",
                                   mesh, user_->name, user_->gid, mesh, mesh));

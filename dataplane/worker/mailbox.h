@@ -68,7 +68,7 @@ class Mailbox {
     bool wait_until_free(Duration timeout);
 
     alignas(64) std::atomic<Job*> job_{nullptr};
-    alignas(64) std::timed_mutex askers_;
+    alignas(64) std::mutex askers_;
     std::unique_ptr<Job> kept_;   // what job_ points to, or pointed to last
 };
 

@@ -6,13 +6,14 @@ In: a gateway whose log goes to a file or a pipe of the test. Out: lines, and tr
 import json
 import os
 import select
+import shutil
 import signal
 import time
 
 import pytest
 
 from harness import mesh
-from harness.bench import BACKENDS
+from harness.bench import BACKENDS, USER
 
 
 def wait_for(what, timeout_s=5.0):
@@ -42,6 +43,7 @@ def start(bench, **log):
 def pipe(bench):
     path = os.path.join(bench.work, "access.pipe")
     os.mkfifo(path)
+    shutil.chown(path, USER)
     yield path
     os.unlink(path)
 

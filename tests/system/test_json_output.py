@@ -38,7 +38,7 @@ COMMANDS = {
     "config show": ([], {0}),
     "config history": ([], {0}),
     "config diff": ([], {0}),
-    "config apply": (["--dry-run", GIVEN], {0}),
+    "config apply": (["--dry-run", "--prune", GIVEN], {0}),
     "config rollback": (["--dry-run"], {0, 1}),
     "pc listeners": ([], {0}),
     "pc routes": ([], {0}),
@@ -157,3 +157,4 @@ def test_a_refused_edit_is_a_finding_in_json(web, schemas):
     config = json.loads(config)
     assert any("hostz" in finding["source_line"] for finding in config["refused"]["diagnostics"]), config
     assert not list(validator(schemas, "config_show").iter_errors(config))
+    web.apply(mesh.simple(BACKENDS[0]))

@@ -351,13 +351,20 @@ def test_top_on_a_terminal(web):
     before = termios.tcgetattr(slave)
     top = start_ctl(web, "top", "--interval", "100ms", stdin=slave, stdout=slave, stderr=slave, text=False)
     screen = b""
-    while screen.count(b"LISTENER") < 3:
-        screen += os.read(master, 65536)
+
+    def read_on():
+        return os.read(master, 65536) if select.select([master], [], [], 0.1)[0] else b""
+
+    end = time.monotonic() + 20
+    while screen.count(b"LISTENER") < 3 and time.monotonic() < end:
+        screen += read_on()
     os.write(master, b"q")
-    end = time.monotonic() + 5
+    end = time.monotonic() + 10
     while top.poll() is None and time.monotonic() < end:
-        screen += os.read(master, 65536)
+        screen += read_on()
     assert top.wait(5) == 0
+    while more := read_on():
+        screen += more
     assert b"\x1b[?1049h" in screen and b"\x1b[?1049l" in screen
     assert termios.tcgetattr(slave) == before
     last = screen.split(b"\x1b[H")[-2].decode()

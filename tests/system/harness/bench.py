@@ -149,6 +149,7 @@ class Bench:
     def write_mesh(self, objects, name="mesh.yaml"):
         """One file, replaced by rename; the counter makes every edit a new revision."""
         os.makedirs(self.mesh_dir, exist_ok=True)
+        shutil.chown(self.mesh_dir, USER)   # `config apply` writes it
         self.edits += 1
         text = objects if isinstance(objects, str) else mesh.render(objects)
         path = os.path.join(self.mesh_dir, name)
