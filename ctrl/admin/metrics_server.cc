@@ -81,6 +81,10 @@ void write_config_metrics(const Sources& s, MetricWriter& out) {
     out.one("sluice_config_applied_total", state.applied_total);
     out.one("sluice_config_refused_total", state.refused_total);
     out.one("sluice_config_newest_refused", state.refused ? 1 : 0);
+    out.one("sluice_config_serving_last_good", state.serving_last_good ? 1 : 0);
+    out.begin("sluice_config_refusals_total");
+    for (size_t i = 0; i < control::kCauses.size(); i++) out.add(label_text({{"cause", control::kCauses[i]}}), state.refused_by_cause[i]);
+    out.one("sluice_state_write_failures_total", s.history ? s.history->health().write_failures : 0);
     out.one("sluice_config_warnings", state.in_force.warnings.size());
     out.one_real("sluice_config_build_seconds", seconds(state.in_force.build_time));
     out.one_real("sluice_config_live_seconds", seconds(state.in_force.time_to_live));
