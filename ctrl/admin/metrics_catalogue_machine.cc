@@ -44,7 +44,7 @@ std::vector<Metric> config_metrics() {
         {"sluice_config_refused_total", C, "", "", kOne, "Revisions refused"},
         {"sluice_config_newest_refused", G, "", "", kOne, "1 while the newest edit is refused"},
         {"sluice_config_serving_last_good", G, "", "", kOne, "1 while the directory was refused at the start and a revision of state.directory serves"},
-        {"sluice_config_refusals_total", C, "", "cause", "4", "Revisions refused, by cause: unreadable, invalid, not_built, no_room"},
+        {"sluice_config_refusals_total", C, "", "cause", each(SeriesBound::Per::kGateway, 4), "Revisions refused, by cause: unreadable, invalid, not_built, no_room"},
         {"sluice_state_write_failures_total", C, "", "", kOne, "Writes to state.directory that failed"},
         {"sluice_config_warnings", G, "", "", kOne, "Warnings about the revision in force"},
         {"sluice_config_build_seconds", G, "seconds", "", kOne, "Of the revision in force: from the edit until it was published"},
