@@ -1,12 +1,11 @@
 // Paths -> bytes.
 // In: the file system. Out: Inputs.
 // Bounded like the mesh directory: so many files, so many bytes in all.
-// stat(2), open(2): O_NONBLOCK, so that a FIFO stops nobody.
+// stat(2); ctrl/source/files.h reads.
 #include "ctrl/analyze/inputs.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,24 +15,12 @@
 
 #include <fmt/format.h>
 
+#include "ctrl/source/files.h"
+
 namespace sluice::analyze {
 namespace {
 
-constexpr size_t kFilesMax = 10'000;
-constexpr size_t kBytesMax = 256u << 20;
-
-Diagnostic unreadable(std::string file, std::string message, std::string cure = "") {
-    Diagnostic d;
-    d.file = std::move(file);
-    d.code = "SLC0120";
-    d.message = std::move(message);
-    d.cure = std::move(cure);
-    return d;
-}
-
-bool is_config_name(const std::string& name) {
-    return !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"));
-}
+using source::kBytesMax, source::kFilesMax, source::unreadable;
 
 class Reading {
  public:
@@ -62,7 +49,7 @@ class Reading {
         std::error_code error;
         std::vector<std::string> names;
         for (std::filesystem::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
-            if (is_config_name(it->path().filename())) names.push_back(it->path().filename());
+            if (source::is_config_name(it->path().filename().string())) names.push_back(it->path().filename());
         if (error) return out_.errors.push_back(unreadable(path, fmt::format("cannot be read: {}", error.message())));
         if (names.empty())
             return out_.errors.push_back(unreadable(path, "no *.yaml, *.yml or *.json file in the directory", "subfolders are not read: name them"));
@@ -73,32 +60,11 @@ class Reading {
     void file(const std::string& path) {
         if (out_.files.size() >= kFilesMax) return;
         Input input{path, ""};
-        const std::string wrong = slurp(path, input.text);
+        const std::string wrong = source::read_file(AT_FDCWD, path, kBytesMax - bytes_, input.text);
+        bytes_ += std::min(input.text.size(), kBytesMax - bytes_);
         if (wrong.empty()) out_.files.push_back(std::move(input));
         else out_.errors.push_back(unreadable(path, "cannot be read: " + wrong));
         if (out_.files.size() == kFilesMax) out_.errors.push_back(unreadable(path, fmt::format("more than {} files", kFilesMax), "look at some of them at a time"));
-    }
-
-    // Empty, or errno in words.
-    std::string slurp(const std::string& path, std::string& text) {
-        const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        if (fd < 0) return std::strerror(errno);
-        struct stat status {};
-        std::string wrong;
-        if (fstat(fd, &status) != 0) wrong = std::strerror(errno);
-        else if (!S_ISREG(status.st_mode)) wrong = "not a regular file";
-        char buffer[65536];
-        while (wrong.empty()) {
-            const ssize_t got = read(fd, buffer, sizeof buffer);
-            if (got == 0) break;
-            if (got < 0 && errno == EINTR) continue;
-            if (got < 0) wrong = std::strerror(errno);
-            else text.append(buffer, static_cast<size_t>(got));
-            if (bytes_ + text.size() > kBytesMax) wrong = fmt::format("all files together are larger than {} MiB", kBytesMax >> 20);
-        }
-        close(fd);
-        bytes_ += text.size();
-        return wrong;
     }
 
     Inputs out_;

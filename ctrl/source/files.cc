@@ -27,15 +27,6 @@ struct RawDirectory {
     std::vector<Diagnostic> errors;
 };
 
-Diagnostic unreadable(std::string file, std::string message, std::string cure = "") {
-    Diagnostic d;
-    d.file = std::move(file);
-    d.code = "SLC0120";
-    d.message = std::move(message);
-    d.cure = std::move(cure);
-    return d;
-}
-
 std::string link_target(int directory, const char* name) {
     char buffer[PATH_MAX];
     const ssize_t length = readlinkat(directory, name, buffer, sizeof buffer);
@@ -52,27 +43,6 @@ std::vector<std::string> names_in(int directory) {
     closedir(stream);
     std::sort(names.begin(), names.end());
     return names;
-}
-
-// Nothing read but a reason: errno in words. O_NONBLOCK: a FIFO must not stop the gateway.
-std::string read_file(int directory, const std::string& name, size_t bytes_max, std::string& text) {
-    const int fd = openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return std::strerror(errno);
-    struct stat status {};
-    std::string wrong;
-    if (fstat(fd, &status) != 0) wrong = std::strerror(errno);
-    else if (!S_ISREG(status.st_mode)) wrong = "not a regular file";
-    char buffer[65536];
-    while (wrong.empty()) {
-        const ssize_t got = ::read(fd, buffer, sizeof buffer);
-        if (got == 0) break;
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) wrong = std::strerror(errno);
-        else text.append(buffer, static_cast<size_t>(got));
-        if (text.size() > bytes_max) wrong = fmt::format("all files together are larger than {} MiB", kBytesMax >> 20);
-    }
-    close(fd);
-    return wrong;
 }
 
 RawDirectory read_once(int directory, const std::string& shown_as) {
@@ -128,6 +98,36 @@ std::string hash_of(const std::vector<File>& files) {
 }
 
 }  // namespace
+
+Diagnostic unreadable(std::string file, std::string message, std::string cure) {
+    Diagnostic d;
+    d.file = std::move(file);
+    d.code = "SLC0120";
+    d.message = std::move(message);
+    d.cure = std::move(cure);
+    return d;
+}
+
+// Nothing read but a reason: errno in words. O_NONBLOCK: a FIFO must not stop the gateway.
+std::string read_file(int directory, const std::string& name, size_t bytes_max, std::string& text) {
+    const int fd = openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return std::strerror(errno);
+    struct stat status {};
+    std::string wrong;
+    if (fstat(fd, &status) != 0) wrong = std::strerror(errno);
+    else if (!S_ISREG(status.st_mode)) wrong = "not a regular file";
+    char buffer[65536];
+    while (wrong.empty()) {
+        const ssize_t got = ::read(fd, buffer, sizeof buffer);
+        if (got == 0) break;
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) wrong = std::strerror(errno);
+        else text.append(buffer, static_cast<size_t>(got));
+        if (text.size() > bytes_max) wrong = fmt::format("all files together are larger than {} MiB", kBytesMax >> 20);
+    }
+    close(fd);
+    return wrong;
+}
 
 bool is_config_name(std::string_view name) {
     if (name.starts_with('.')) return false;  // editors' files, Kubernetes' ..data

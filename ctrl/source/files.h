@@ -46,6 +46,13 @@ Files read_files(const std::string& directory, std::string shown_as = "");
 /// What a file of mesh config may be called.
 bool is_config_name(std::string_view name);
 
+/// Appends the file's bytes to `text`; empty, or why not in words. A FIFO stops nobody; above `bytes_max` reading ends.
+/// `name` is below the open `directory` (AT_FDCWD: a path).
+std::string read_file(int directory, const std::string& name, size_t bytes_max, std::string& text);
+
+/// The finding SLC0120.
+Diagnostic unreadable(std::string file, std::string message, std::string cure = "");
+
 struct FileChanges {
     std::vector<std::string> added, changed, removed;   // names
     bool empty() const { return added.empty() && changed.empty() && removed.empty(); }
