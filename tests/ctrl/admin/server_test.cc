@@ -207,6 +207,7 @@ TEST_F(Sockets, StreamsGoOnUntilTheirReaderLeaves) {
         EXPECT_EQ(client(path).Get("/ready")->status, 200);
         ASSERT_EQ(client(path).Get("/v1/log/tail?follow=0")->status, 200);
     }
+    server.reset();   // before what it serves
 }
 
 TEST_F(Sockets, AStreamEndsWithTheServer) {

@@ -74,9 +74,10 @@ INSTANTIATE_TEST_SUITE_P(Model, BadYaml, testing::ValuesIn(cases()), test_name);
 
 TEST(BadYamlFile, HasCases) { EXPECT_GE(cases().size(), 40u); }
 
+// SLUICE_REWRITE=FILE writes the file anew, as the findings are now.
 TEST(BadYamlFile, IsRewrittenOnRequest) {
     const char* path = std::getenv("SLUICE_REWRITE");
-    if (!path) GTEST_SKIP();
+    if (!path) return;
     std::ofstream out(path);
     for (const Case& one : cases()) out << "=== " << one.name << "\n" << one.yaml << "---- expect\n" << findings(one.yaml);
 }
