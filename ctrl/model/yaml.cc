@@ -49,7 +49,11 @@ class Builder : public YAML::EventHandler {
     Builder(File& file, const Limits& limits, std::vector<Diagnostic>& out)
         : file_(file), limits_(limits), out_(out) {}
 
-    void OnDocumentStart(const YAML::Mark&) override {
+    void OnDocumentStart(const YAML::Mark& mark) override {
+        // At a stray `,` or `]` yaml-cpp begins one empty document after another and gets no further.
+        if (mark.pos == document_at_)
+            throw Refusal{place_of(mark), "SLC0101", "not YAML: a document cannot begin here", "remove the character, or the line"};
+        document_at_ = mark.pos;
         stack_.clear();
         anchors_.clear();
     }
@@ -210,6 +214,7 @@ class Builder : public YAML::EventHandler {
 
     static constexpr size_t kIndexFrom = 32;
 
+    int document_at_ = -1;
     File& file_;
     const Limits& limits_;
     std::vector<Diagnostic>& out_;
