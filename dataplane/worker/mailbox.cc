@@ -8,6 +8,13 @@ namespace sluice::worker {
 
 namespace {
 using Clock = std::chrono::steady_clock;
+
+/// One asker's turn; the next one's begins when it ends.
+struct Turn {
+    std::atomic_flag& asking;
+    ~Turn() { asking.clear(std::memory_order_release); }
+};
+
 constexpr auto kPollMin = std::chrono::microseconds(50), kPollMax = std::chrono::microseconds(1000);
 }  // namespace
 
@@ -32,12 +39,11 @@ bool Mailbox::wait_until_free(Duration timeout) {
 
 Mailbox::Answer Mailbox::ask_any(std::unique_ptr<Job>& wanted, Duration timeout, const std::function<void()>& meanwhile) {
     const std::chrono::microseconds patience(timeout.us);
-    std::unique_lock lock(askers_, std::defer_lock);
-    // Tried again and again: thread sanitizers of today do not see a mutex that is waited for by the clock.
-    for (const auto give_up = Clock::now() + patience; !lock.try_lock();) {
+    for (const auto give_up = Clock::now() + patience; asking_.test_and_set(std::memory_order_acquire);) {
         if (Clock::now() >= give_up) return Answer::kBusy;
         std::this_thread::sleep_for(kPollMin);
     }
+    const Turn turn{asking_};
     if (!wait_until_free(timeout)) return Answer::kBusy;
     kept_ = std::move(wanted);
     Job* const job = kept_.get();

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 
 #include "base/time.h"
 
@@ -68,7 +67,7 @@ class Mailbox {
     bool wait_until_free(Duration timeout);
 
     alignas(64) std::atomic<Job*> job_{nullptr};
-    alignas(64) std::mutex askers_;
+    alignas(64) std::atomic_flag asking_ = ATOMIC_FLAG_INIT;
     std::unique_ptr<Job> kept_;   // what job_ points to, or pointed to last
 };
 
