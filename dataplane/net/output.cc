@@ -1,7 +1,6 @@
 // The way out: next hop, IP header, link header, checksum, and the wait for a neighbour that is not yet resolved.
 // In: transport segments, and packets of this room. Out: frames in the ports' transmit queues. Owns what waits, bounded.
 // RFC 1122 2.3.2 (packets saved while resolving), RFC 4861 7.2.2, RFC 1071.
-#include <cassert>
 #include <cstring>
 #include <utility>
 
