@@ -33,7 +33,8 @@ struct ListenerGroups {
     explicit ListenerGroups(const Tables& tables) {
         for (const auto& l : tables.listeners) {
             if (!l) continue;
-            by_prefix[label_text({{"envoy_http_conn_manager_prefix", l->http.stat_prefix.empty() ? l->name : l->http.stat_prefix}})].push_back(l.get());
+            const std::string prefix = l->chains.empty() ? std::string() : l->chains.front().http.stat_prefix;
+            by_prefix[label_text({{"envoy_http_conn_manager_prefix", prefix.empty() ? l->name : prefix}})].push_back(l.get());
             by_address[label_text({{"envoy_listener_address", envoy_address(l->address)}})].push_back(l.get());
         }
     }

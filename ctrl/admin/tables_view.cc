@@ -39,11 +39,18 @@ size_t route_count(const route::RouteTable* table) {
     return n;
 }
 
+/// Of a listener's first chain.
+std::string route_table_name(const snapshot::Listener& listener) {
+    return listener.chains.empty() ? std::string() : listener.chains.front().http.route_config_name;
+}
+
 /// The listeners that use a route table, by port filter.
 std::vector<const snapshot::Listener*> listeners_using(const Tables& tables, const std::string& name, const std::string& port) {
     std::vector<const snapshot::Listener*> out;
     for (const auto& listener : tables.listeners)
-        if (listener && listener->http.route_config_name == name && port_is(port, listener->address.port)) out.push_back(listener.get());
+        if (listener && port_is(port, listener->address.port) &&
+            std::ranges::any_of(listener->chains, [&](const auto& chain) { return chain.http.route_config_name == name; }))
+            out.push_back(listener.get());
     return out;
 }
 
@@ -128,8 +135,8 @@ std::string listeners_json(const Sources& s, const Request& request) {
         telemetry::HistogramSum duration;
         for (const CoreStats* core : s.cores) duration.add(core->listener(l->id).request_duration_us);
         out.push_back({{"name", l->name}, {"place", listener_place(*l, ports)}, {"address", l->address.to_string()}, {"protocol", "HTTP"},
-                       {"source", l->source}, {"object", l->object}, {"route_table", l->http.route_config_name},
-                       {"routes", route_count(table_of(*tables, l->http.route_config_name))},
+                       {"source", l->source}, {"object", l->object}, {"route_table", route_table_name(*l)},
+                       {"routes", route_count(table_of(*tables, route_table_name(*l)))},
                        {"connections", count(&telemetry::ListenerStats::connections)},
                        {"connections_active", count(&telemetry::ListenerStats::connections_active)},
                        {"requests", count(&telemetry::ListenerStats::requests)},

@@ -68,8 +68,10 @@ void build_tables(Build& build, std::vector<ReadListener>& listeners, Snapshot& 
     for (const auto& listener : listeners) {
         const auto table = tables.find(listener.routes.name);
         for (const auto& part : listener.listeners) {
-            if (out.routes_of_listener.size() <= part->id) out.routes_of_listener.resize(part->id + 1);
-            out.routes_of_listener[part->id] = table == tables.end() ? nullptr : table->second.get();
+            for (const auto& chain : part->chains) {
+                if (out.chains.size() <= chain.id) out.chains.resize(chain.id + 1);
+                out.chains[chain.id].routes = table == tables.end() ? nullptr : table->second.get();
+            }
         }
     }
 }

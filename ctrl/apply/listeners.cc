@@ -64,7 +64,7 @@ std::shared_ptr<const snapshot::Listener> find_previous(const Build& build, uint
     return nullptr;
 }
 
-bool add_address(Build& build, const pb::Listener& in, const snapshot::HttpConnectionManager& http,
+bool add_address(Build& build, const pb::Listener& in, const snapshot::FilterChain& chain,
                  const envoy::config::core::v3::Address& address, uint64_t hash, const At& at, ReadListener& out) {
     SocketAddress socket;
     if (!read_address(address, socket, at)) return false;
@@ -83,7 +83,10 @@ bool add_address(Build& build, const pb::Listener& in, const snapshot::HttpConne
     listener->source = place.source;
     listener->object = place.object;
     listener->address = socket;
-    listener->http = http;
+    auto& only = listener->chains.emplace_back(chain);
+    only.id = build.publisher.id_of(snapshot::Publisher::IdKind::kChain, in.name() + '\n' + socket.to_string() + '\n' + chain.name);
+    if (only.id == UINT32_MAX) return at.refuse("more filter chains than this gateway has room for");
+    listener->default_chain = 0;
     out.listeners.push_back(std::move(listener));
     return true;
 }
@@ -102,7 +105,9 @@ bool read_listener(Build& build, const pb::Listener& in, ReadListener& out) {
     const At here = filter.child("typed_config");
     if (!out.manager->ParseFromString(in.filter_chains(0).filters(found).typed_config().value())) return here.refuse("does not parse");
 
-    snapshot::HttpConnectionManager http;
+    snapshot::FilterChain only;
+    only.name = in.filter_chains(0).name();
+    snapshot::HttpConnectionManager& http = only.http;
     if (!read_manager(build, *out.manager, http, here)) return false;
     for (const auto& entry : http.filters) out.routes.chain.push_back(entry.name);
     if (out.manager->has_rds()) {
@@ -117,9 +122,9 @@ bool read_listener(Build& build, const pb::Listener& in, ReadListener& out) {
     http.route_config_name = out.routes.name;
 
     const uint64_t hash = listener_hash(in, *out.manager);
-    bool good = add_address(build, in, http, in.address(), hash, at.child("address"), out);
+    bool good = add_address(build, in, only, in.address(), hash, at.child("address"), out);
     for (int i = 0; i < in.additional_addresses_size(); i++) {
-        good &= add_address(build, in, http, in.additional_addresses(i).address(), hash,
+        good &= add_address(build, in, only, in.additional_addresses(i).address(), hash,
                             at.child("additional_addresses", i).child("address"), out);
     }
     return good;

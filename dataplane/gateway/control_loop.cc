@@ -71,10 +71,12 @@ std::expected<void, std::vector<Diagnostic>> Gateway::apply(const xds::ResourceS
 /// The writer knows a set before a worker can name it.
 std::expected<void, std::vector<Diagnostic>> Gateway::publish(std::unique_ptr<snapshot::Snapshot> snapshot) {
     for (const auto& listener : snapshot->listeners) {
-        if (!listener->http.access_logs || listener->http.access_logs == own_log_.set) continue;
-        if (auto used = access_log_->use(listener->http.access_logs); !used)
-            return std::unexpected(std::vector{no_log(used.error(), *listener)});
-        access_log_->start();
+        for (const auto& chain : listener->chains) {
+            if (!chain.http.access_logs || chain.http.access_logs == own_log_.set) continue;
+            if (auto used = access_log_->use(chain.http.access_logs); !used)
+                return std::unexpected(std::vector{no_log(used.error(), *listener)});
+            access_log_->start();
+        }
     }
     if (!publisher_.publish(std::move(snapshot))) return std::unexpected(std::vector{no_room()});
     tables_.set(*publisher_.current());

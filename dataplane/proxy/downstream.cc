@@ -14,11 +14,12 @@ constexpr Duration kDrainIdle = seconds(1);
 
 }  // namespace
 
-Downstream::Downstream(Core& core, Listeners& listeners, ListenerState& listener, Transport& transport)
+Downstream::Downstream(Core& core, Listeners& listeners, ListenerState& listener, const snapshot::FilterChain& chain, Transport& transport)
     : core_(core), listeners_(listeners), listener_(listener), transport_(&transport), timer_(*this),
-      head_(http::h1::HeadReader::Kind::kRequest, listener.listener->http.limits, listener.listener->http.path),
+      head_(http::h1::HeadReader::Kind::kRequest, chain.http.limits, chain.http.path),
       opened_(core.now), idle_since_(core.now) {
     info_.listener = listener.listener.get();
+    info_.chain = &chain;
     info_.remote = transport.tuple().remote;
     info_.local = transport.tuple().local;
     next = listener.connections;
@@ -118,7 +119,7 @@ bool Downstream::accept_head() {
     if (!request.authority.data()) request.authority = "";  // HTTP/1.0 without Host
     state_ = State::kStream;
     requests_++;
-    body_.start(request.framing, request.content_length, info_.listener->http.limits);
+    body_.start(request.framing, request.content_length, info_.chain->http.limits);
     request_complete_ = body_.done();
     close_after_ = !request.keep_alive || request.method == http::Method::kConnect;
     continue_due_ = request.expect_continue && !request_complete_;
@@ -218,7 +219,7 @@ void Downstream::on_peer_closed() {
 
 Instant Downstream::deadline() const {
     if (state_ == State::kClosed) return Instant::never();
-    const snapshot::HttpConnectionManager& http = info_.listener->http;
+    const snapshot::HttpConnectionManager& http = info_.chain->http;
     switch (state_) {
         case State::kHead:
             if (stream_ && head_.bytes_read() > 0) return after(head_since_, http.request_headers_timeout);
@@ -258,7 +259,7 @@ void Downstream::on_timer(Instant now) {
 
 void Downstream::on_drain(Instant now) {
     if (state_ == State::kClosed) return;
-    drain_idle_until_ = now + std::min(kDrainIdle, info_.listener->http.drain_timeout / 2);
+    drain_idle_until_ = now + std::min(kDrainIdle, info_.chain->http.drain_timeout / 2);
     set_timer();
 }
 

@@ -17,7 +17,8 @@ class Listeners;
 
 class Downstream final : public TransportHandler, public DownstreamCodec, public TimerHandler {
  public:
-    Downstream(Core& core, Listeners& listeners, ListenerState& listener, Transport& transport);
+    /// `chain`: one of the listener's, pinned with it.
+    Downstream(Core& core, Listeners& listeners, ListenerState& listener, const snapshot::FilterChain& chain, Transport& transport);
     ~Downstream();
 
     void on_transport_events(uint16_t events, Instant now) override;

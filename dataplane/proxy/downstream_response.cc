@@ -68,7 +68,7 @@ void Downstream::end_stream() {
 /// comes back. Until then the stream is kept, for its record alone.
 void Downstream::await_delivery() {
     state_ = State::kLinger;
-    const Duration delay = info_.listener->http.delayed_close_timeout;
+    const Duration delay = info_.chain->http.delayed_close_timeout;
     if (transport_->unacknowledged() == 0 || delay.us <= 0) return close();
     transport_->set_want_sent(true);
     linger_unacknowledged_ = transport_->unacknowledged();
@@ -85,7 +85,7 @@ void Downstream::reset_stream() {
 void Downstream::start_linger() {
     state_ = State::kLinger;
     discard_input();
-    const Duration delay = info_.listener->http.delayed_close_timeout;
+    const Duration delay = info_.chain->http.delayed_close_timeout;
     if (transport_->peer_closed() || delay.us <= 0) return close();
     transport_->shutdown_write();
     linger_unacknowledged_ = transport_->unacknowledged();
@@ -98,7 +98,7 @@ void Downstream::linger_timeout() {
     const uint64_t left = transport_->unacknowledged();
     if (left == 0 || left >= linger_unacknowledged_) return close();
     linger_unacknowledged_ = left;
-    linger_until_ = core_.now + info_.listener->http.delayed_close_timeout;
+    linger_until_ = core_.now + info_.chain->http.delayed_close_timeout;
 }
 
 void Downstream::discard_input() {

@@ -52,7 +52,8 @@ void Engine::end_drain() {
 bool Engine::on_accept(Transport& transport, void* listener_user, Instant now) {
     core_.now = now;
     auto& state = *static_cast<ListenerState*>(listener_user);
-    Downstream* downstream = core_.root ? core_.downstreams.take(core_, listeners_, state, transport) : nullptr;
+    const snapshot::FilterChain& chain = state.listener->chains.front();
+    Downstream* downstream = core_.root ? core_.downstreams.take(core_, listeners_, state, chain, transport) : nullptr;
     if (!downstream) {
         core_.counters.accept_refused++;
         transport.abort();

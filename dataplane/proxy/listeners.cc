@@ -68,7 +68,7 @@ void Listeners::drain(ListenerState& state) {
     if (state.socket) core_.network.close_listener(std::exchange(state.socket, nullptr));
     state.draining = true;
     if (state.connection_count == 0) return forget(state);
-    state.drain_deadline = core_.now + state.listener->http.drain_timeout;
+    state.drain_deadline = core_.now + state.listener->drain_timeout();
     state.drain_timer.want(core_.timers, state.drain_deadline);
     for (Downstream* connection = state.connections; connection; connection = connection->next) connection->on_drain(core_.now);
 }

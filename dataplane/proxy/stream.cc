@@ -69,9 +69,9 @@ bool Stream::refuse_upgrade() {
 
 void Stream::find_route() {
     const StageScope scope(core_.stages, Stage::kRoute);
-    const auto& tables = core_.root->routes_of_listener;
-    const uint32_t id = info_.listener->id;
-    const route::RouteTable* table = id < tables.size() ? tables[id] : nullptr;
+    const auto& chains = core_.root->chains;
+    const uint32_t id = info_.chain->id;
+    const route::RouteTable* table = id < chains.size() ? chains[id].routes : nullptr;
     if (!table) return;
     table_ = snapshot::Pin<route::RouteTable>(core_.reader.pins(), table);
     route::Scratch* scratch = core_.root->scratch[core_.config.core];

@@ -14,6 +14,7 @@
 #include "proxy/upstream_request.h"
 #include "route/route_table.h"
 #include "snapshot/snapshot.h"
+#include "tls/identity.h"
 
 namespace sluice::proxy {
 
@@ -46,6 +47,8 @@ class DownstreamCodec {
 /// Who is connected; outlives the stream.
 struct DownstreamInfo {
     const snapshot::Listener* listener = nullptr;   // pinned by the connection
+    const snapshot::FilterChain* chain = nullptr;   // of the listener
+    const tls::PeerIdentity* peer = nullptr;        // of a client over TLS; the transport owns it
     SocketAddress remote, local;
     std::string_view scheme = "http";
 };
@@ -121,7 +124,7 @@ class Stream final : public filter::StreamContext {
 
  private:
     static constexpr int kNone = -1;
-    const snapshot::HttpConnectionManager& hcm() const { return info_.listener->http; }
+    const snapshot::HttpConnectionManager& hcm() const { return info_.chain->http; }
     bool build_filters();
     void find_route();
     bool refuse_upgrade();

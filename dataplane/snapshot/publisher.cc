@@ -78,7 +78,7 @@ Publisher::Publisher(uint32_t cores) : impl_(std::make_unique<Impl>(cores)) {
     if (!impl_->qsbr) std::abort();  // at start: nothing runs yet
     rte_rcu_qsbr_init(impl_->qsbr.get(), cores);
     for (uint32_t core = 0; core < cores; core++) impl_->pins.push_back(std::make_unique<CorePins>());
-    for (uint32_t limit : {kClusterIdsMax, kEndpointIdsMax, kListenerIdsMax, kRouteIdsMax, kDestinationIdsMax}) impl_->ids.emplace_back(limit);
+    for (uint32_t limit : {kClusterIdsMax, kEndpointIdsMax, kListenerIdsMax, kRouteIdsMax, kDestinationIdsMax, kChainIdsMax}) impl_->ids.emplace_back(limit);
 }
 
 Publisher::~Publisher() = default;
@@ -141,11 +141,12 @@ bool Publisher::Impl::register_part(const std::shared_ptr<const Part>& part, std
 bool Publisher::Impl::register_parts(const Snapshot& snapshot) {
     constexpr auto kCluster = static_cast<size_t>(IdKind::kCluster), kEndpoint = static_cast<size_t>(IdKind::kEndpoint),
                    kListener = static_cast<size_t>(IdKind::kListener), kRoute = static_cast<size_t>(IdKind::kRoute),
-                   kDestination = static_cast<size_t>(IdKind::kDestination);
+                   kDestination = static_cast<size_t>(IdKind::kDestination), kChain = static_cast<size_t>(IdKind::kChain);
     for (const auto& listener : snapshot.listeners) {
         std::vector<uint32_t> carried[kIdKinds];
         if (listener->slot != UINT32_MAX) continue;
         carried[kListener] = {listener->id};
+        for (const auto& chain : listener->chains) carried[kChain].push_back(chain.id);
         if (!register_part(listener, std::move(carried))) return false;
     }
     for (const auto& table : snapshot.routes) {

@@ -16,8 +16,10 @@
 #include "base/time.h"
 #include "filter/registry.h"
 #include "http/h1/codec.h"
+#include "route/chain_match.h"
 #include "route/route_table.h"
 #include "snapshot/part.h"
+#include "tls/context.h"
 #include "upstream/cluster.h"
 
 struct rte_rcu_qsbr;
@@ -50,13 +52,36 @@ struct HttpConnectionManager {
     Duration delayed_close_timeout = seconds(1);
 };
 
-/// A listener on one address. Its content hash leaves routes out: a route edit never touches a listener.
+/// envoy FilterChain: what the connections that match it get. Its tables and certificates are looked up by `id` in the root, so that
+/// an edit of a route or a rotated certificate never touches a listener.
+struct FilterChain {
+    uint32_t id = 0;               // stable for (listener, address, name): index of Snapshot::chains
+    std::string name;              // empty for a listener's only one
+    bool tls = false;              // its transport socket is TLS: ChainTables::tls has the context
+    Duration connect_timeout = seconds(15);        // transport_socket_connect_timeout: the TLS handshake; 0 = none
+    HttpConnectionManager http;
+};
+
+/// A listener on one address. Its content hash leaves routes and secrets out.
 struct Listener : Part {
     uint32_t id = 0;               // stable for (name, address)
     std::string name;              // 0.0.0.0_80
     std::string source, object;
     SocketAddress address;
-    HttpConnectionManager http;
+    std::vector<FilterChain> chains;               // at least one; those of `chain_index`, then the default one if there is any
+    route::ChainIndex chain_index;
+    int default_chain = -1;        // index into chains of what matches nothing else; -1: such connections are closed
+    bool inspect_tls = false;      // the first bytes tell TLS from plain text, and the server name
+    Duration inspect_timeout = seconds(15);        // listener_filters_timeout; 0 = none
+    bool continue_on_inspect_timeout = false;
+    /// Of all chains: what a drain gives open connections.
+    Duration drain_timeout() const { return chains.empty() ? seconds(5) : chains.front().http.drain_timeout; }
+};
+
+/// What a filter chain uses that changes without it, in force now.
+struct ChainTables {
+    const route::RouteTable* routes = nullptr;     // nullptr: not there yet (404 NR)
+    std::shared_ptr<const tls::ServerContext> tls; // nullptr with FilterChain::tls: its secret is not there yet, connections are closed
 };
 
 struct Snapshot {
@@ -64,8 +89,7 @@ struct Snapshot {
     std::string version;           // hash of the config it was built from, hex
     std::vector<std::shared_ptr<const Listener>> listeners;
     std::vector<std::shared_ptr<const route::RouteTable>> routes;
-    /// By Listener::id: the route table in force for that listener, nullptr = not there yet (404 NR).
-    std::vector<const route::RouteTable*> routes_of_listener;
+    std::vector<ChainTables> chains;   // by FilterChain::id
     /// By Cluster::id; holes are nullptr.
     std::vector<std::shared_ptr<const upstream::Cluster>> clusters;
     /// By core: scratch large enough for every table in this snapshot.
@@ -95,7 +119,8 @@ class Reader {
 
 /// How many of each there may be: what per-core arrays are sized by.
 inline constexpr uint32_t kClusterIdsMax = 1 << 17, kEndpointIdsMax = 1 << 18, kListenerIdsMax = 1 << 10, kRouteIdsMax = 1 << 20,
-                          kDestinationIdsMax = 0xffff;   // one less than telemetry's key has room for
+                          kDestinationIdsMax = 0xffff,   // one less than telemetry's key has room for
+                          kChainIdsMax = 1 << 14;
 
 /// The control thread's end. All methods but reader() are for that one thread.
 class Publisher {
@@ -116,9 +141,9 @@ class Publisher {
     /// True once every core has passed a quiescent state since the last publish: the revision is live everywhere.
     bool live_everywhere();
     const Snapshot* current() const;
-    /// Stable ids of clusters, endpoints, listeners, route statistics, destinations: same key, same id. A key that was not asked for since the
+    /// Stable ids of clusters, endpoints, listeners, route statistics, destinations, filter chains: same key, same id. A key that was not asked for since the
     /// publish before last is released, once no live part carries its id. UINT32_MAX: none is left (k...IdsMax).
-    enum class IdKind : uint8_t { kCluster, kEndpoint, kListener, kRoute, kDestination, kCount };
+    enum class IdKind : uint8_t { kCluster, kEndpoint, kListener, kRoute, kDestination, kChain, kCount };
     uint32_t id_of(IdKind kind, std::string_view key);
     /// One more than the largest id given so far.
     uint32_t ids_end(IdKind kind) const;

@@ -10,6 +10,7 @@
 #include "base/ip_address.h"
 #include "base/time.h"
 #include "snapshot/part.h"
+#include "tls/context.h"
 
 namespace sluice::upstream {
 
@@ -30,6 +31,7 @@ struct Endpoint {
     uint8_t priority = 0;
     std::string locality;     // region/zone/subzone
     uint32_t destination_id = UINT32_MAX;     // of EndpointSet::destinations
+    uint8_t transport_socket = 0;             // of Cluster::transport_sockets: chosen at build time by the endpoint's metadata
 };
 
 /// Why an endpoint that is configured is never picked (xDS health_status).
@@ -49,6 +51,14 @@ struct EndpointSet : snapshot::Part {
     std::vector<Destination> destinations;    // one for each workload
 };
 
+/// How connections to an endpoint are carried (envoy Cluster.transport_socket and transport_socket_matches).
+struct TransportSocket {
+    std::string name;                                      // tlsMode-istio; empty: the cluster's own
+    std::shared_ptr<const tls::ClientContext> tls;         // nullptr: plain text
+    tls::ClientPeer peer;
+    bool missing_secret = false;                           // TLS whose secret is not there yet: no connection is made
+};
+
 struct Cluster : snapshot::Part {
     uint32_t id = 0;                  // stable index into Snapshot::clusters
     std::string name;                 // outbound|9080|v1|reviews.shop.svc.cluster.local
@@ -62,6 +72,7 @@ struct Cluster : snapshot::Part {
     uint32_t max_requests_per_connection = 0;        // 0 = no limit
     Destination destination;                         // of requests that found no endpoint: without a workload
     std::shared_ptr<const EndpointSet> endpoints;
+    std::vector<TransportSocket> transport_sockets;  // empty: plain text for all
 };
 
 }  // namespace sluice::upstream

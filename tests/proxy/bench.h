@@ -122,10 +122,12 @@ class ProxyTest : public ::testing::Test {
         auto& l = config_.listeners[name];
         l.name = name;
         l.address = {IpAddress::v4(0), port};
-        if (l.http.filters.empty()) l.http.filters.push_back({.factory = &filter::router_factory(), .name = "router", .config = {}});
-        return l.http;
+        if (l.chains.empty()) l.chains.emplace_back();
+        auto& http = l.chains.front().http;
+        if (http.filters.empty()) http.filters.push_back({.factory = &filter::router_factory(), .name = "router", .config = {}});
+        return http;
     }
-    snapshot::HttpConnectionManager& http() { return config_.listeners.begin()->second.http; }
+    snapshot::HttpConnectionManager& http() { return config_.listeners.begin()->second.chains.front().http; }
 
     /// Builds a snapshot of config_ (unchanged listeners are shared) and lets the core see it.
     void publish() {
@@ -257,11 +259,14 @@ class ProxyTest : public ::testing::Test {
             auto fresh = std::make_shared<snapshot::Listener>(from);
             fresh->slot = UINT32_MAX;
             fresh->id = id;
+            for (auto& chain : fresh->chains) chain.id = publisher_.id_of(snapshot::Publisher::IdKind::kChain, from.name + '\n' + chain.name);
             made = made_[from.name] = fresh;
         }
         root.listeners.push_back(made);
-        if (root.routes_of_listener.size() <= id) root.routes_of_listener.resize(id + 1);
-        root.routes_of_listener[id] = table;
+        for (const auto& chain : made->chains) {
+            if (root.chains.size() <= chain.id) root.chains.resize(chain.id + 1);
+            root.chains[chain.id].routes = table;
+        }
     }
     void prepare_scratch(snapshot::Snapshot& root, const route::RouteTable& table) {
         scratches_.push_back(std::make_unique<route::Scratch>());

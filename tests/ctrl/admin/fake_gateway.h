@@ -111,13 +111,13 @@ struct FakeGateway {
         listener->source = "mesh/edge.yaml:1";
         listener->object = "Gateway shop/edge";
         listener->address = {IpAddress::v4(0), 80};
-        listener->http.route_config_name = "http.80";
+        listener->chains.emplace_back().http.route_config_name = "http.80";
         snapshot.listeners = {listener};
         snapshot.clusters = {nullptr, cluster(1, "outbound|9080|v1|reviews.shop.svc.cluster.local", {{.id = 1, .address = v1, .locality = "eu/a/b"}}),
                              cluster(2, "outbound|9080|v2|reviews.shop.svc.cluster.local", {{.id = 2, .address = v2}}),
                              cluster(3, "outbound|9080||reviews.shop.svc.cluster.local", {{.id = 3, .address = v1}, {.id = 4, .address = v2}})};
         snapshot.routes = {routes()};
-        snapshot.routes_of_listener = {snapshot.routes[0].get()};
+        snapshot.chains = {{.routes = snapshot.routes[0].get(), .tls = nullptr}};
         tables.set(snapshot);
     }
 

@@ -66,7 +66,7 @@ class Metrics : public testing::Test {
         l->id = id;
         l->name = "0.0.0.0_80";
         l->address = {*IpAddress::parse(address), 80};
-        l->http.stat_prefix = prefix;
+        l->chains.emplace_back().http.stat_prefix = prefix;
         snapshot.listeners.push_back(l);
     }
     /// A cluster whose endpoints are one workload with this id.

@@ -28,8 +28,8 @@ struct Logs {
         world.listener(listener_text(logs));
         auto built = build(world.resources, nullptr, world.publisher, ++world.revision, "v", own);
         if (built) {
-            set = (*built)->listeners[0]->http.access_logs;
-            EXPECT_EQ((*built)->listeners[0]->http.access_log, !logs.empty());
+            set = (*built)->listeners[0]->chains[0].http.access_logs;
+            EXPECT_EQ((*built)->listeners[0]->chains[0].http.access_log, !logs.empty());
             return {};
         }
         Refusals out;

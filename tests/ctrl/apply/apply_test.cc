@@ -62,7 +62,7 @@ TEST(ApplyListener, ReadsTheManager) {
     EXPECT_TRUE(http.access_log);
     ASSERT_EQ(http.filters.size(), 1u);
     EXPECT_TRUE(http.filters[0].factory->terminal);
-    EXPECT_EQ(world.now().routes_of_listener[listener.id], nullptr) << "routes are not there yet";
+    EXPECT_EQ(world.now().chains[listener.chains[0].id].routes, nullptr) << "routes are not there yet";
 }
 
 TEST(ApplyListener, TakesIstiosHarmlessFilters) {
@@ -72,7 +72,7 @@ TEST(ApplyListener, TakesIstiosHarmlessFilters) {
         http_filters { name: "envoy.filters.http.cors" typed_config { [type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors] {} } }
         http_filters { name: "istio.stats" typed_config { type_url: "type.googleapis.com/stats.PluginConfig" } } )") + kRouterFilter));
     ASSERT_EQ(world.apply(), Refusals{});
-    EXPECT_EQ(world.now().listeners[0]->http.filters.size(), 1u);
+    EXPECT_EQ(world.now().listeners[0]->chains[0].http.filters.size(), 1u);
 }
 
 TEST(ApplyListener, RefusesWhatItDoesNotSupport) {
@@ -117,7 +117,7 @@ TEST(ApplyListener, TakesInlineRoutes) {
     world.listener(listener_text(R"(route_config { name: "in" virtual_hosts { name: "v" domains: "*"
         routes { match { prefix: "/" } direct_response { status: 418 body { inline_string: "tea\n" } } } } })"));
     ASSERT_EQ(world.apply(), Refusals{});
-    const auto* table = world.now().routes_of_listener[world.now().listeners[0]->id];
+    const auto* table = world.now().chains[world.now().listeners[0]->chains[0].id].routes;
     ASSERT_NE(table, nullptr);
     EXPECT_EQ(table->virtual_hosts()[0].routes[0].direct.body, "tea\n");
     const auto listener = world.now().listeners[0];
@@ -125,7 +125,7 @@ TEST(ApplyListener, TakesInlineRoutes) {
         routes { match { prefix: "/" } direct_response { status: 200 } } } })"));
     ASSERT_EQ(world.apply(), Refusals{});
     EXPECT_EQ(world.now().listeners[0], listener) << "a route edit never touches a listener";
-    EXPECT_EQ(world.now().routes_of_listener[listener->id]->virtual_hosts()[0].routes[0].direct.status, 200);
+    EXPECT_EQ(world.now().chains[listener->chains[0].id].routes->virtual_hosts()[0].routes[0].direct.status, 200);
 }
 
 TEST(ApplyRoutes, ReadsActionsAndHeaders) {
@@ -164,7 +164,7 @@ TEST(ApplyRoutes, ReadsActionsAndHeaders) {
     EXPECT_EQ(routes[2].redirect.port, 8443);
     EXPECT_TRUE(routes[2].redirect.strip_query);
     EXPECT_EQ(routes[3].direct.status, 418);
-    EXPECT_EQ(world.now().routes_of_listener[world.now().listeners[0]->id], &table);
+    EXPECT_EQ(world.now().chains[world.now().listeners[0]->chains[0].id].routes, &table);
 }
 
 TEST(ApplyRoutes, RefusesByFieldAndReason) {
