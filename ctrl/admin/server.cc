@@ -24,6 +24,7 @@ namespace {
 
 constexpr time_t kReadTimeoutS = 2, kWriteTimeoutS = 10;
 constexpr size_t kThreads = 3, kStreams = RecentLog::kFollowersMax + 4;   // answers that end, and those that go on
+constexpr int kStreamEndMs = 2000;
 constexpr auto kKeepAlive = std::chrono::seconds(1);
 constexpr size_t kBodyBytesMax = 32u << 20;
 
@@ -37,12 +38,30 @@ Answer answer_for(const Handler& handler, const httplib::Request& request, bool 
     }
 }
 
+/// Streams being served, and whether they shall end.
+struct Streaming {
+    std::atomic<bool> stopping{false};
+    std::atomic<uint32_t> open{0};
+};
+
+/// One of them, for as long as it is answered.
+class Open {
+ public:
+    explicit Open(Streaming& streaming) : streaming_(streaming) { streaming_.open++; }
+    ~Open() { streaming_.open--; }
+    Open(const Open&) = delete;
+
+ private:
+    Streaming& streaming_;
+};
+
 /// Hands a stream on piece by piece until it ends, its asker leaves or the server stops.
-void serve_stream(std::shared_ptr<Stream> stream, const std::string& type, const std::atomic<bool>& stopping, httplib::Response& response) {
+void serve_stream(std::shared_ptr<Stream> stream, const std::string& type, Streaming& streaming, httplib::Response& response) {
     auto last = std::make_shared<std::chrono::steady_clock::time_point>(std::chrono::steady_clock::now());
-    response.set_chunked_content_provider(type, [stream = std::move(stream), last, &stopping](size_t, httplib::DataSink& sink) {
+    auto open = std::make_shared<Open>(streaming);
+    response.set_chunked_content_provider(type, [stream = std::move(stream), last, open, &streaming](size_t, httplib::DataSink& sink) {
         std::string piece;
-        const bool more = stream->next(piece) && !stopping.load(std::memory_order_relaxed);
+        const bool more = stream->next(piece) && !streaming.stopping.load(std::memory_order_relaxed);
         const auto now = std::chrono::steady_clock::now();
         if (piece.empty() && now - *last >= kKeepAlive) piece = stream->keep_alive();
         if (!piece.empty()) *last = now;
@@ -69,11 +88,11 @@ bool gzip(std::string& body) {
     return done;
 }
 
-void answer(const Handler& handler, const httplib::Request& request, httplib::Response& response, bool writable, const std::atomic<bool>& stopping) {
+void answer(const Handler& handler, const httplib::Request& request, httplib::Response& response, bool writable, Streaming& streaming) {
     Answer a = answer_for(handler, request, writable);
     response.status = a.status;
     if (a.stream) {
-        serve_stream(std::move(a.stream), a.type, stopping, response);
+        serve_stream(std::move(a.stream), a.type, streaming, response);
     } else {
         const bool wants_gzip = request.get_header_value("Accept-Encoding").find("gzip") != std::string::npos;
         if (wants_gzip && a.type.starts_with("application/openmetrics-text") && gzip(a.body)) response.set_header("Content-Encoding", "gzip");
@@ -137,7 +156,7 @@ bool is_local_host_header(std::string_view host) {
 struct Server::Endpoint {
     httplib::Server server;
     std::thread thread;
-    std::atomic<bool> stopping{false};
+    Streaming streaming;
 
     Endpoint(const Handler& handler, bool writable) {
         server.set_read_timeout(kReadTimeoutS);
@@ -147,11 +166,11 @@ struct Server::Endpoint {
         server.new_task_queue = [writable] { return new httplib::ThreadPool(kThreads + (writable ? kStreams : 0)); };
         server.set_pre_routing_handler([this, &handler, writable](const httplib::Request& request, httplib::Response& response) {
             if (wants_body(request, response, writable)) return httplib::Server::HandlerResponse::Unhandled;
-            if (response.status != 411) answer(handler, request, response, writable, stopping);
+            if (response.status != 411) answer(handler, request, response, writable, streaming);
             return httplib::Server::HandlerResponse::Handled;
         });
         server.Post(".*", [this, &handler, writable](const httplib::Request& request, httplib::Response& response) {
-            answer(handler, request, response, writable, stopping);
+            answer(handler, request, response, writable, streaming);
         });
     }
     void serve(const char* name) {
@@ -162,7 +181,10 @@ struct Server::Endpoint {
         while (!server.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     ~Endpoint() {
-        stopping.store(true, std::memory_order_relaxed);
+        streaming.stopping.store(true, std::memory_order_relaxed);
+        // The library cuts what is being answered when it stops: streams end in order before, or are cut after a while.
+        for (int waited_ms = 0; streaming.open.load() != 0 && waited_ms < kStreamEndMs; waited_ms += 5)
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
         server.stop();
         if (thread.joinable()) thread.join();
     }

@@ -38,6 +38,21 @@ std::vector<std::string> conflicts_of(const worker::Worker& worker, uint8_t port
     return all;
 }
 
+/// Cycles of one moment. A worker goes on while they are read, and this thread may lose its CPU in between: then they are read again.
+void read_cycles(const worker::Worker& worker, uint64_t cost_of_enter, admin::WorkerRuntime& out) {
+    constexpr int kTries = 16;
+    const uint64_t apart_max = rte_get_tsc_hz() / 20'000;   // 50 us
+    for (int attempt = 0; attempt < kTries; attempt++) {
+        const uint64_t start = rte_rdtsc();
+        out.cycles_total = worker.counters().cycles.get();
+        out.cycles_busy = worker.counters().busy_cycles.get();
+        out.cycles_measuring = worker.stages().enters() * cost_of_enter;
+        out.stages.clear();
+        for (size_t s = 0; s < kStages; s++) out.stages.emplace_back(kStageNames[s], worker.stages().total(static_cast<Stage>(s)));
+        if (rte_rdtsc() - start < apart_max) return;
+    }
+}
+
 std::vector<admin::WorkerRuntime> Gateway::runtime() const {
     std::vector<admin::WorkerRuntime> all;
     for (uint32_t i = 0; i < crew_->size(); i++) {
@@ -46,9 +61,7 @@ std::vector<admin::WorkerRuntime> Gateway::runtime() const {
         admin::WorkerRuntime runtime;
         runtime.core = worker.cpu();
         runtime.cycles_per_s = rte_get_tsc_hz();
-        runtime.cycles_total = counters.cycles.get();
-        runtime.cycles_busy = counters.busy_cycles.get();
-        runtime.cycles_measuring = worker.stages().enters() * cost_of_enter_;
+        read_cycles(worker, cost_of_enter_, runtime);
         runtime.turns = counters.turns.get();
         runtime.turns_empty = counters.empty_turns.get();
         runtime.sleeps = counters.sleeps.get();
@@ -56,8 +69,6 @@ std::vector<admin::WorkerRuntime> Gateway::runtime() const {
             runtime.requests = proxy->requests();
             runtime.connections = proxy->connections();
         }
-        for (size_t s = 0; s < kStages; s++)
-            runtime.stages.emplace_back(kStageNames[s], worker.stages().total(static_cast<Stage>(s)));
         runtime.handed_over = counters.handed_over.get(), runtime.taken_over = counters.taken_over.get();
         runtime.handover_dropped = counters.handover_dropped.get(), runtime.rss_mismatch = counters.rss_mismatch.get();
         runtime.mbufs_free = counters.pool_available.get();

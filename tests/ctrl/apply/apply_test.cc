@@ -42,7 +42,7 @@ TEST(ApplyListener, ReadsTheManager) {
     EXPECT_NE(world.now().listeners[1]->id, listener.id);
     EXPECT_EQ(listener.source, "mesh/gw.yaml:3");
     EXPECT_EQ(listener.object, "Gateway shop/edge");
-    const auto& http = listener.http;
+    const auto& http = listener.chains[0].http;
     EXPECT_EQ(http.route_config_name, "http.80");
     EXPECT_TRUE(http.use_remote_address);
     EXPECT_EQ(http.xff_num_trusted_hops, 2u);
