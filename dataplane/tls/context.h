@@ -31,7 +31,7 @@ struct SanMatcher {
     enum class Kind : uint8_t { kExact, kPrefix, kSuffix, kContains, kCustom } kind = Kind::kExact;
     std::string text;
     bool ignore_case = false;
-    std::function<bool(std::string_view)> custom;
+    std::function<bool(std::string_view)> custom = {};
 };
 
 /// How the peer's certificate is verified (envoy CertificateValidationContext).

@@ -1,0 +1,348 @@
+// Verification of certificates, case by case, and a generated corpus of strange identities (threat 15).
+#include "tls/verify.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/support/certificates.h"
+
+namespace sluice::tls {
+namespace {
+
+using test::CertificateAuthority;
+using test::CertificateSpec;
+using test::Issued;
+using test::KeyKind;
+
+const CertificateAuthority& authority() {
+    static const CertificateAuthority ca("test root");
+    return ca;
+}
+const CertificateAuthority& stranger() {
+    static const CertificateAuthority ca("stranger", KeyKind::kEcP256, 101);
+    return ca;
+}
+Verification trusting(const CertificateAuthority& ca = authority()) {
+    Verification v;
+    v.trusted_ca_pem = ca.pem();
+    return v;
+}
+CertificateSpec named(std::vector<std::string> names) {
+    CertificateSpec spec;
+    spec.names = std::move(names);
+    return spec;
+}
+
+Verdict judge(const Verification& verification, Role own, const std::string& chain_pem, const ClientPeer* peer = nullptr, bool recheck = false) {
+    const auto verifier = Verifier::create(verification, own);
+    if (!verifier) {
+        ADD_FAILURE() << verifier.error().what;
+        return {Failure::kInternal, 0, ""};
+    }
+    auto chain = parse_certificates(chain_pem);
+    STACK_OF(X509)* rest = sk_X509_new_null();
+    for (size_t i = 1; i < chain->size(); i++) sk_X509_push(rest, (*chain)[i].get());
+    const Verdict verdict = recheck ? (*verifier)->recheck(chain->front().get(), peer) : (*verifier)->verify(chain->front().get(), rest, peer);
+    sk_X509_free(rest);
+    EXPECT_EQ(verdict.reason.empty(), verdict.error == X509_V_OK);
+    return verdict;
+}
+Failure outcome(const Verification& verification, const CertificateSpec& spec, const ClientPeer* peer = nullptr, Role own = Role::kClient) {
+    return judge(verification, own, authority().issue(spec).chain_pem, peer).failure;
+}
+
+TEST(Verify, ChainTimeAndPurpose) {
+    EXPECT_EQ(outcome(trusting(), {}), Failure::kNone);
+    EXPECT_EQ(outcome(trusting(stranger()), {}), Failure::kUnknownCa);
+    CertificateSpec spec;
+    spec.not_after_s = -10;
+    EXPECT_EQ(outcome(trusting(), spec), Failure::kExpired);
+    EXPECT_EQ(judge(trusting(), Role::kClient, authority().issue(spec).chain_pem, nullptr, true).failure, Failure::kExpired);
+    spec = {};
+    spec.not_before_s = 600;
+    EXPECT_EQ(outcome(trusting(), spec), Failure::kNotYetValid);
+    EXPECT_EQ(judge(trusting(), Role::kClient, authority().issue(spec).chain_pem, nullptr, true).failure, Failure::kNotYetValid);
+    spec = {};
+    spec.server_auth = false;
+    EXPECT_EQ(outcome(trusting(), spec), Failure::kWrongPurpose);
+    EXPECT_EQ(outcome(trusting(), spec, nullptr, Role::kServer), Failure::kNone);
+    spec = {};
+    spec.client_auth = false;
+    EXPECT_EQ(outcome(trusting(), spec, nullptr, Role::kServer), Failure::kWrongPurpose);
+    spec.server_auth = false;
+    EXPECT_EQ(outcome(trusting(), spec, nullptr, Role::kServer), Failure::kNone) << "no extended key usage restricts nothing";
+    EXPECT_EQ(judge(trusting(), Role::kClient, test::self_signed({}).chain_pem).failure, Failure::kUnknownCa);
+    EXPECT_EQ(judge(trusting(), Role::kClient, stranger().pem()).failure, Failure::kUnknownCa);
+}
+
+TEST(Verify, TheReasonNamesSubjectAndIssuer) {
+    CertificateSpec spec;
+    spec.common_name = "late";
+    spec.not_after_s = -10;
+    const Verdict verdict = judge(trusting(), Role::kClient, authority().issue(spec).chain_pem);
+    EXPECT_EQ(verdict.reason, "CERTIFICATE_VERIFY_FAILED: certificate has expired: subject CN=late,O=Sluice tests, issuer CN=test root,O=Sluice tests");
+}
+
+TEST(Verify, IntermediatesDepthAndPartialChains) {
+    CertificateSpec middle;
+    middle.common_name = "intermediate";
+    const CertificateAuthority one(authority(), middle);
+    middle.common_name = "intermediate 2", middle.key_number = 1;
+    const CertificateAuthority two(one, middle);
+    const Issued leaf = two.issue({});
+    EXPECT_EQ(judge(trusting(), Role::kServer, leaf.chain_pem).failure, Failure::kNone);
+    EXPECT_EQ(judge(trusting(), Role::kServer, leaf.certificate_pem).failure, Failure::kUnknownCa) << "intermediates are missing";
+    EXPECT_EQ(judge(trusting(two), Role::kServer, leaf.certificate_pem).failure, Failure::kNone) << "an intermediate may be the trusted one";
+    Verification v = trusting();
+    v.max_depth = 1;
+    EXPECT_EQ(judge(v, Role::kServer, leaf.chain_pem).failure, Failure::kUnknownCa);
+    v.max_depth = 2;
+    EXPECT_EQ(judge(v, Role::kServer, leaf.chain_pem).failure, Failure::kNone);
+    middle.common_name = "short", middle.path_length = 0, middle.key_number = 2;
+    const CertificateAuthority limited(authority(), middle);
+    middle.path_length = -1, middle.key_number = 3;
+    EXPECT_NE(judge(trusting(), Role::kServer, CertificateAuthority(limited, middle).issue({}).chain_pem).failure, Failure::kNone);
+    middle = {};
+    middle.not_after_s = -5;
+    EXPECT_EQ(judge(trusting(), Role::kServer, CertificateAuthority(authority(), middle).issue({}).chain_pem).failure, Failure::kExpired);
+}
+
+TEST(Verify, WeakKeysAndNameConstraints) {
+    CertificateSpec spec;
+    spec.key = KeyKind::kRsa1024;
+    EXPECT_EQ(outcome(trusting(), spec), Failure::kBadCertificate);
+    CertificateSpec middle;
+    middle.permitted = {"DNS:shop.example"};
+    const CertificateAuthority constrained(authority(), middle);
+    EXPECT_EQ(judge(trusting(), Role::kClient, constrained.issue(named({"DNS:a.shop.example"})).chain_pem).failure, Failure::kNone);
+    EXPECT_EQ(judge(trusting(), Role::kClient, constrained.issue(named({"DNS:a.bank.example"})).chain_pem).failure, Failure::kWrongName);
+    middle.permitted.clear(), middle.excluded = {"URI:bank.local"};
+    const CertificateAuthority excluding(authority(), middle);
+    EXPECT_EQ(judge(trusting(), Role::kClient, excluding.issue(named({"URI:spiffe://shop.local/a"})).chain_pem).failure, Failure::kNone);
+    EXPECT_EQ(judge(trusting(), Role::kClient, excluding.issue(named({"URI:spiffe://bank.local/a"})).chain_pem).failure, Failure::kWrongName);
+}
+
+TEST(Verify, Revocation) {
+    const Issued leaf = authority().issue({}), other = authority().issue({});
+    Verification v = trusting();
+    v.crl_pem = authority().crl({leaf.serial});
+    EXPECT_EQ(judge(v, Role::kServer, leaf.chain_pem).failure, Failure::kRevoked);
+    EXPECT_EQ(judge(v, Role::kServer, other.chain_pem).failure, Failure::kNone);
+    v.crl_pem = stranger().crl({leaf.serial});
+    EXPECT_EQ(judge(v, Role::kServer, other.chain_pem).failure, Failure::kBadCertificate) << "its issuer has no list";
+    v.crl_pem = authority().crl({}, -10);
+    EXPECT_EQ(judge(v, Role::kServer, other.chain_pem).failure, Failure::kBadCertificate) << "the list is out of date";
+    CertificateSpec middle;
+    middle.key_number = 7;
+    const CertificateAuthority intermediate(authority(), middle);
+    const Issued deep = intermediate.issue({});
+    v.crl_pem = intermediate.crl({});
+    EXPECT_EQ(judge(v, Role::kServer, deep.chain_pem).failure, Failure::kBadCertificate) << "the whole chain needs lists";
+    v.crl_only_leaf = true;
+    EXPECT_EQ(judge(v, Role::kServer, deep.chain_pem).failure, Failure::kNone);
+    v.crl_only_leaf = false;
+    v.crl_pem = intermediate.crl({}) + authority().crl({});
+    EXPECT_EQ(judge(v, Role::kServer, deep.chain_pem).failure, Failure::kNone);
+    v.crl_pem = intermediate.crl({deep.serial}) + authority().crl({});
+    EXPECT_EQ(judge(v, Role::kServer, deep.chain_pem).failure, Failure::kRevoked);
+}
+
+TEST(Verify, HostNames) {
+    ClientPeer peer;
+    const auto host = [&](std::string wanted, std::vector<std::string> names) {
+        peer.verify_host = std::move(wanted);
+        CertificateSpec spec = named(std::move(names));
+        spec.common_name = "cn.example";
+        return outcome(trusting(), spec, &peer);
+    };
+    EXPECT_EQ(host("shop.example", {"DNS:shop.example"}), Failure::kNone);
+    EXPECT_EQ(host("SHOP.example", {"DNS:shop.EXAMPLE"}), Failure::kNone);
+    EXPECT_EQ(host("shop.example", {"DNS:bank.example", "DNS:shop.example"}), Failure::kNone);
+    EXPECT_EQ(host("shop.example", {"DNS:bank.example"}), Failure::kWrongName);
+    EXPECT_EQ(host("cn.example", {"DNS:bank.example"}), Failure::kWrongName) << "the common name is no name";
+    EXPECT_EQ(host("cn.example", {}), Failure::kWrongName);
+    EXPECT_EQ(host("a.example.com", {"DNS:*.example.com"}), Failure::kNone);
+    EXPECT_EQ(host("a.b.example.com", {"DNS:*.example.com"}), Failure::kWrongName);
+    EXPECT_EQ(host("example.com", {"DNS:*.example.com"}), Failure::kWrongName);
+    EXPECT_EQ(host("abc.example.com", {"DNS:a*c.example.com"}), Failure::kWrongName);
+    EXPECT_EQ(host("a.b.example.com", {"DNS:a.*.example.com"}), Failure::kWrongName);
+    EXPECT_EQ(host("example", {"DNS:*"}), Failure::kWrongName);
+    EXPECT_EQ(host("a.com", {"DNS:*.com"}), Failure::kWrongName);
+    EXPECT_EQ(host("shop.example", {"URI:spiffe://shop.example/a"}), Failure::kWrongName);
+    EXPECT_EQ(host("192.0.2.1", {"IP:192.0.2.1"}), Failure::kNone);
+    EXPECT_EQ(host("192.0.2.1", {"DNS:192.0.2.1"}), Failure::kWrongName);
+    EXPECT_EQ(host("2001:db8::1", {"IP:2001:db8::1"}), Failure::kNone);
+    EXPECT_EQ(host("shop.example", {std::string("DNS:shop.example\0.evil.example", 31)}), Failure::kBadCertificate);
+    EXPECT_EQ(host("shop.example", {"DNS:shop.example", std::string("DNS:x\0y", 7)}), Failure::kBadCertificate) << "a NUL in any name";
+}
+
+TEST(Verify, SubjectAltNameMatchers) {
+    using Type = SanMatcher::Type;
+    using Kind = SanMatcher::Kind;
+    const std::vector<std::string> names = {"DNS:*.shop.example", "DNS:a.example", "URI:spiffe://cluster.local/ns/shop/sa/web", "IP:192.0.2.9", "email:ops@shop.example"};
+    const auto matched = [&](SanMatcher matcher) {
+        Verification v = trusting();
+        v.subject_alt_names = {std::move(matcher)};
+        return outcome(v, named(names)) == Failure::kNone;
+    };
+    EXPECT_TRUE(matched({Type::kDns, Kind::kExact, "a.example"}));
+    EXPECT_TRUE(matched({Type::kDns, Kind::kExact, "web.shop.example"})) << "as Envoy: the certificate's wildcard counts";
+    EXPECT_FALSE(matched({Type::kDns, Kind::kExact, "a.b.shop.example"}));
+    EXPECT_FALSE(matched({Type::kUri, Kind::kExact, "a.example"}));
+    EXPECT_TRUE(matched({Type::kAny, Kind::kExact, "a.example"}));
+    EXPECT_TRUE(matched({Type::kUri, Kind::kExact, "spiffe://cluster.local/ns/shop/sa/web"}));
+    EXPECT_FALSE(matched({Type::kUri, Kind::kExact, "spiffe://cluster.local/ns/shop/sa/we"}));
+    EXPECT_FALSE(matched({Type::kUri, Kind::kExact, "SPIFFE://cluster.local/ns/shop/sa/web"}));
+    EXPECT_TRUE(matched({Type::kUri, Kind::kExact, "SPIFFE://cluster.local/ns/shop/sa/web", true}));
+    EXPECT_TRUE(matched({Type::kUri, Kind::kPrefix, "spiffe://cluster.local/ns/shop/"}));
+    EXPECT_FALSE(matched({Type::kUri, Kind::kPrefix, "spiffe://cluster.local/ns/bank/"}));
+    EXPECT_TRUE(matched({Type::kUri, Kind::kSuffix, "/sa/web"}));
+    EXPECT_FALSE(matched({Type::kUri, Kind::kSuffix, "/sa/we"}));
+    EXPECT_TRUE(matched({Type::kUri, Kind::kContains, "/ns/shop/"}));
+    EXPECT_FALSE(matched({Type::kUri, Kind::kContains, "/ns/bank/"}));
+    EXPECT_TRUE(matched({Type::kIp, Kind::kExact, "192.0.2.9"}));
+    EXPECT_TRUE(matched({Type::kEmail, Kind::kExact, "ops@shop.example"}));
+    EXPECT_TRUE(matched({Type::kUri, Kind::kCustom, "", false, [](std::string_view text) { return text.ends_with("web"); }}));
+    EXPECT_FALSE(matched({Type::kUri, Kind::kCustom, "", false, [](std::string_view) { return false; }}));
+    EXPECT_FALSE(matched({Type::kUri, Kind::kCustom, "", false, {}}));
+    Verification v = trusting();
+    v.subject_alt_names = {{Type::kDns, Kind::kExact, "a.example"}};
+    ClientPeer peer;
+    peer.subject_alt_names = {{Type::kDns, Kind::kExact, "other.example"}};
+    EXPECT_EQ(outcome(v, named(names), &peer), Failure::kWrongName) << "the destination's list counts beside the context's";
+}
+
+TEST(Verify, Pins) {
+    CertificateSpec spec;
+    spec.key_number = 3;
+    const Issued leaf = authority().issue(spec), renewed = authority().issue(spec);
+    const auto certificate = parse_certificates(leaf.certificate_pem);
+    Verification v = trusting();
+    v.certificate_sha256 = {digest_hex(certificate->front().get(), EVP_sha256())};
+    EXPECT_EQ(judge(v, Role::kClient, leaf.chain_pem).failure, Failure::kNone);
+    EXPECT_EQ(judge(v, Role::kClient, renewed.chain_pem).failure, Failure::kWrongName);
+    v.spki_sha256 = {spki_sha256(certificate->front().get())};
+    EXPECT_EQ(judge(v, Role::kClient, renewed.chain_pem).failure, Failure::kNone) << "one of both lists is enough";
+    EXPECT_EQ(judge(v, Role::kClient, authority().issue({}).chain_pem).failure, Failure::kWrongName);
+    v.trusted_ca_pem.clear();
+    EXPECT_EQ(judge(v, Role::kClient, leaf.chain_pem).failure, Failure::kNone) << "a pin needs no CA";
+    EXPECT_EQ(judge(v, Role::kClient, authority().issue({}).chain_pem).failure, Failure::kWrongName);
+}
+
+TEST(Verify, UntrustedPeersMayBeWelcomeButProveNothing) {
+    Verification v = trusting(stranger());
+    v.accept_untrusted = true;
+    const Verdict verdict = judge(v, Role::kServer, authority().issue({}).chain_pem);
+    EXPECT_EQ(verdict.failure, Failure::kNone);
+    EXPECT_NE(verdict.error, X509_V_OK);
+    EXPECT_EQ(judge(v, Role::kServer, stranger().issue({}).chain_pem).error, X509_V_OK);
+}
+
+TEST(Verify, TrustDomainsHaveTheirOwnRoots) {
+    Verification v;
+    v.trust_domains = {{"a.example", authority().pem()}, {"b.example", stranger().pem()}};
+    v.require_spiffe = true;
+    const auto judged = [&](const CertificateAuthority& ca, const char* uri) { return judge(v, Role::kServer, ca.issue(named({std::string("URI:") + uri})).chain_pem).failure; };
+    EXPECT_EQ(judged(authority(), "spiffe://a.example/ns/x/sa/y"), Failure::kNone);
+    EXPECT_EQ(judged(stranger(), "spiffe://b.example/ns/x/sa/y"), Failure::kNone);
+    EXPECT_EQ(judged(stranger(), "spiffe://a.example/ns/x/sa/y"), Failure::kUnknownCa) << "b's root does not vouch for a";
+    EXPECT_EQ(judged(authority(), "spiffe://b.example/ns/x/sa/y"), Failure::kUnknownCa);
+    EXPECT_EQ(judged(authority(), "spiffe://c.example/ns/x/sa/y"), Failure::kUnknownCa);
+    EXPECT_EQ(judge(v, Role::kServer, authority().issue(named({"DNS:a.example"})).chain_pem).failure, Failure::kUnknownCa);
+}
+
+TEST(Verify, FingerprintsDifferByEverythingThatMatters) {
+    std::vector<Verification> all(1, trusting());
+    const auto add = [&](auto&& change) {
+        all.push_back(trusting());
+        change(all.back());
+    };
+    add([](Verification& v) { v.trusted_ca_pem = stranger().pem(); });
+    add([](Verification& v) { v.crl_pem = authority().crl({1}); });
+    add([](Verification& v) { v.crl_pem = authority().crl({1}), v.crl_only_leaf = true; });
+    add([](Verification& v) { v.subject_alt_names = {{SanMatcher::Type::kUri, SanMatcher::Kind::kExact, "a"}}; });
+    add([](Verification& v) { v.subject_alt_names = {{SanMatcher::Type::kUri, SanMatcher::Kind::kPrefix, "a"}}; });
+    add([](Verification& v) { v.subject_alt_names = {{SanMatcher::Type::kUri, SanMatcher::Kind::kExact, "b"}}; });
+    add([](Verification& v) { v.certificate_sha256 = {std::string(64, 'a')}; });
+    add([](Verification& v) { v.spki_sha256 = {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}; });
+    add([](Verification& v) { v.accept_untrusted = true; });
+    add([](Verification& v) { v.require_spiffe = true; });
+    add([](Verification& v) { v.max_depth = 3; });
+    add([](Verification& v) { v.trusted_ca_pem.clear(), v.trust_domains = {{"a", authority().pem()}}; });
+    add([](Verification& v) { v.trusted_ca_pem.clear(), v.trust_domains = {{"b", authority().pem()}}; });
+    std::set<std::array<uint8_t, 32>> seen;
+    for (const Verification& v : all) {
+        const auto verifier = Verifier::create(v, Role::kServer);
+        ASSERT_TRUE(verifier) << verifier.error().what;
+        EXPECT_TRUE(seen.insert((*verifier)->fingerprint()).second);
+        EXPECT_EQ((*Verifier::create(v, Role::kServer))->fingerprint(), (*verifier)->fingerprint());
+    }
+}
+
+// --- Threat 15: a corpus of identities ---
+
+struct Identity {
+    std::string uri;
+    bool as_client, as_server;   // may be
+};
+std::vector<Identity> identities() {
+    using namespace std::string_literals;
+    std::vector<Identity> out;
+    for (const char* domain : {"cluster.local", "a", "a-b_c.9", "td1.td2.td3"})
+        for (const char* path : {"/ns/shop/sa/web", "/a", "/A/b.c/_-", "/a/b/c/d/e/f", "/...", "/0"}) {
+            const std::string good = std::string("spiffe://") + domain + path;
+            out.push_back({good, true, true});
+            for (const char* tail : {"/", "/.", "/..", "//x", "?x=1", "#x", "%20", ":1", "@x", "\\x", "*", "~"}) out.push_back({good + tail, false, false});
+            out.push_back({"spiffe:/" + std::string(domain) + path, false, false});
+            out.push_back({"https://" + std::string(domain) + path, false, false});
+            out.push_back({"spiffe://user@" + std::string(domain) + path, false, false});
+            out.push_back({"spiffe://" + std::string(domain) + ":443" + path, false, false});
+            out.push_back({"spiffe://X" + std::string(domain) + path, false, false});
+        }
+    for (const char* domain : {"cluster.local", "a"}) out.push_back({std::string("spiffe://") + domain, false, true});   // no workload
+    out.push_back({"spiffe://cluster.local/a\0b"s, false, false});
+    out.push_back({"spiffe://cluster.local\0.evil/a"s, false, false});
+    return out;
+}
+
+TEST(SpiffeCorpus, ExactlyTheStandardsIdentitiesPass) {
+    Verification v = trusting();
+    v.require_spiffe = true;
+    const auto server = Verifier::create(v, Role::kServer), client = Verifier::create(v, Role::kClient);
+    ASSERT_TRUE(server && client);
+    size_t judged = 0;
+    const auto expect = [&](const CertificateSpec& spec, bool as_client, bool as_server, const std::string& what) {
+        const auto chain = parse_certificates(authority().issue(spec).chain_pem);
+        EXPECT_EQ((*server)->verify(chain->front().get(), nullptr, nullptr).failure == Failure::kNone, as_client) << what;
+        EXPECT_EQ((*server)->recheck(chain->front().get(), nullptr).failure == Failure::kNone, as_client) << what;
+        EXPECT_EQ((*client)->verify(chain->front().get(), nullptr, nullptr).failure == Failure::kNone, as_server) << what;
+        judged++;
+    };
+    for (const Identity& identity : identities()) {
+        expect(named({"URI:" + identity.uri}), identity.as_client, identity.as_server, identity.uri);
+        if (!identity.as_client) continue;
+        expect(named({"URI:" + identity.uri, "DNS:web.shop"}), true, true, identity.uri + " and a DNS name");
+        expect(named({"URI:" + identity.uri, "URI:" + identity.uri}), false, false, identity.uri + " twice");
+        expect(named({"URI:" + identity.uri, "URI:https://a.example/"}), false, false, identity.uri + " and another URI");
+        expect(named({"URI:" + identity.uri, std::string("DNS:a\0b", 7)}), false, false, identity.uri + " and a NUL");
+        CertificateSpec spec = named({"URI:" + identity.uri});
+        spec.ca = true;
+        expect(spec, false, false, identity.uri + " of a CA");
+        spec.ca = false, spec.sign_certificates = true;
+        expect(spec, false, false, identity.uri + " that may sign");
+        spec.sign_certificates = false, spec.key_usage = false;
+        expect(spec, true, true, identity.uri + " without key usage");
+        spec.client_auth = false;
+        expect(spec, false, true, identity.uri + " for servers");
+    }
+    CertificateSpec named_otherwise;
+    named_otherwise.common_name = "spiffe://cluster.local/ns/shop/sa/web";
+    expect(named_otherwise, false, false, "only a common name");
+    named_otherwise.names = {"DNS:cluster.local", "DNS:spiffe://cluster.local/ns/shop/sa/web"};
+    expect(named_otherwise, false, false, "only DNS names");
+    EXPECT_GE(judged, 500u);
+}
+
+}  // namespace
+}  // namespace sluice::tls
