@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,13 +26,13 @@ enum class TransportProtocol : uint8_t { kAny, kRaw /* raw_buffer */, kTls };
 
 struct ChainMatch {
     uint16_t destination_port = 0;                 // 0: any
-    std::vector<IpPrefix> destinations;            // empty: any
-    std::vector<std::string> server_names;         // exact, or *.suffix; lower-case; empty: any
+    std::vector<IpPrefix> destinations{};          // empty: any
+    std::vector<std::string> server_names{};       // exact, or *.suffix; lower-case; empty: any
     TransportProtocol transport = TransportProtocol::kAny;
-    std::vector<std::string> alpn;                 // empty: any
+    std::vector<std::string> alpn{};               // empty: any
     enum class SourceType : uint8_t { kAny, kSameIpOrLoopback, kExternal } source_type = SourceType::kAny;
-    std::vector<IpPrefix> sources;
-    std::vector<uint16_t> source_ports;
+    std::vector<IpPrefix> sources{};
+    std::vector<uint16_t> source_ports{};
     bool operator==(const ChainMatch&) const = default;
 };
 
@@ -46,7 +47,8 @@ struct ConnectionFacts {
 class ChainIndex {
  public:
     ChainIndex() = default;
-    /// Refuses two chains whose matches are equal ("filter chains 1 and 3 match the same connections") and what cannot match (a wildcard inside a name).
+    /// Refuses two chains that some connection would match alike ("filter chains 1 and 3 match the same connections") and what cannot
+    /// match (a wildcard inside a name).
     static std::expected<ChainIndex, std::string> build(const std::vector<ChainMatch>& chains);
     /// -1: none; the listener's default chain, if any, is the caller's.
     int find(const ConnectionFacts& facts) const;
@@ -54,7 +56,8 @@ class ChainIndex {
     bool needs_hello() const { return needs_hello_; }
 
  private:
-    std::vector<ChainMatch> chains_;
+    struct Tree;   // one level for each property, in the order above
+    std::shared_ptr<const Tree> tree_;
     bool needs_hello_ = false;
 };
 
