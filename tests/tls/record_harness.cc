@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 
 namespace sluice::tls::test {
@@ -26,7 +27,10 @@ std::span<const Suite> suites() {
 
 Bytes random_bytes(Rng& rng, size_t size) {
     Bytes bytes(size);
-    for (auto& byte : bytes) byte = static_cast<uint8_t>(rng.next() >> 32);
+    for (size_t i = 0; i < size; i += 8) {
+        const uint64_t word = rng.next();
+        std::memcpy(bytes.data() + i, &word, std::min<size_t>(8, size - i));
+    }
     return bytes;
 }
 
@@ -53,13 +57,14 @@ TrafficKeys mirror(const TrafficKeys& keys) {
 void push(SliceQueue& queue, std::span<const uint8_t> bytes, std::span<const size_t> sizes) {
     for (size_t i = 0; !bytes.empty(); i++) {
         const size_t n = std::min(bytes.size(), sizes[std::min(i, sizes.size() - 1)]);
-        if (!queue.push_back(sluice::test::heap_slice(bytes.first(n)))) std::abort();
+        Slice slice = sluice::test::heap_slice(bytes.first(n));
+        if (!slice.segment() || !queue.push_back(std::move(slice))) std::abort();
         bytes = bytes.subspan(n);
     }
 }
 
 void push_cut(SliceQueue& queue, std::span<const uint8_t> bytes, Rng& rng) {
-    const uint64_t most = uint64_t{1} << rng.between(1, 13);
+    const uint64_t most = std::max(uint64_t{1} << rng.between(1, 13), bytes.size() / 10'000);   // the pool has 65,535
     std::vector<size_t> sizes;
     for (size_t total = 0; total < bytes.size(); total += sizes.back()) sizes.push_back(rng.between(1, most));
     if (!bytes.empty()) push(queue, bytes, sizes);
