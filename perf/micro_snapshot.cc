@@ -16,8 +16,7 @@ namespace {
 constexpr long kEndpointsEach = 10, kRoutesEach = 10;
 
 void set_endpoints(xds::ResourceSet& set, long cluster, long shift) {
-    auto& assignment = set.endpoints["cluster-" + std::to_string(cluster)];
-    assignment.Clear();
+    envoy::config::endpoint::v3::ClusterLoadAssignment assignment;
     assignment.set_cluster_name("cluster-" + std::to_string(cluster));
     auto& locality = *assignment.add_endpoints();
     for (long i = 0; i < kEndpointsEach; i++) {
@@ -26,19 +25,21 @@ void set_endpoints(xds::ResourceSet& set, long cluster, long shift) {
         address.set_address("10." + std::to_string(n >> 16) + "." + std::to_string(n >> 8 & 255) + "." + std::to_string(n & 255));
         address.set_port_value(static_cast<uint32_t>(8000 + (i == 0 ? shift : 0)));
     }
+    set.endpoints[assignment.cluster_name()] = std::move(assignment);
 }
 
 /// `size` endpoints in clusters of ten, and as many routes on virtual hosts of ten.
 xds::ResourceSet world(long size) {
     xds::ResourceSet set;
-    auto& table = set.routes["http.80"];
+    envoy::config::route::v3::RouteConfiguration table;
     table.set_name("http.80");
     for (long c = 0; c < size / kEndpointsEach; c++) {
         const std::string name = "cluster-" + std::to_string(c);
-        auto& cluster = set.clusters[name];
+        envoy::config::cluster::v3::Cluster cluster;
         cluster.set_name(name);
         cluster.set_type(envoy::config::cluster::v3::Cluster::EDS);
         cluster.mutable_eds_cluster_config()->mutable_eds_config()->mutable_ads();
+        set.clusters[name] = std::move(cluster);
         set_endpoints(set, c, 0);
         auto& host = *table.add_virtual_hosts();
         host.set_name("host-" + std::to_string(c));
@@ -49,6 +50,7 @@ xds::ResourceSet world(long size) {
             route.mutable_route()->set_cluster(name);
         }
     }
+    set.routes["http.80"] = std::move(table);
     return set;
 }
 

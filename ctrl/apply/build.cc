@@ -62,7 +62,7 @@ void build_tables(Build& build, std::vector<ReadListener>& listeners, Snapshot& 
     for (const auto& [name, config] : build.resources.routes) {
         if (build.sink.full()) return;
         const auto asked = requests.find(name);
-        RouteRequest request{name, &config, asked == requests.end() ? std::vector<std::string>() : asked->second->chain};
+        RouteRequest request{name, &*config, config.hash(), asked == requests.end() ? std::vector<std::string>() : asked->second->chain};
         add(request);
     }
     for (const auto& listener : listeners) {

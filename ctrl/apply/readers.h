@@ -36,8 +36,7 @@ struct Build {
     }
 };
 
-/// Hash of a message's deterministic serialization, mixed with `seed`.
-uint64_t content_hash(const google::protobuf::Message& message, uint64_t seed = 0);
+using xds::content_hash;
 uint64_t mix(uint64_t hash, std::string_view text);
 uint64_t mix(uint64_t hash, uint64_t value);
 
@@ -61,6 +60,7 @@ bool read_header_match(const envoy::config::route::v3::HeaderMatcher& in, route:
 struct RouteRequest {
     std::string name;                                                    // of the table
     const envoy::config::route::v3::RouteConfiguration* config = nullptr;
+    uint64_t hash = 0;                                                   // of `config`
     std::vector<std::string> chain;
 };
 std::shared_ptr<const route::RouteTable> read_routes(Build& build, const RouteRequest& request);
@@ -82,7 +82,8 @@ telemetry::AccessLogSet::Filter read_log_filter(const envoy::config::accesslog::
                                                 telemetry::AccessLogCaptures& captures, const At& at);
 
 // clusters.cc
-std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const envoy::config::cluster::v3::Cluster& in, uint32_t id);
+using ClusterResource = xds::Resource<envoy::config::cluster::v3::Cluster>;
+std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const ClusterResource& resource, uint32_t id);
 // destinations.cc
 /// Both without an id.
 upstream::Destination read_service(std::string_view cluster_name, const envoy::config::core::v3::Metadata& metadata);

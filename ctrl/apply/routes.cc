@@ -65,7 +65,7 @@ std::shared_ptr<const route::RouteTable> RoutesReader::unchanged(uint64_t hash) 
 }
 
 std::shared_ptr<const route::RouteTable> RoutesReader::read() {
-    uint64_t hash = content_hash(config_);
+    uint64_t hash = request_.hash;
     for (const std::string& filter : request_.chain) hash = mix(hash, filter);
     if (auto same = unchanged(hash)) return same;
     if (!check_fields(config_, build_.sink)) return nullptr;
