@@ -64,34 +64,23 @@ bool read_rest(const pb::Cluster& in, upstream::Cluster& out, const At& at) {
     return !in.has_connect_timeout() || read_duration(in.connect_timeout(), out.connect_timeout, at.child("connect_timeout"));
 }
 
-/// What holds this cluster's endpoints. A STATIC cluster's are part of it, and so of its hash.
-struct Assignment {
-    const envoy::config::endpoint::v3::ClusterLoadAssignment* message = nullptr;   // nullptr: none yet
-    uint64_t hash = 0;
-};
-Assignment assignment_of(const Build& build, const ClusterResource& resource) {
-    const pb::Cluster& in = *resource;
-    if (in.type() == pb::Cluster::STATIC) return in.has_load_assignment() ? Assignment{&in.load_assignment(), resource.hash()} : Assignment{};
-    const std::string& service = in.eds_cluster_config().service_name();
-    const auto found = build.resources.endpoints.find(service.empty() ? in.name() : service);
-    return found == build.resources.endpoints.end() ? Assignment{} : Assignment{&*found->second, found->second.hash()};
-}
-
 const upstream::Cluster* previous_cluster(const Build& build, uint32_t id) {
     return build.previous && id < build.previous->clusters.size() ? build.previous->clusters[id].get() : nullptr;
 }
 
 }  // namespace
 
-std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const ClusterResource& resource, uint32_t id) {
-    const pb::Cluster& in = *resource;
-    const auto [assignment, assignment_hash] = assignment_of(build, resource);
-    const uint64_t hash = mix(resource.hash(), assignment_hash);
+std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const ClusterRequest& request) {
+    const pb::Cluster& in = *request.resource;
+    const uint32_t id = request.id;
+    const auto [assignment, assignment_hash] = request.assignment;
+    const uint64_t hash = mix(request.resource.hash(), assignment_hash);
     const upstream::Cluster* before = previous_cluster(build, id);
     if (before && before->content_hash == hash) return build.previous->clusters[id];
 
-    build.sink.begin("envoy.config.cluster.v3.Cluster", in.name());
+    build.sink.begin("envoy.config.cluster.v3.Cluster", request.name);
     const At at(build.sink, &in.metadata());
+    if (in.name() != request.name) return at.child("name").refuse(in.name().empty() ? "is missing" : "is not the resource's name"), nullptr;
     const EndpointOptions options{id, in.common_lb_config().has_locality_weighted_lb_config(), read_service(in.name(), in.metadata())};
     // An endpoint set carries the service's names too.
     const uint64_t endpoints_hash = mix(mix(assignment_hash, uint64_t{options.weigh_localities}), key_of(options.service));
@@ -105,7 +94,6 @@ std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const Cluste
     const xds::Provenance place = xds::provenance(in.metadata());
     cluster->source = place.source;
     cluster->object = place.object;
-    if (in.name().empty()) return at.child("name").refuse("is missing"), nullptr;
     if (in.type() == pb::Cluster::EDS && in.has_load_assignment()) return at.child("load_assignment").refuse("not of an EDS cluster"), nullptr;
     if (!(read_policy(in, *cluster, at) & read_breakers(in, *cluster, at) & read_http_options(in, *cluster, at) & read_rest(in, *cluster, at))) return nullptr;
 

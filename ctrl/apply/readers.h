@@ -13,6 +13,7 @@
 
 #include "ctrl/apply/apply.h"
 #include "ctrl/apply/at.h"
+#include "ctrl/apply/origin.h"
 #include "ctrl/xds/resources.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "snapshot/snapshot.h"
@@ -25,14 +26,18 @@ using HcmProto = envoy::extensions::filters::network::http_connection_manager::v
 struct Build {
     const xds::ResourceSet& resources;
     const snapshot::Snapshot* previous;
+    const Origin* before;              // of `previous`; nullptr: it was not built here
     snapshot::Publisher& publisher;
     NackSink& sink;
     const OwnAccessLog& own_log;
-    std::unordered_map<std::string_view, uint32_t> cluster_ids;  // of this set's clusters
+    Origin& origin;                    // of the Snapshot in the making
+    std::vector<bool> has_cluster{};   // by id: this set's clusters
+    bool same_clusters = false;        // names and ids are those of `previous`
 
+    /// Once the clusters are read.
     uint32_t cluster_id(std::string_view name) const {
-        const auto known = cluster_ids.find(name);
-        return known == cluster_ids.end() ? UINT32_MAX : known->second;
+        const uint32_t id = publisher.find_id(snapshot::Publisher::IdKind::kCluster, name);
+        return id < has_cluster.size() && has_cluster[id] ? id : UINT32_MAX;
     }
 };
 
@@ -83,7 +88,18 @@ telemetry::AccessLogSet::Filter read_log_filter(const envoy::config::accesslog::
 
 // clusters.cc
 using ClusterResource = xds::Resource<envoy::config::cluster::v3::Cluster>;
-std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const ClusterResource& resource, uint32_t id);
+/// What holds a cluster's endpoints.
+struct Assignment {
+    const envoy::config::endpoint::v3::ClusterLoadAssignment* message = nullptr;   // nullptr: none yet
+    uint64_t hash = 0;
+};
+struct ClusterRequest {
+    const std::string& name;   // in the set
+    const ClusterResource& resource;
+    Assignment assignment;
+    uint32_t id = 0;
+};
+std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const ClusterRequest& request);
 // destinations.cc
 /// Both without an id.
 upstream::Destination read_service(std::string_view cluster_name, const envoy::config::core::v3::Metadata& metadata);
