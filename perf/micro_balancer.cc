@@ -20,17 +20,14 @@ constexpr int kBatch = 64;
 
 Cluster cluster_of(LbPolicy policy, long endpoints, bool equal) {
     auto set = std::make_shared<EndpointSet>();
-    uint32_t sum = 0;
     for (long i = 0; i < endpoints; i++) {
         Endpoint endpoint;
         endpoint.id = static_cast<uint32_t>(i);
         endpoint.address = {IpAddress::v4(0x0a000000u + static_cast<uint32_t>(i)), 9080};
         endpoint.weight = equal ? 1 : 1 + static_cast<uint32_t>(i * 7919 % 100);
-        set->cumulative_weight.push_back(sum += endpoint.weight);
         set->endpoints.push_back(std::move(endpoint));
     }
-    set->lowest_priority_count = static_cast<uint32_t>(endpoints);
-    set->equal_weights = equal;
+    index_endpoints(*set);
     Cluster cluster;
     cluster.policy = policy;
     cluster.endpoints = std::move(set);

@@ -2,6 +2,9 @@
 //   build/perf/micro_route --benchmark_min_time=0.5
 // "hot" asks for one route again and again: the work itself. "spread" walks over all routes, so a large table also pays for the
 // cache misses that any structure of its size pays once per request. "cycles" are TSC ticks per look-up in the best batch of 64.
+// "mesh" is a whole mesh's table: virtual hosts of ten routes each; of "mixed" ten the ninth is a regex and the last asks for a
+// header on any path. "last" asks for the table's last route, "uniform" for any at random, "cold" for any at random when the caches
+// hold something else ("cycles" is then the median of single look-ups, the time-stamp counter's own 20 or so included).
 #include <benchmark/benchmark.h>
 #include <x86intrin.h>
 
@@ -11,6 +14,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "base/rng.h"
 #include "http/message.h"
 #include "route/route_table.h"
 
@@ -67,45 +71,131 @@ struct Ask {
     std::string authority, path, user;
 };
 
+constexpr long kRoutesOfHost = 10;
+
+RouteMatch mesh_match(bool mixed, long i) {
+    RouteMatch match;
+    match.path_text = "/service-" + std::to_string(i) + "/";
+    if (mixed && i == kRoutesOfHost - 2) {
+        match.path = RouteMatch::Path::kRegex;
+        match.path_text = "/service-" + std::to_string(i) + "/[a-z]+(/[0-9]+)?";
+    } else if (mixed && i == kRoutesOfHost - 1) {
+        match.path_text = "/";
+        match.headers.push_back({"x-user", {StringMatch::Kind::kExact, "tester"}});
+    }
+    return match;
+}
+
+/// A request for route `i` of host `host`, as the routes above have it.
+Ask mesh_ask(bool mixed, long host, long i) {
+    const std::string authority = "host-" + std::to_string(host) + ".shop.example";
+    if (mixed && i == kRoutesOfHost - 1) return {authority, "/other/items?x=1", "tester"};
+    return {authority, "/service-" + std::to_string(i) + "/items?x=1", "user-7"};
+}
+
+std::shared_ptr<const RouteTable> mesh_table(bool mixed, long routes) {
+    std::vector<VirtualHostInput> hosts(static_cast<size_t>(std::max(1L, routes / kRoutesOfHost)));
+    for (size_t h = 0; h < hosts.size(); h++) {
+        hosts[h].virtual_host.domains = {"host-" + std::to_string(h) + ".shop.example"};
+        for (long i = 0; i < std::min(routes, kRoutesOfHost); i++) {
+            hosts[h].virtual_host.routes.emplace_back().clusters.emplace_back();
+            hosts[h].matches.push_back(mesh_match(mixed, i));
+        }
+    }
+    auto built = RouteTable::build("bench", std::move(hosts), {}, {});
+    if (!built) std::abort();
+    return *built;
+}
+
+/// The request at hand and the table that is asked.
+class Bench {
+ public:
+    /// `make` builds the table: again, once what it had to go without is compiled.
+    template <typename Make>
+    explicit Bench(Make&& make) : table_(make()) {
+        while (table_->pending_shards() != 0) {
+            if (table_->could_adopt()) table_ = make();
+        }
+        if (!table_->prepare_scratch(scratch_)) std::abort();
+        request_.method_text = "GET";
+        constexpr std::string_view kNames[] = {"user-agent", "accept", "x-request-id", "x-user"};
+        for (std::string_view name : kNames) {
+            if (!request_.headers.add(name, "curl/7.88.1")) std::abort();
+        }
+    }
+    Found find(const Ask& ask) {
+        request_.authority = ask.authority;
+        request_.path = ask.path;
+        request_.headers.items()[3].value = ask.user;
+        const Found found = table_->find(request_, scratch_);
+        if (!found.route) std::abort();
+        return found;
+    }
+    void warm(benchmark::State& state, const std::vector<Ask>& asks) {
+        size_t next = 0;
+        uint64_t best = UINT64_MAX;
+        while (state.KeepRunningBatch(64)) {
+            const uint64_t start = __rdtsc();
+            for (int i = 0; i < 64; i++) {
+                benchmark::DoNotOptimize(find(asks[next]));
+                next = next + 1 == asks.size() ? 0 : next + 1;
+            }
+            best = std::min<uint64_t>(best, __rdtsc() - start);
+        }
+        state.counters["cycles"] = static_cast<double>(best) / 64;
+    }
+    /// Each look-up after more memory was touched than the caches of this core hold; the request itself is warm.
+    void cold(benchmark::State& state, const std::vector<Ask>& asks) {
+        std::vector<uint64_t> other(64 * 1024 * 1024 / sizeof(uint64_t), 1), taken;
+        uint64_t sum = 0;
+        size_t next = 0;
+        for (auto _ : state) {
+            for (size_t i = 0; i < other.size(); i += 8) sum += other[i]++;
+            const Ask& ask = asks[next];
+            next = next + 1 == asks.size() ? 0 : next + 1;
+            for (char c : ask.authority + ask.path + ask.user) sum += static_cast<uint64_t>(c);
+            benchmark::DoNotOptimize(sum);
+            const uint64_t start = __rdtsc();
+            benchmark::DoNotOptimize(find(ask));
+            taken.push_back(__rdtsc() - start);
+        }
+        std::sort(taken.begin(), taken.end());
+        state.counters["cycles"] = static_cast<double>(taken[taken.size() / 2]);
+    }
+
+ private:
+    std::shared_ptr<const RouteTable> table_;
+    Scratch scratch_;
+    ArenaChunkPool chunks_{4};
+    Arena arena_{chunks_};
+    http::Request request_{arena_};
+};
+
 void look_up(benchmark::State& state, Shape shape, bool spread) {
     const long routes = state.range(0);
-    auto table = table_of(shape, routes);
-    while (table->pending_shards() != 0) {
-        if (table->could_adopt()) table = table_of(shape, routes);
-    }
-    Scratch scratch;
-    if (!table->prepare_scratch(scratch)) std::abort();
+    Bench bench([&] { return table_of(shape, routes); });
     std::vector<Ask> asks;
     for (long n = 0; n < (spread ? std::min(routes, 100'000L) : 1); n++) {
         const long i = spread ? n * 7919 % routes : routes / 2;
         asks.push_back({shape == Shape::kHost ? "host-" + std::to_string(i) + ".example" : std::string("shop.example"),
                         path_of(shape, i) + "?x=1", "user-" + std::to_string(i)});
     }
-    ArenaChunkPool chunks(4);
-    Arena arena(chunks);
-    http::Request request(arena);
-    request.method_text = "GET";
-    constexpr std::string_view kNames[] = {"user-agent", "accept", "x-request-id", "x-user"};
-    for (std::string_view name : kNames) {
-        if (!request.headers.add(name, "curl/7.88.1")) std::abort();
+    bench.warm(state, asks);
+}
+
+enum class Key { kLast, kUniform, kCold };
+
+void mesh(benchmark::State& state, bool mixed, Key key) {
+    const long routes = state.range(0);
+    const long hosts = std::max(1L, routes / kRoutesOfHost), of_host = std::min(routes, kRoutesOfHost);
+    Bench bench([&] { return mesh_table(mixed, routes); });
+    std::vector<Ask> asks;
+    Rng rng(20261127);
+    for (long n = 0; n < (key == Key::kLast ? 1 : 8192); n++) {
+        const long host = key == Key::kLast ? hosts - 1 : static_cast<long>(rng.below(static_cast<uint64_t>(hosts)));
+        asks.push_back(mesh_ask(mixed, host, key == Key::kLast ? of_host - 1 : static_cast<long>(rng.below(static_cast<uint64_t>(of_host)))));
     }
-    size_t next = 0;
-    uint64_t best = UINT64_MAX;
-    while (state.KeepRunningBatch(64)) {
-        const uint64_t start = __rdtsc();
-        for (int i = 0; i < 64; i++) {
-            const Ask& ask = asks[next];
-            next = next + 1 == asks.size() ? 0 : next + 1;
-            request.authority = ask.authority;
-            request.path = ask.path;
-            request.headers.items()[3].value = ask.user;
-            const Found found = table->find(request, scratch);
-            if (!found.route) std::abort();
-            benchmark::DoNotOptimize(found);
-        }
-        best = std::min<uint64_t>(best, __rdtsc() - start);
-    }
-    state.counters["cycles"] = static_cast<double>(best) / 64;
+    key == Key::kCold ? bench.cold(state, asks) : bench.warm(state, asks);
 }
 
 #define SIZES ->Arg(1)->Arg(1'000)->Arg(100'000)
@@ -118,6 +208,12 @@ BENCHMARK_CAPTURE(look_up, header_hot, Shape::kHeader, false) SIZES;
 BENCHMARK_CAPTURE(look_up, host_hot, Shape::kHost, false) SIZES;
 BENCHMARK_CAPTURE(look_up, host_spread, Shape::kHost, true) SIZES;
 BENCHMARK_CAPTURE(look_up, regex_hot, Shape::kRegex, false)->Arg(1)->Arg(64)->Arg(1'000);
+BENCHMARK_CAPTURE(mesh, last, false, Key::kLast) SIZES;
+BENCHMARK_CAPTURE(mesh, uniform, false, Key::kUniform) SIZES;
+BENCHMARK_CAPTURE(mesh, mixed_last, true, Key::kLast) SIZES;
+BENCHMARK_CAPTURE(mesh, mixed_uniform, true, Key::kUniform) SIZES;
+BENCHMARK_CAPTURE(mesh, cold, false, Key::kCold) SIZES->Iterations(200);
+BENCHMARK_CAPTURE(mesh, mixed_cold, true, Key::kCold) SIZES->Iterations(200);
 
 }  // namespace
 

@@ -1,7 +1,7 @@
 // Cost of an edit: xDS resources built into a Snapshot, published, retired. Run on a quiet machine:
 //   build/perf/micro_snapshot --benchmark_min_time=0.5
 // "whole" builds everything from nothing; "unchanged" finds that every part is as before; "one_endpoint" is an edit that moves
-// one endpoint among many clusters. Times are of the control thread: workers only load one pointer.
+// one endpoint among many clusters, from its new assignment on. Times are of the control thread; what a worker does is in micro_publish.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -9,48 +9,12 @@
 #include <string>
 
 #include "ctrl/apply/apply.h"
+#include "perf/snapshot_world.h"
 
 namespace sluice {
 namespace {
 
-constexpr long kEndpointsEach = 10, kRoutesEach = 10;
-
-void set_endpoints(xds::ResourceSet& set, long cluster, long shift) {
-    auto& assignment = set.endpoints["cluster-" + std::to_string(cluster)];
-    assignment.Clear();
-    assignment.set_cluster_name("cluster-" + std::to_string(cluster));
-    auto& locality = *assignment.add_endpoints();
-    for (long i = 0; i < kEndpointsEach; i++) {
-        const long n = cluster * kEndpointsEach + i;
-        auto& address = *locality.add_lb_endpoints()->mutable_endpoint()->mutable_address()->mutable_socket_address();
-        address.set_address("10." + std::to_string(n >> 16) + "." + std::to_string(n >> 8 & 255) + "." + std::to_string(n & 255));
-        address.set_port_value(static_cast<uint32_t>(8000 + (i == 0 ? shift : 0)));
-    }
-}
-
-/// `size` endpoints in clusters of ten, and as many routes on virtual hosts of ten.
-xds::ResourceSet world(long size) {
-    xds::ResourceSet set;
-    auto& table = set.routes["http.80"];
-    table.set_name("http.80");
-    for (long c = 0; c < size / kEndpointsEach; c++) {
-        const std::string name = "cluster-" + std::to_string(c);
-        auto& cluster = set.clusters[name];
-        cluster.set_name(name);
-        cluster.set_type(envoy::config::cluster::v3::Cluster::EDS);
-        cluster.mutable_eds_cluster_config()->mutable_eds_config()->mutable_ads();
-        set_endpoints(set, c, 0);
-        auto& host = *table.add_virtual_hosts();
-        host.set_name("host-" + std::to_string(c));
-        host.add_domains("host-" + std::to_string(c) + ".example");
-        for (long r = 0; r < kRoutesEach; r++) {
-            auto& route = *host.add_routes();
-            route.mutable_match()->set_prefix("/service-" + std::to_string(r) + "/");
-            route.mutable_route()->set_cluster(name);
-        }
-    }
-    return set;
-}
+using namespace sluice::perf;
 
 void publish(snapshot::Publisher& publisher, const xds::ResourceSet& set, uint64_t revision) {
     auto built = apply::build(set, publisher.current(), publisher, revision, "");
@@ -89,8 +53,64 @@ void one_endpoint(benchmark::State& state) {
     publish(publisher, set, ++revision);
     for (auto _ : state) {
         state.PauseTiming();
-        set_endpoints(set, state.range(0) / kEndpointsEach / 2, static_cast<long>(revision % 1000));
+        auto assignment = assignment_of(state.range(0) / kEndpointsEach / 2, static_cast<long>(revision % 1000) + 1);
         state.ResumeTiming();
+        set_endpoints(set, std::move(assignment));
+        publish(publisher, set, ++revision);
+    }
+}
+
+/// As a set that comes new from whoever computes it, and shares with the last one what did not change.
+void one_endpoint_in_a_copy(benchmark::State& state) {
+    xds::ResourceSet set = world(state.range(0));
+    snapshot::Publisher publisher(1);
+    publisher.reader(0).offline();
+    uint64_t revision = 0;
+    publish(publisher, set, ++revision);
+    for (auto _ : state) {
+        state.PauseTiming();
+        auto assignment = assignment_of(state.range(0) / kEndpointsEach / 2, static_cast<long>(revision % 1000) + 1);
+        state.ResumeTiming();
+        xds::ResourceSet next = set;
+        set_endpoints(next, std::move(assignment));
+        publish(publisher, next, ++revision);
+        state.PauseTiming();
+        set = std::move(next);
+        state.ResumeTiming();
+    }
+}
+
+/// All endpoints are one cluster's: its assignment is read anew as a whole.
+void one_endpoint_of_one_cluster(benchmark::State& state) {
+    xds::ResourceSet set;
+    set.clusters["cluster-0"] = cluster_of("cluster-0");
+    set_endpoints(set, assignment_of(0, 0, 1, state.range(0)));
+    snapshot::Publisher publisher(1);
+    publisher.reader(0).offline();
+    uint64_t revision = 0;
+    publish(publisher, set, ++revision);
+    for (auto _ : state) {
+        state.PauseTiming();
+        auto assignment = assignment_of(0, static_cast<long>(revision % 1000) + 1, 1, state.range(0));
+        state.ResumeTiming();
+        set_endpoints(set, std::move(assignment));
+        publish(publisher, set, ++revision);
+    }
+}
+
+/// One route of one virtual host changes: its table is made anew.
+void one_route(benchmark::State& state) {
+    xds::ResourceSet set = world(state.range(0));
+    snapshot::Publisher publisher(1);
+    publisher.reader(0).offline();
+    uint64_t revision = 0;
+    publish(publisher, set, ++revision);
+    for (auto _ : state) {
+        state.PauseTiming();
+        envoy::config::route::v3::RouteConfiguration table = *set.routes["http.80"];
+        table.mutable_virtual_hosts(table.virtual_hosts_size() / 2)->mutable_routes(0)->mutable_match()->set_prefix("/edited-" + std::to_string(revision) + "/");
+        state.ResumeTiming();
+        set.routes["http.80"] = std::move(table);
         publish(publisher, set, ++revision);
     }
 }
@@ -99,6 +119,9 @@ void one_endpoint(benchmark::State& state) {
 BENCHMARK(whole) SIZES;
 BENCHMARK(unchanged) SIZES;
 BENCHMARK(one_endpoint) SIZES;
+BENCHMARK(one_endpoint_in_a_copy)->Arg(100'000)->Unit(benchmark::kMillisecond);
+BENCHMARK(one_endpoint_of_one_cluster)->Arg(1'000)->Arg(100'000)->Unit(benchmark::kMillisecond);
+BENCHMARK(one_route)->Arg(100'000)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace sluice

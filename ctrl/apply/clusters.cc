@@ -64,33 +64,26 @@ bool read_rest(const pb::Cluster& in, upstream::Cluster& out, const At& at) {
     return !in.has_connect_timeout() || read_duration(in.connect_timeout(), out.connect_timeout, at.child("connect_timeout"));
 }
 
-/// The assignment that holds this cluster's endpoints, or nullptr: none yet.
-const envoy::config::endpoint::v3::ClusterLoadAssignment* assignment_of(const Build& build, const pb::Cluster& in) {
-    if (in.type() == pb::Cluster::STATIC) return in.has_load_assignment() ? &in.load_assignment() : nullptr;
-    const std::string& service = in.eds_cluster_config().service_name();
-    const auto found = build.resources.endpoints.find(service.empty() ? in.name() : service);
-    return found == build.resources.endpoints.end() ? nullptr : &found->second;
-}
-
 const upstream::Cluster* previous_cluster(const Build& build, uint32_t id) {
     return build.previous && id < build.previous->clusters.size() ? build.previous->clusters[id].get() : nullptr;
 }
 
 }  // namespace
 
-std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const pb::Cluster& in, uint32_t id) {
-    build.sink.begin("envoy.config.cluster.v3.Cluster", in.name());
-    const At at(build.sink, &in.metadata());
-    const auto* assignment = assignment_of(build, in);
-    const EndpointOptions options{id, in.common_lb_config().has_locality_weighted_lb_config(), read_service(in.name(), in.metadata())};
-    const uint64_t own_hash = content_hash(in);
-    uint64_t endpoints_hash = assignment ? content_hash(*assignment, options.weigh_localities) : 0;
-    // An endpoint set carries the service's names too.
-    endpoints_hash = mix(endpoints_hash, key_of(options.service));
-    const uint64_t hash = mix(own_hash, endpoints_hash);
+std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const ClusterRequest& request) {
+    const pb::Cluster& in = *request.resource;
+    const uint32_t id = request.id;
+    const auto [assignment, assignment_hash] = request.assignment;
+    const uint64_t hash = mix(request.resource.hash(), assignment_hash);
     const upstream::Cluster* before = previous_cluster(build, id);
     if (before && before->content_hash == hash) return build.previous->clusters[id];
 
+    build.sink.begin("envoy.config.cluster.v3.Cluster", request.name);
+    const At at(build.sink, &in.metadata());
+    if (in.name() != request.name) return at.child("name").refuse(in.name().empty() ? "is missing" : "is not the resource's name"), nullptr;
+    const EndpointOptions options{id, in.common_lb_config().has_locality_weighted_lb_config(), read_service(in.name(), in.metadata())};
+    // An endpoint set carries the service's names too.
+    const uint64_t endpoints_hash = mix(mix(assignment_hash, uint64_t{options.weigh_localities}), key_of(options.service));
     if (!check_fields(in, build.sink)) return nullptr;
     auto cluster = std::make_shared<upstream::Cluster>();
     cluster->content_hash = hash;
@@ -101,7 +94,6 @@ std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const pb::Cl
     const xds::Provenance place = xds::provenance(in.metadata());
     cluster->source = place.source;
     cluster->object = place.object;
-    if (in.name().empty()) return at.child("name").refuse("is missing"), nullptr;
     if (in.type() == pb::Cluster::EDS && in.has_load_assignment()) return at.child("load_assignment").refuse("not of an EDS cluster"), nullptr;
     if (!(read_policy(in, *cluster, at) & read_breakers(in, *cluster, at) & read_http_options(in, *cluster, at) & read_rest(in, *cluster, at))) return nullptr;
 

@@ -1,24 +1,10 @@
-// What all readers need: content hashes, durations, addresses.
+// What all readers need: mixed hashes, durations, addresses.
 // In: protobuf messages. Out: plain values.
-// Hashes are of deterministic serializations, so that equal content means an equal part.
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <xxhash.h>
 
 #include "ctrl/apply/readers.h"
 
 namespace sluice::apply {
-
-uint64_t content_hash(const google::protobuf::Message& message, uint64_t seed) {
-    std::string bytes;
-    {
-        google::protobuf::io::StringOutputStream stream(&bytes);
-        google::protobuf::io::CodedOutputStream coded(&stream);
-        coded.SetSerializationDeterministic(true);
-        message.SerializeToCodedStream(&coded);
-    }
-    return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
-}
 
 uint64_t mix(uint64_t hash, std::string_view text) { return XXH3_64bits_withSeed(text.data(), text.size(), hash); }
 uint64_t mix(uint64_t hash, uint64_t value) { return XXH3_64bits_withSeed(&value, sizeof value, hash); }

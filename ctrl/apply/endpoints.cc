@@ -3,7 +3,6 @@
 // With locality weights a locality's share of the traffic is its weight, whatever its endpoints' weights add up to.
 // Envoy endpoint.v3.
 #include <algorithm>
-#include <numeric>
 
 #include "ctrl/apply/readers.h"
 
@@ -108,24 +107,8 @@ std::shared_ptr<const upstream::EndpointSet> EndpointsReader::finish() {
     std::stable_sort(endpoints_.begin(), endpoints_.end(),
                      [](const auto& a, const auto& b) { return a.priority < b.priority; });
     auto set = std::make_shared<upstream::EndpointSet>();
-    const auto best_end = std::find_if(endpoints_.begin(), endpoints_.end(),
-                                       [&](const auto& e) { return e.priority != endpoints_.front().priority; });
-    set->lowest_priority_count = static_cast<uint32_t>(best_end - endpoints_.begin());
-    // Sums are 32 bits: what would not fit is scaled down, in proportion.
-    uint64_t sum = std::accumulate(endpoints_.begin(), best_end, uint64_t{0}, [](uint64_t s, const auto& e) { return s + e.weight; });
-    for (const uint64_t whole = sum; sum > UINT32_MAX;) {
-        sum = 0;
-        for (auto at = endpoints_.begin(); at != best_end; ++at) {
-            at->weight = static_cast<uint32_t>(std::max<uint64_t>(1, static_cast<uint64_t>(at->weight) * (UINT32_MAX / 2) / whole));
-            sum += at->weight;
-        }
-    }
-    uint32_t cumulative = 0;
-    for (auto at = endpoints_.begin(); at != best_end; ++at) {
-        set->cumulative_weight.push_back(cumulative += at->weight);
-        set->equal_weights &= at->weight == endpoints_.front().weight;
-    }
     set->endpoints = std::move(endpoints_);
+    upstream::index_endpoints(*set);
     set->left_out = std::move(left_out_);
     set->destinations = std::move(destinations_);
     return set;

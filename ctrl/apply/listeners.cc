@@ -116,6 +116,7 @@ bool read_listener(Build& build, const pb::Listener& in, ReadListener& out) {
     } else if (out.manager->has_route_config()) {
         out.routes.name = in.name() + "/" + out.manager->route_config().name();
         out.routes.config = &out.manager->route_config();
+        out.routes.hash = content_hash(*out.routes.config);
     } else {
         return here.refuse("neither rds nor route_config");
     }

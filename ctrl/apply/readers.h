@@ -13,6 +13,7 @@
 
 #include "ctrl/apply/apply.h"
 #include "ctrl/apply/at.h"
+#include "ctrl/apply/origin.h"
 #include "ctrl/xds/resources.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "snapshot/snapshot.h"
@@ -25,19 +26,22 @@ using HcmProto = envoy::extensions::filters::network::http_connection_manager::v
 struct Build {
     const xds::ResourceSet& resources;
     const snapshot::Snapshot* previous;
+    const Origin* before;              // of `previous`; nullptr: it was not built here
     snapshot::Publisher& publisher;
     NackSink& sink;
     const OwnAccessLog& own_log;
-    std::unordered_map<std::string_view, uint32_t> cluster_ids;  // of this set's clusters
+    Origin& origin;                    // of the Snapshot in the making
+    std::vector<bool> has_cluster{};   // by id: this set's clusters
+    bool same_clusters = false;        // names and ids are those of `previous`
 
+    /// Once the clusters are read.
     uint32_t cluster_id(std::string_view name) const {
-        const auto known = cluster_ids.find(name);
-        return known == cluster_ids.end() ? UINT32_MAX : known->second;
+        const uint32_t id = publisher.find_id(snapshot::Publisher::IdKind::kCluster, name);
+        return id < has_cluster.size() && has_cluster[id] ? id : UINT32_MAX;
     }
 };
 
-/// Hash of a message's deterministic serialization, mixed with `seed`.
-uint64_t content_hash(const google::protobuf::Message& message, uint64_t seed = 0);
+using xds::content_hash;
 uint64_t mix(uint64_t hash, std::string_view text);
 uint64_t mix(uint64_t hash, uint64_t value);
 
@@ -61,6 +65,7 @@ bool read_header_match(const envoy::config::route::v3::HeaderMatcher& in, route:
 struct RouteRequest {
     std::string name;                                                    // of the table
     const envoy::config::route::v3::RouteConfiguration* config = nullptr;
+    uint64_t hash = 0;                                                   // of `config`
     std::vector<std::string> chain;
 };
 std::shared_ptr<const route::RouteTable> read_routes(Build& build, const RouteRequest& request);
@@ -82,7 +87,19 @@ telemetry::AccessLogSet::Filter read_log_filter(const envoy::config::accesslog::
                                                 telemetry::AccessLogCaptures& captures, const At& at);
 
 // clusters.cc
-std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const envoy::config::cluster::v3::Cluster& in, uint32_t id);
+using ClusterResource = xds::Resource<envoy::config::cluster::v3::Cluster>;
+/// What holds a cluster's endpoints.
+struct Assignment {
+    const envoy::config::endpoint::v3::ClusterLoadAssignment* message = nullptr;   // nullptr: none yet
+    uint64_t hash = 0;
+};
+struct ClusterRequest {
+    const std::string& name;   // in the set
+    const ClusterResource& resource;
+    Assignment assignment;
+    uint32_t id = 0;
+};
+std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const ClusterRequest& request);
 // destinations.cc
 /// Both without an id.
 upstream::Destination read_service(std::string_view cluster_name, const envoy::config::core::v3::Metadata& metadata);

@@ -31,6 +31,8 @@ class RoutesReader {
     bool direct(const pb::DirectResponseAction& in, route::Route& out, const At& at);
     bool per_filter(const google::protobuf::Map<std::string, google::protobuf::Any>& in, route::Route& out, const At& at);
     std::shared_ptr<const route::RouteTable> unchanged(uint64_t hash) const;
+    bool holds(const TableOrigin& origin) const;
+    void remember(const route::RouteTable& table) const;
 
     Build& build_;
     const RouteRequest& request_;
@@ -48,24 +50,48 @@ bool read_regex_rewrite(const envoy::type::matcher::v3::RegexMatchAndSubstitute&
             here.refuse("\"" + substitution + "\" refers to a group that the pattern does not have"));
 }
 
+/// The table of the build before with all that it was made of, if that is what this one would be made of.
 std::shared_ptr<const route::RouteTable> RoutesReader::unchanged(uint64_t hash) const {
-    if (!build_.previous) return nullptr;
+    if (!build_.before) return nullptr;
     for (const auto& table : build_.previous->routes) {
         if (table->name() != request_.name || table->content_hash != hash || table->could_adopt()) continue;
-        for (const auto& host : table->virtual_hosts()) {
-            for (const auto& route : host.routes) {
-                for (const auto& cluster : route.clusters) {
-                    if (build_.cluster_id(cluster.cluster_name) != cluster.cluster_id) return nullptr;
-                }
-            }
-        }
+        const auto origin = build_.before->tables.find(table.get());
+        if (origin == build_.before->tables.end() || !(build_.same_clusters || holds(*origin->second))) return nullptr;
+        build_.origin.tables.emplace(table.get(), origin->second);
         return table;
     }
     return nullptr;
 }
 
+/// A name keeps its id while it is in use; so a table is as before if none of its clusters went and none it missed came.
+bool RoutesReader::holds(const TableOrigin& origin) const {
+    const auto there = [&](uint32_t id) { return id < build_.has_cluster.size() && build_.has_cluster[id]; };
+    return std::all_of(origin.cluster_ids.begin(), origin.cluster_ids.end(), there) &&
+           std::none_of(origin.unknown_clusters.begin(), origin.unknown_clusters.end(),
+                        [&](const std::string& name) { return build_.cluster_id(name) != UINT32_MAX; });
+}
+
+void RoutesReader::remember(const route::RouteTable& table) const {
+    auto origin = std::make_shared<TableOrigin>();
+    for (const auto& host : table.virtual_hosts()) {
+        for (const auto& route : host.routes) {
+            for (const auto& cluster : route.clusters) {
+                if (cluster.cluster_id == UINT32_MAX) origin->unknown_clusters.push_back(cluster.cluster_name);
+                else origin->cluster_ids.push_back(cluster.cluster_id);
+            }
+        }
+    }
+    const auto keep_distinct = [](auto& values) {
+        std::sort(values.begin(), values.end());
+        values.erase(std::unique(values.begin(), values.end()), values.end());
+    };
+    keep_distinct(origin->cluster_ids);
+    keep_distinct(origin->unknown_clusters);
+    build_.origin.tables.emplace(&table, std::move(origin));
+}
+
 std::shared_ptr<const route::RouteTable> RoutesReader::read() {
-    uint64_t hash = content_hash(config_);
+    uint64_t hash = request_.hash;
     for (const std::string& filter : request_.chain) hash = mix(hash, filter);
     if (auto same = unchanged(hash)) return same;
     if (!check_fields(config_, build_.sink)) return nullptr;
@@ -91,6 +117,7 @@ std::shared_ptr<const route::RouteTable> RoutesReader::read() {
     }
     // The hash is the table's identity among snapshots; nobody else has the table yet.
     const_cast<route::RouteTable&>(**table).content_hash = hash;
+    remember(**table);
     return *table;
 }
 

@@ -1,4 +1,4 @@
-// The resources are copied only where something is drained: an operator's act, not a request's.
+// A resource is copied only where it has an endpoint that is drained; the rest of the set is shared.
 #include "ctrl/control/drained_endpoints.h"
 
 #include <fmt/format.h>
@@ -32,14 +32,18 @@ bool covers(const DrainedEndpoints::Key& key, const DrainedEndpoints::Key& endpo
 }
 
 /// Every assignment of the set: those of EDS, and those that stand within STATIC clusters. `visit` gets the cluster's name.
-template <typename Set, typename Visit>
-void each_assignment(Set& resources, Visit&& visit) {
-    for (auto& [name, assignment] : resources.endpoints) visit(name, assignment);
-    for (auto& [name, cluster] : resources.clusters) {
-        if (!cluster.has_load_assignment()) continue;
-        if constexpr (std::is_const_v<Set>) visit(name, cluster.load_assignment());
-        else visit(name, *cluster.mutable_load_assignment());
-    }
+template <typename Visit>
+void each_assignment(const xds::ResourceSet& resources, Visit&& visit) {
+    for (const auto& [name, assignment] : resources.endpoints) visit(name, *assignment);
+    for (const auto& [name, cluster] : resources.clusters)
+        if (cluster->has_load_assignment()) visit(name, cluster->load_assignment());
+}
+
+template <typename Marked>
+bool any_marked(const ClusterLoadAssignment& assignment, Marked&& marked) {
+    for (const auto& locality : assignment.endpoints())
+        if (std::any_of(locality.lb_endpoints().begin(), locality.lb_endpoints().end(), marked)) return true;
+    return false;
 }
 
 }  // namespace
@@ -108,11 +112,16 @@ bool DrainedEndpoints::has(const Key& endpoint) const {
 std::unique_ptr<const xds::ResourceSet> DrainedEndpoints::mark(const xds::ResourceSet& resources) const {
     if (list().empty()) return nullptr;
     auto marked = std::make_unique<xds::ResourceSet>(resources);
-    each_assignment(*marked, [&](const std::string&, ClusterLoadAssignment& assignment) {
+    const auto drained = [&](const LbEndpoint& endpoint) { return has(key_of(endpoint)); };
+    const auto change = [&](ClusterLoadAssignment& assignment) {
         for (auto& locality : *assignment.mutable_endpoints())
             for (auto& endpoint : *locality.mutable_lb_endpoints())
-                if (has(key_of(endpoint))) endpoint.set_health_status(HealthStatus::DRAINING);
-    });
+                if (drained(endpoint)) endpoint.set_health_status(HealthStatus::DRAINING);
+    };
+    for (auto& [name, assignment] : marked->endpoints)
+        if (any_marked(*assignment, drained)) assignment.edit(change);
+    for (auto& [name, cluster] : marked->clusters)
+        if (any_marked(cluster->load_assignment(), drained)) cluster.edit([&](auto& one) { change(*one.mutable_load_assignment()); });
     return marked;
 }
 

@@ -1,11 +1,15 @@
 // What a control plane tells one proxy: named xDS resources, one map per type, whole state of the world.
 // In: whoever computes or receives them (ctrl/translate, later the ADS client). Out: ctrl/apply.
-// Plain values: the set owns its messages; std::map keeps the order stable for dumps and hashes.
+// A resource never changes once made and carries the hash of its content: sets share what they have in common, so that a copy
+// with one resource replaced costs that resource. std::map keeps the order stable for dumps.
 // xDS v3 as published by Envoy (generated from its protos, see ctrl/xds/meson.build).
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -15,11 +19,50 @@
 
 namespace sluice::xds {
 
+/// Hash of a message's deterministic serialization, mixed with `seed`. Never 0.
+uint64_t content_hash(const google::protobuf::Message& message, uint64_t seed = 0);
+
+/// One immutable resource, shared by the sets that have it. Equal hashes mean equal content.
+template <typename Message>
+class Resource {
+ public:
+    Resource() = default;   // an empty message
+    Resource(Message message)
+        : message_(std::make_shared<const Message>(std::move(message))), hash_(xds::content_hash(*message_)) {}
+    /// By reference, so that `set.clusters[cluster.name()] = std::move(cluster)` reads the name first.
+    Resource& operator=(Message&& message) { return *this = Resource(std::move(message)); }
+    Resource& operator=(const Message& message) { return *this = Resource(message); }
+
+    const Message& operator*() const { return message_ ? *message_ : Message::default_instance(); }
+    const Message* operator->() const { return &**this; }
+    operator const Message&() const { return **this; }
+    /// 0: of a resource that was never given a message.
+    uint64_t hash() const { return hash_; }
+    /// The same object, not only the same content.
+    bool is(const Resource& other) const { return message_ == other.message_ && hash_ == other.hash_; }
+    bool operator==(const Resource& other) const { return hash_ == other.hash_; }
+
+    /// Replaced by a copy that `change(Message&)` was let at.
+    template <typename Change>
+    void edit(Change&& change) {
+        Message copy = **this;
+        change(copy);
+        *this = Resource(std::move(copy));
+    }
+
+ private:
+    std::shared_ptr<const Message> message_;
+    uint64_t hash_ = 0;
+};
+
+template <typename Message>
+using Resources = std::map<std::string, Resource<Message>>;
+
 struct ResourceSet {
-    std::map<std::string, envoy::config::listener::v3::Listener> listeners;
-    std::map<std::string, envoy::config::route::v3::RouteConfiguration> routes;
-    std::map<std::string, envoy::config::cluster::v3::Cluster> clusters;
-    std::map<std::string, envoy::config::endpoint::v3::ClusterLoadAssignment> endpoints;
+    Resources<envoy::config::listener::v3::Listener> listeners;
+    Resources<envoy::config::route::v3::RouteConfiguration> routes;
+    Resources<envoy::config::cluster::v3::Cluster> clusters;
+    Resources<envoy::config::endpoint::v3::ClusterLoadAssignment> endpoints;
 };
 
 // Where a resource, virtual host or route came from. Carried in metadata.filter_metadata["sluice"]

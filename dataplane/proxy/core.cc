@@ -13,7 +13,7 @@ namespace sluice::proxy {
 Core::Core(const CoreConfig& c, Network& n, snapshot::Reader r, rte_mempool* m, SliceNodePool& slice_nodes,
            telemetry::CoreStats& core_stats, telemetry::AccessLogRing* log, StageClock& stage_clock)
     : config(c), network(n), reader(r), mbufs(m), nodes(slice_nodes), stats(core_stats), access_log(log), stages(stage_clock),
-      unix_offset_us(c.unix_offset_us), rng(c.seed), upstreams(c.upstream), arena_chunks(c.arena_chunks),
+      unix_offset_us(c.unix_offset_us), rng(c.seed), upstreams(c.upstream, &reader.pins()), arena_chunks(c.arena_chunks),
       streams(*new Pool<Stream>(c.streams_max)), downstreams(*new Pool<Downstream>(c.connections_max)),
       upstream_connections(*new Pool<UpstreamConnection>(c.upstream_connections_max)),
       listeners(*new Pool<ListenerState>(c.listeners_max)) {}

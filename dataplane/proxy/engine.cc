@@ -5,6 +5,11 @@
 #include "proxy/upstream_connection.h"
 
 namespace sluice::proxy {
+namespace {
+
+constexpr uint32_t kReconcileBudget = 64;   // of one turn: 64 endpoints looked at, or 8 connections closed
+
+}  // namespace
 
 Engine::Engine(const CoreConfig& config, Network& network, snapshot::Reader reader, rte_mempool* mbufs, SliceNodePool& nodes,
                telemetry::CoreStats& stats, telemetry::AccessLogRing* access_log, StageClock& stages, const std::atomic<bool>* drain)
@@ -25,6 +30,7 @@ void Engine::turn(Instant now) {
     const snapshot::Snapshot* root = core_.reader.load();
     core_.root = root;
     if (root && (root != adopted_ || root->revision != revision())) adopt(*root);
+    if (core_.upstreams.reconciling()) reconcile_upstreams(*root);
     if (drain_ && core_.draining != drain_->load(std::memory_order_relaxed)) core_.draining ? end_drain() : start_drain();
     core_.settle();
 }
@@ -32,10 +38,16 @@ void Engine::turn(Instant now) {
 void Engine::adopt(const snapshot::Snapshot& root) {
     adopted_ = &root;
     if (!core_.draining) listeners_.reconcile(root);
-    core_.upstreams.reconcile(
-        [&](uint32_t id) { return id < root.clusters.size() ? root.clusters[id].get() : nullptr; },
-        [](upstream::PooledConnection& connection) { static_cast<UpstreamConnection&>(connection).close(); });
+    core_.upstreams.start_reconcile();
     revision_.store(root.revision, std::memory_order_release);
+}
+
+/// New requests go by the new tables already; connections that these have no use for end over the next turns, a few at a time, so
+/// that no turn is long because a core has many of them.
+void Engine::reconcile_upstreams(const snapshot::Snapshot& root) {
+    core_.upstreams.reconcile(
+        kReconcileBudget, [&](uint32_t id) { return id < root.clusters.size() ? root.clusters[id].get() : nullptr; },
+        [](upstream::PooledConnection& connection) { static_cast<UpstreamConnection&>(connection).close(); });
 }
 
 void Engine::start_drain() {
@@ -69,6 +81,8 @@ void Engine::handle_timeout(Instant now) {
     core_.settle();
 }
 
-Instant Engine::poll_timeout() const { return core_.unsettled() ? core_.now : core_.timers.next(); }
+Instant Engine::poll_timeout() const {
+    return core_.unsettled() || core_.upstreams.reconciling() ? core_.now : core_.timers.next();
+}
 
 }  // namespace sluice::proxy

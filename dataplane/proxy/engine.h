@@ -41,6 +41,7 @@ class Engine final : public AcceptHandler {
 
  private:
     void adopt(const snapshot::Snapshot& root);
+    void reconcile_upstreams(const snapshot::Snapshot& root);
     void start_drain();
     void end_drain();
 

@@ -21,6 +21,11 @@ class IdTable {
     void on_reuse(std::function<void(uint32_t id)> handler) { on_reuse_ = std::move(handler); }
     /// UINT32_MAX if all ids are in use.
     uint32_t id_of(std::string_view key);
+    /// UINT32_MAX if the key has none; does not count as asking for it.
+    uint32_t find(std::string_view key) const {
+        const auto known = ids_.find(key);
+        return known == ids_.end() ? UINT32_MAX : known->second;
+    }
     void hold(uint32_t id) { entries_[id].parts++; }
     void release(uint32_t id) { entries_[id].parts--; }
     /// A snapshot was published: from now on keys must be asked for again.

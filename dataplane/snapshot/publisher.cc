@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <deque>
 #include <new>
+#include <unordered_set>
 
 #include "snapshot/ids.h"
 #include "snapshot/snapshot.h"
@@ -33,23 +34,22 @@ struct ScratchSet {
 struct Publisher::Impl {
     struct Slot {
         std::shared_ptr<const Part> part;
-        uint64_t last_snapshot = 0;              // the last one that had the part
         std::vector<uint32_t> ids[kIdKinds];     // that the part carries
         bool waiting = false;                    // in `retired`
     };
     struct Published {
         std::unique_ptr<const Snapshot> snapshot;
         std::shared_ptr<ScratchSet> scratch;
-        uint64_t number = 0;
+        std::vector<uint32_t> left;              // slots of its parts that the one after it does not have, once replaced
         uint64_t token = 0;                      // quiescence to wait for, once replaced
     };
 
     explicit Impl(uint32_t cores_) : cores(cores_) {}
 
-    template <typename F>
-    static void each_part(const Snapshot& snapshot, F&& f);
+    static std::vector<uint32_t> parts_left(const Snapshot& from, const Snapshot* to);
     bool register_part(const std::shared_ptr<const Part>& part, std::vector<uint32_t> (&&ids)[kIdKinds]);
-    bool register_parts(const Snapshot& snapshot);
+    bool register_parts(const Snapshot& snapshot, const Snapshot* before);
+    bool register_cluster(const std::shared_ptr<const upstream::Cluster>& cluster);
     std::shared_ptr<ScratchSet> scratch_for(const Snapshot& snapshot);
     void retire(Published& old);
     bool free_parts();
@@ -68,7 +68,6 @@ struct Publisher::Impl {
     std::vector<uint32_t> retired;               // slots of parts that only pins or other retired parts may still hold
     std::vector<IdTable> ids;
     route::Scratch prototype;                    // as large as any table needed so far
-    uint64_t published = 0;
 };
 
 Publisher::Publisher(uint32_t cores) : impl_(std::make_unique<Impl>(cores)) {
@@ -101,17 +100,35 @@ uint32_t Publisher::id_of(IdKind kind, std::string_view key) { return impl_->ids
 void Publisher::on_id_reuse(IdKind kind, std::function<void(uint32_t)> handler) {
     impl_->ids[static_cast<size_t>(kind)].on_reuse(std::move(handler));
 }
+uint32_t Publisher::find_id(IdKind kind, std::string_view key) const { return impl_->ids[static_cast<size_t>(kind)].find(key); }
 uint32_t Publisher::ids_end(IdKind kind) const { return impl_->ids[static_cast<size_t>(kind)].end(); }
 
-template <typename F>
-void Publisher::Impl::each_part(const Snapshot& snapshot, F&& f) {
-    for (const auto& listener : snapshot.listeners) f(listener);
-    for (const auto& table : snapshot.routes) f(table);
-    for (const auto& cluster : snapshot.clusters) {
-        if (!cluster) continue;
-        f(cluster);
-        if (cluster->endpoints) f(cluster->endpoints);
+/// Slots of the registered parts of `from` that `to` does not have in their place. A part that `to` has elsewhere may be among
+/// them: it goes when nothing holds it any more. Clusters are compared by pointer, place by place: 100,000 that did not change
+/// are not touched.
+std::vector<uint32_t> Publisher::Impl::parts_left(const Snapshot& from, const Snapshot* to) {
+    std::vector<uint32_t> left;
+    const auto leave = [&](const Part& part) {
+        if (part.slot != UINT32_MAX) left.push_back(part.slot);
+    };
+    const auto leave_missing = [&](const auto& parts, const auto& others) {
+        std::unordered_set<const Part*> kept;
+        for (const auto& part : others) kept.insert(part.get());
+        for (const auto& part : parts)
+            if (!kept.contains(part.get())) leave(*part);
+    };
+    static const Snapshot kNothing;
+    const Snapshot& next = to ? *to : kNothing;
+    leave_missing(from.listeners, next.listeners);
+    leave_missing(from.routes, next.routes);
+    for (size_t i = 0; i < from.clusters.size(); i++) {
+        const auto* cluster = from.clusters[i].get();
+        const auto* other = i < next.clusters.size() ? next.clusters[i].get() : nullptr;
+        if (!cluster || cluster == other) continue;
+        leave(*cluster);
+        if (cluster->endpoints && (!other || other->endpoints != cluster->endpoints)) leave(*cluster->endpoints);
     }
+    return left;
 }
 
 bool Publisher::Impl::register_part(const std::shared_ptr<const Part>& part, std::vector<uint32_t> (&&carried)[kIdKinds]) {
@@ -138,10 +155,28 @@ bool Publisher::Impl::register_part(const std::shared_ptr<const Part>& part, std
     return true;
 }
 
-bool Publisher::Impl::register_parts(const Snapshot& snapshot) {
-    constexpr auto kCluster = static_cast<size_t>(IdKind::kCluster), kEndpoint = static_cast<size_t>(IdKind::kEndpoint),
-                   kListener = static_cast<size_t>(IdKind::kListener), kRoute = static_cast<size_t>(IdKind::kRoute),
-                   kDestination = static_cast<size_t>(IdKind::kDestination), kChain = static_cast<size_t>(IdKind::kChain);
+constexpr auto kCluster = static_cast<size_t>(Publisher::IdKind::kCluster), kEndpoint = static_cast<size_t>(Publisher::IdKind::kEndpoint),
+               kListener = static_cast<size_t>(Publisher::IdKind::kListener), kRoute = static_cast<size_t>(Publisher::IdKind::kRoute),
+               kDestination = static_cast<size_t>(Publisher::IdKind::kDestination), kChain = static_cast<size_t>(Publisher::IdKind::kChain);
+
+bool Publisher::Impl::register_cluster(const std::shared_ptr<const upstream::Cluster>& cluster) {
+    if (cluster->slot == UINT32_MAX) {
+        std::vector<uint32_t> carried[kIdKinds];
+        carried[kCluster] = {cluster->id};
+        carried[kDestination] = {cluster->destination.id};
+        if (!register_part(cluster, std::move(carried))) return false;
+    }
+    const auto& endpoints = cluster->endpoints;
+    if (!endpoints || endpoints->slot != UINT32_MAX) return true;
+    std::vector<uint32_t> carried[kIdKinds];
+    for (const auto& endpoint : endpoints->endpoints) carried[kEndpoint].push_back(endpoint.id);
+    for (const auto& endpoint : endpoints->left_out) carried[kEndpoint].push_back(endpoint.id);
+    for (const auto& destination : endpoints->destinations) carried[kDestination].push_back(destination.id);
+    return register_part(endpoints, std::move(carried));
+}
+
+/// `before` has its parts registered; nullptr: nothing is in force.
+bool Publisher::Impl::register_parts(const Snapshot& snapshot, const Snapshot* before) {
     for (const auto& listener : snapshot.listeners) {
         std::vector<uint32_t> carried[kIdKinds];
         if (listener->slot != UINT32_MAX) continue;
@@ -161,21 +196,10 @@ bool Publisher::Impl::register_parts(const Snapshot& snapshot) {
         }
         if (!register_part(table, std::move(carried))) return false;
     }
-    for (const auto& cluster : snapshot.clusters) {
-        if (!cluster) continue;
-        std::vector<uint32_t> carried[kIdKinds];
-        if (cluster->slot == UINT32_MAX) {
-            carried[kCluster] = {cluster->id};
-            carried[kDestination] = {cluster->destination.id};
-            if (!register_part(cluster, std::move(carried))) return false;
-        }
-        if (const auto& endpoints = cluster->endpoints; endpoints && endpoints->slot == UINT32_MAX) {
-            std::vector<uint32_t> of_endpoints[kIdKinds];
-            for (const auto& endpoint : endpoints->endpoints) of_endpoints[kEndpoint].push_back(endpoint.id);
-            for (const auto& endpoint : endpoints->left_out) of_endpoints[kEndpoint].push_back(endpoint.id);
-            for (const auto& destination : endpoints->destinations) of_endpoints[kDestination].push_back(destination.id);
-            if (!register_part(endpoints, std::move(of_endpoints))) return false;
-        }
+    for (size_t i = 0; i < snapshot.clusters.size(); i++) {
+        const auto& cluster = snapshot.clusters[i];
+        if (!cluster || (before && i < before->clusters.size() && before->clusters[i] == cluster)) continue;
+        if (!register_cluster(cluster)) return false;
     }
     return true;
 }
@@ -198,18 +222,15 @@ bool Publisher::publish(std::unique_ptr<Snapshot> snapshot) {
     auto scratch = impl.scratch_for(*snapshot);
     if (!scratch) return false;
     for (uint32_t core = 0; core < impl.cores; core++) snapshot->scratch[core] = scratch->of_core[core].get();
-    const uint64_t number = ++impl.published;
-    const bool registered = impl.register_parts(*snapshot);
-    // Also after a failure: what was registered is then retired with the snapshot that never was in force.
-    Impl::each_part(*snapshot, [&](const auto& part) {
-        if (part->slot == UINT32_MAX) return;
-        impl.slots[part->slot].last_snapshot = number;
-    });
-    if (!registered) {
-        Impl::Published never{std::move(snapshot), std::move(scratch), number, 0};
+    const Snapshot* const before = impl.current.snapshot.get();
+    if (!impl.register_parts(*snapshot, before)) {
+        // What was registered is retired with the snapshot that never was in force.
+        std::vector<uint32_t> left = Impl::parts_left(*snapshot, before);
+        Impl::Published never{std::move(snapshot), std::move(scratch), std::move(left), 0};
         impl.retire(never);
         return false;
     }
+    if (before) impl.current.left = Impl::parts_left(*before, snapshot.get());
     for (IdTable& table : impl.ids) table.next_round();
 
     impl.root.store(snapshot.get(), std::memory_order_release);
@@ -218,7 +239,7 @@ bool Publisher::publish(std::unique_ptr<Snapshot> snapshot) {
         impl.current.token = impl.last_token;
         impl.old.push_back(std::move(impl.current));
     }
-    impl.current = {std::move(snapshot), std::move(scratch), number, 0};
+    impl.current = {std::move(snapshot), std::move(scratch), {}, 0};
     return true;
 }
 
@@ -241,13 +262,12 @@ Publisher::Waiting Publisher::reclaim() {
 
 /// No core can reach the snapshot: parts that no later one has wait for their pins alone.
 void Publisher::Impl::retire(Published& gone) {
-    each_part(*gone.snapshot, [&](const auto& part) {
-        if (part->slot == UINT32_MAX) return;
-        Slot& slot = slots[part->slot];
-        if (slot.last_snapshot > gone.number || slot.waiting) return;
+    for (const uint32_t number : gone.left) {
+        Slot& slot = slots[number];
+        if (slot.waiting) continue;
         slot.waiting = true;
-        retired.push_back(part->slot);
-    });
+        retired.push_back(number);
+    }
     gone.snapshot.reset();
 }
 

@@ -84,6 +84,11 @@ struct ChainTables {
     std::shared_ptr<const tls::ServerContext> tls; // nullptr with FilterChain::tls: its secret is not there yet, connections are closed
 };
 
+/// What the builder of snapshots keeps with each for the next one (ctrl/apply); the data plane has no use for it.
+struct SnapshotOrigin {
+    virtual ~SnapshotOrigin() = default;
+};
+
 struct Snapshot {
     uint64_t revision = 0;
     std::string version;           // hash of the config it was built from, hex
@@ -94,6 +99,7 @@ struct Snapshot {
     std::vector<std::shared_ptr<const upstream::Cluster>> clusters;
     /// By core: scratch large enough for every table in this snapshot.
     std::array<route::Scratch*, limits::kCoresMax> scratch{};
+    std::shared_ptr<const SnapshotOrigin> origin;
 };
 
 /// One core's end: registered once, used only by that core.
@@ -145,6 +151,8 @@ class Publisher {
     /// publish before last is released, once no live part carries its id. UINT32_MAX: none is left (k...IdsMax).
     enum class IdKind : uint8_t { kCluster, kEndpoint, kListener, kRoute, kDestination, kChain, kCount };
     uint32_t id_of(IdKind kind, std::string_view key);
+    /// The id of a key that has one, without asking for it; else UINT32_MAX.
+    uint32_t find_id(IdKind kind, std::string_view key) const;
     /// One more than the largest id given so far.
     uint32_t ids_end(IdKind kind) const;
     /// `handler` is called when an id goes to another key than before: no core uses it then; counters kept by it start anew.

@@ -18,7 +18,7 @@ struct RoundRobin {
 };
 
 /// Walks the weights in steps of total/golden ratio, made coprime to the total: each endpoint comes up exactly `weight`
-/// times in `total` picks, spread as evenly as an additive sequence can, in O(log n) and without a word per endpoint.
+/// times in `total` picks, spread as evenly as an additive sequence can, in O(1) and without a word per endpoint.
 int pick_round_robin(const EndpointSet& set, RoundRobin& state, Rng& rng);
 int pick_random(const EndpointSet& set, Rng& rng);
 

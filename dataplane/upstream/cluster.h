@@ -2,6 +2,7 @@
 // Mutable state (pools, breakers, balancer positions) lives per core in upstream/, indexed by the stable ids here.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -45,10 +46,17 @@ struct LeftOutEndpoint : Endpoint {
 struct EndpointSet : snapshot::Part {
     std::vector<Endpoint> endpoints;          // those of priority 0 first
     std::vector<LeftOutEndpoint> left_out;    // known and not used: their connections end with what they carry
+    std::vector<Destination> destinations;    // one for each workload
+
+    // Made of the endpoints by index_endpoints(), for look-ups whose cost does not grow with the set.
     std::vector<uint32_t> cumulative_weight;  // for weighted picks over endpoints of the lowest priority; same order
+    std::vector<uint32_t> guide;              // where to begin in it: see endpoint_set.cc; empty where weights are equal
+    uint32_t guide_shift = 0;
+    std::vector<uint32_t> sorted_ids;         // of all endpoints
     uint32_t lowest_priority_count = 0;       // how many endpoints share the best priority
     bool equal_weights = true;
-    std::vector<Destination> destinations;    // one for each workload
+
+    bool has(uint32_t endpoint_id) const { return std::binary_search(sorted_ids.begin(), sorted_ids.end(), endpoint_id); }
 };
 
 /// How connections to an endpoint are carried (envoy Cluster.transport_socket and transport_socket_matches).
@@ -58,6 +66,9 @@ struct TransportSocket {
     tls::ClientPeer peer;
     bool missing_secret = false;                           // TLS whose secret is not there yet: no connection is made
 };
+/// Fills in what look-ups need once `endpoints` are there, those of the best priority first. Weights of the best priority that
+/// add up to more than 32 bits are scaled down, in proportion. Control thread.
+void index_endpoints(EndpointSet& set);
 
 struct Cluster : snapshot::Part {
     uint32_t id = 0;                  // stable index into Snapshot::clusters

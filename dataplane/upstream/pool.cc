@@ -71,9 +71,11 @@ bool Pools::may_connect(const Cluster& cluster, uint32_t endpoint_id) {
 void Pools::add(PooledConnection& connection, const Cluster& cluster, uint32_t endpoint_id) {
     assert(connection.use_ == PooledConnection::Use::kNone);
     EndpointState& state = *endpoints_.find(endpoint_id);
-    if (state.connections == 0) link_in_use(endpoint_id, state);
+    if (state.connections == 0) {
+        link_in_use(endpoint_id, state);
+        keep_set(state, cluster.endpoints.get());
+    }
     state.cluster_id = cluster.id;
-    state.set_hash = cluster.endpoints ? cluster.endpoints->content_hash : 0;
     connection.endpoint_id_ = endpoint_id;
     connection.cluster_id_ = cluster.id;
     connection.use_ = PooledConnection::Use::kConnecting;
@@ -94,13 +96,18 @@ void Pools::remove(PooledConnection& connection) {
     if (connection.use_ == PooledConnection::Use::kIdle) unlink_idle(connection);
     if (connection.use_ == PooledConnection::Use::kConnecting) state.connecting--;
     connection.use_ = PooledConnection::Use::kNone;
+    if (walk_.connection == &connection) walk_.connection = connection.next_;
     (connection.previous_ ? connection.previous_->next_ : state.all) = connection.next_;
     if (connection.next_) connection.next_->previous_ = connection.previous_;
     connection.previous_ = connection.next_ = nullptr;
     state.connections--;
     clusters_.find(connection.cluster_id_)->connections--;
     connections_--;
-    if (state.connections == 0) unlink_in_use(state);
+    if (state.connections != 0) return;
+    const uint32_t next = state.in_use_next;
+    unlink_in_use(state);
+    keep_set(state, nullptr);
+    if (walk_.endpoint == connection.endpoint_id_ + 1) go_to(next);
 }
 
 void Pools::set_idle(PooledConnection& connection) {
@@ -131,16 +138,44 @@ void Pools::unlink_idle(PooledConnection& connection) {
     connection.idle_previous_ = connection.idle_next_ = nullptr;
 }
 
-bool Pools::still_there(const Cluster* cluster, uint32_t endpoint_id, EndpointState& state) {
-    if (!cluster || !cluster->endpoints) return false;
-    const EndpointSet& set = *cluster->endpoints;
-    if (set.content_hash != 0 && set.content_hash == state.set_hash) return true;
-    for (const Endpoint& endpoint : set.endpoints) {
-        if (endpoint.id != endpoint_id) continue;
-        state.set_hash = set.content_hash;
-        return true;
+void Pools::go_to(uint32_t endpoint) {
+    walk_.endpoint = endpoint;
+    walk_.step = Walk::Step::kLook;
+    walk_.connection = nullptr;
+    if (endpoint != 0 || !walk_.again) return;
+    walk_.again = false;   // a configuration came in while it walked
+    walk_.endpoint = in_use_first_;
+}
+
+/// Decides what the endpoint at hand needs by the cluster that is in force now.
+void Pools::look(const Cluster* in_force) {
+    EndpointState& state = *endpoints_.find(walk_.endpoint - 1);
+    const EndpointSet* set = in_force ? in_force->endpoints.get() : nullptr;
+    const bool there = set && (set == state.set || set->has(walk_.endpoint - 1));
+    if (there) {
+        if (set != state.set) keep_set(state, set);
+        walk_.connections_max = in_force->max_connections;
+        if (clusters_.find(state.cluster_id)->connections <= walk_.connections_max) return go_to(state.in_use_next);
     }
-    return false;
+    walk_.step = there ? Walk::Step::kCloseIdle : Walk::Step::kDrain;
+    walk_.connection = state.all;
+}
+
+void Pools::next_step() {
+    const EndpointState& state = *endpoints_.find(walk_.endpoint - 1);
+    if (walk_.step != Walk::Step::kCloseIdle) return go_to(state.in_use_next);
+    const uint32_t open = clusters_.find(state.cluster_id)->connections;
+    walk_.step = Walk::Step::kRetireBusy;
+    walk_.excess = open > walk_.connections_max ? open - walk_.connections_max : 0;
+    walk_.kept = state.connections;
+    walk_.connection = walk_.excess != 0 ? state.all : nullptr;
+}
+
+void Pools::keep_set(EndpointState& state, const EndpointSet* set) {
+    const auto is_part = [&](const EndpointSet* s) { return pins_ && s && s->slot != UINT32_MAX; };
+    if (is_part(set)) pins_->pin(set);
+    if (is_part(state.set)) pins_->unpin(state.set);
+    state.set = set;
 }
 
 void Pools::link_in_use(uint32_t id, EndpointState& state) {

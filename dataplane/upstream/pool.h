@@ -61,7 +61,7 @@ struct EndpointState {
     // Endpoints with connections are linked, so that a new configuration looks at those alone.
     uint32_t in_use_previous, in_use_next;   // id + 1; 0 = none
     uint32_t cluster_id;
-    uint64_t set_hash;                       // of the EndpointSet it was last seen in
+    const EndpointSet* set;                  // it was last seen in: pinned while there are connections, so its id is not reused
 };
 
 struct ClusterState {
@@ -75,7 +75,9 @@ struct PoolLimits {
 
 class Pools {
  public:
-    explicit Pools(const PoolLimits& limits = {}) : endpoints_(limits.endpoints), clusters_(limits.clusters) {}
+    /// `pins`: the core's; nullptr where no parts are published.
+    explicit Pools(const PoolLimits& limits = {}, snapshot::CorePins* pins = nullptr)
+        : endpoints_(limits.endpoints), clusters_(limits.clusters), pins_(pins) {}
 
     /// nullptr if the id is beyond the limits given at start.
     EndpointState* endpoint(uint32_t id) { return endpoints_.find(id); }
@@ -101,19 +103,29 @@ class Pools {
     /// No new request for it: it ends with the one it carries, as if its endpoint had left.
     void retire(PooledConnection& connection) { connection.draining_ = true; }
 
-    /// After a new configuration: `find(cluster_id)` gives the cluster now in force or nullptr. Connections to endpoints that
-    /// are gone are marked draining, idle ones handed to close(PooledConnection&), which must remove() them.
-    template <typename Find, typename Close>
-    void reconcile(Find&& find, Close&& close) {
-        for (uint32_t id = in_use_first_; id != 0;) {
-            EndpointState& state = *endpoints_.find(id - 1);
-            const uint32_t next = state.in_use_next;
-            const Cluster* in_force = find(state.cluster_id);
-            if (!still_there(in_force, id - 1, state)) drain(state, close);
-            else shrink(state, *in_force, close);
-            id = next;
-        }
+    /// There is a new configuration: every endpoint with connections is to be looked at. While one walk is still on its way, it
+    /// goes on by the newest and is followed by another.
+    void start_reconcile() {
+        if (walk_.endpoint != 0) walk_.again = true;
+        else go_to(in_use_first_);
     }
+    bool reconciling() const { return walk_.endpoint != 0; }
+    /// One stretch of the walk: `find(cluster_id)` gives the cluster now in force or nullptr. Connections to endpoints that are
+    /// gone are marked draining, idle ones handed to close(PooledConnection&), which must remove() them. `budget` bounds what one
+    /// turn spends: a look costs 1, a close kCloseCost. False while something is left.
+    template <typename Find, typename Close>
+    bool reconcile(uint32_t budget, Find&& find, Close&& close) {
+        while (walk_.endpoint != 0) {
+            const uint32_t cost = walk_.step == Walk::Step::kLook ? 1 : walk_.connection ? cost_of(*walk_.connection) : 0;
+            if (cost > budget) return false;
+            budget -= cost;
+            if (walk_.step == Walk::Step::kLook) look(find(endpoints_.find(walk_.endpoint - 1)->cluster_id));
+            else if (walk_.connection) visit(close);
+            else next_step();
+        }
+        return true;
+    }
+    static constexpr uint32_t kCloseCost = 8;
     /// Calls take(PooledConnection&) for every connection; it may remove() the one it is given.
     template <typename Take>
     void for_each(Take&& take) {
@@ -131,40 +143,49 @@ class Pools {
     uint32_t connections() const { return connections_; }
 
  private:
-    static bool still_there(const Cluster* cluster, uint32_t endpoint_id, EndpointState& state);
+    /// Where a walk over what is open stands. Connections come and go between two stretches of it: it moves with what is removed.
+    struct Walk {
+        enum class Step : uint8_t { kLook, kDrain, kCloseIdle, kRetireBusy } step = Step::kLook;
+        bool again = false;
+        uint32_t endpoint = 0;                  // id + 1; 0 = it stands still
+        uint32_t connections_max = 0;           // of the endpoint's cluster
+        uint32_t excess = 0, kept = 0;          // of kRetireBusy
+        PooledConnection* connection = nullptr; // the next one of the endpoint
+    };
+    void go_to(uint32_t endpoint);
+    void look(const Cluster* in_force);
+    void next_step();
+    uint32_t cost_of(const PooledConnection& c) const { return c.use_ == PooledConnection::Use::kIdle ? kCloseCost : 1; }
+    /// One connection by the step at hand. A breaker's limit that was lowered holds for what is open too: idle connections beyond
+    /// it close now, busy ones after their request. Each endpoint keeps one.
     template <typename Close>
-    void drain(EndpointState& state, Close&& close) {
-        for (PooledConnection* c = state.all; c;) {
-            PooledConnection* const next = c->next_;
-            c->draining_ = true;
-            if (c->use_ == PooledConnection::Use::kIdle) close(*c);
-            c = next;
+    void visit(Close&& close) {
+        PooledConnection& c = *walk_.connection;
+        const EndpointState& state = *endpoints_.find(walk_.endpoint - 1);
+        const uint32_t open = clusters_.find(state.cluster_id)->connections;
+        walk_.connection = c.next_;
+        if (walk_.step == Walk::Step::kDrain) {
+            c.draining_ = true;
+            if (c.use_ == PooledConnection::Use::kIdle) close(c);
+        } else if (walk_.step == Walk::Step::kCloseIdle) {
+            if (open <= walk_.connections_max || state.connections <= 1) walk_.connection = nullptr;
+            else if (c.use_ == PooledConnection::Use::kIdle) close(c);
+        } else if (walk_.excess == 0 || walk_.kept <= 1) {
+            walk_.connection = nullptr;
+        } else if (!c.draining_ && c.use_ != PooledConnection::Use::kConnecting) {
+            c.draining_ = true;
+            walk_.excess--, walk_.kept--;
         }
     }
-    /// A breaker's limit that was lowered holds for what is open too: idle connections beyond it close now, busy ones after
-    /// their request. Each endpoint keeps one.
-    template <typename Close>
-    void shrink(EndpointState& state, const Cluster& cluster, Close&& close) {
-        const ClusterState& counts = *clusters_.find(cluster.id);
-        for (PooledConnection* c = state.all; c && counts.connections > cluster.max_connections && state.connections > 1;) {
-            PooledConnection* const next = c->next_;
-            if (c->use_ == PooledConnection::Use::kIdle) close(*c);
-            c = next;
-        }
-        uint32_t excess = counts.connections > cluster.max_connections ? counts.connections - cluster.max_connections : 0;
-        uint32_t kept = state.connections;
-        for (PooledConnection* c = state.all; c && excess > 0 && kept > 1; c = c->next_) {
-            if (c->draining_ || c->use_ == PooledConnection::Use::kConnecting) continue;
-            c->draining_ = true;
-            excess--, kept--;
-        }
-    }
+    void keep_set(EndpointState& state, const EndpointSet* set);
     void link_in_use(uint32_t id, EndpointState& state);
     void unlink_in_use(EndpointState& state);
     void unlink_idle(PooledConnection& connection);
 
     ZeroedArray<EndpointState> endpoints_;
     ZeroedArray<ClusterState> clusters_;
+    snapshot::CorePins* pins_;
+    Walk walk_;
     uint32_t in_use_first_ = 0;  // id + 1
     uint32_t connections_ = 0;
 };

@@ -15,8 +15,9 @@ std::string endpoint(const std::string& address, int port = 9080, const std::str
 }
 
 void add(xds::ResourceSet& set, const std::string& cluster, const std::string& endpoints) {
-    auto& assignment = set.endpoints[cluster];
+    envoy::config::endpoint::v3::ClusterLoadAssignment assignment;
     ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString("cluster_name: \"" + cluster + "\" endpoints { " + endpoints + " }", &assignment));
+    set.endpoints[cluster] = std::move(assignment);
 }
 
 std::shared_ptr<xds::ResourceSet> world() {
@@ -24,12 +25,13 @@ std::shared_ptr<xds::ResourceSet> world() {
     add(*set, "a", endpoint("10.0.0.1") + endpoint("10.0.0.2"));
     add(*set, "b", endpoint("10.0.0.2") + endpoint("10.0.0.3", 9080, "health_status: UNHEALTHY"));
     add(*set, "c", endpoint("2001:DB8::1", 80) + endpoint("10.0.0.2", 8080));
-    auto& fixed = set->clusters["static"];
+    envoy::config::cluster::v3::Cluster fixed;
     EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString("name: \"static\" type: STATIC load_assignment { endpoints { " + endpoint("10.0.0.1") + " } }", &fixed));
+    set->clusters["static"] = std::move(fixed);
     return set;
 }
 
-HealthStatus status_of(const xds::ResourceSet& set, const std::string& cluster, int i) { return set.endpoints.at(cluster).endpoints(0).lb_endpoints(i).health_status(); }
+HealthStatus status_of(const xds::ResourceSet& set, const std::string& cluster, int i) { return set.endpoints.at(cluster)->endpoints(0).lb_endpoints(i).health_status(); }
 
 TEST(DrainedEndpoints, IsWrittenAsPeopleWriteAddresses) {
     EXPECT_EQ(*DrainedEndpoints::parse("10.0.0.21:9080"), (Key{"10.0.0.21", 9080}));
@@ -55,7 +57,7 @@ TEST(DrainedEndpoints, MarksItInEveryClusterAndLeavesTheRest) {
     EXPECT_EQ(status_of(*marked, "b", 0), HealthStatus::DRAINING);
     EXPECT_EQ(status_of(*marked, "b", 1), HealthStatus::UNHEALTHY);
     EXPECT_EQ(status_of(*marked, "c", 1), HealthStatus::UNKNOWN) << "another port";
-    EXPECT_EQ(marked->clusters.at("static").load_assignment().endpoints(0).lb_endpoints(0).health_status(), HealthStatus::DRAINING);
+    EXPECT_EQ(marked->clusters.at("static")->load_assignment().endpoints(0).lb_endpoints(0).health_status(), HealthStatus::DRAINING);
     EXPECT_EQ(status_of(*plain, "a", 0), HealthStatus::UNKNOWN) << "what the user wrote stays as it is";
 
     EXPECT_TRUE(drained.remove({"10.0.0.1", 0}));

@@ -236,14 +236,11 @@ class ProxyTest : public ::testing::Test {
     }
     uint32_t add_cluster(snapshot::Snapshot& root, const std::string& name, const upstream::Cluster& from) {
         auto set = std::make_shared<upstream::EndpointSet>();
-        uint32_t sum = 0;
         for (auto endpoint : config_.endpoints[name]) {
             endpoint.id = publisher_.id_of(snapshot::Publisher::IdKind::kEndpoint, name + endpoint.address.to_string());
-            set->equal_weights &= endpoint.weight == 1;
-            set->cumulative_weight.push_back(sum += endpoint.weight);
             set->endpoints.push_back(endpoint);
         }
-        set->lowest_priority_count = static_cast<uint32_t>(set->endpoints.size());
+        upstream::index_endpoints(*set);
         auto made = std::make_shared<upstream::Cluster>(from);
         made->slot = UINT32_MAX;
         made->id = publisher_.id_of(snapshot::Publisher::IdKind::kCluster, name);

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
+#include <random>
 #include <vector>
 
 namespace sluice::upstream {
@@ -13,13 +15,9 @@ constexpr uint64_t kSeed = 20261122;
 
 EndpointSet set_of(const std::vector<uint32_t>& weights) {
     EndpointSet set;
-    uint32_t sum = 0;
-    for (size_t i = 0; i < weights.size(); i++) {
+    for (size_t i = 0; i < weights.size(); i++)
         set.endpoints.push_back({.id = static_cast<uint32_t>(i), .address = {}, .weight = weights[i], .priority = 0, .locality = {}});
-        set.cumulative_weight.push_back(sum += weights[i]);
-        set.equal_weights &= weights[i] == weights[0];
-    }
-    set.lowest_priority_count = static_cast<uint32_t>(weights.size());
+    index_endpoints(set);
     return set;
 }
 
@@ -85,6 +83,83 @@ TEST(Random, FollowsWeights) {
     for (size_t i = 0; i < 3; i++) EXPECT_NEAR(seen[i], n * shares[i], 4 * std::sqrt(n * shares[i] * (1 - shares[i])));
 }
 
+/// The endpoint that owns a point, by its definition.
+uint32_t owner_of(const EndpointSet& set, uint64_t point) {
+    for (uint32_t i = 0;; i++) {
+        if (point < set.endpoints[i].weight) return i;
+        point -= set.endpoints[i].weight;
+    }
+}
+
+/// Every point of the whole weight goes to its owner: of even, odd, huge, tiny and lopsided weights.
+TEST(RoundRobin, TheGuideLeadsEveryPointToItsOwner) {
+    const uint64_t seed = std::random_device{}();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Rng rng(seed);
+    for (int round = 0; round < 60; round++) {
+        std::vector<uint32_t> weights(rng.between(2, 200));
+        for (auto& w : weights) w = static_cast<uint32_t>(rng.chance(0.1) ? rng.between(1, 5000) : rng.between(1, 3));
+        weights[rng.below(weights.size())] += 1;   // not all equal
+        const EndpointSet set = set_of(weights);
+        if (set.equal_weights) continue;
+        RoundRobin state{.position = 0, .step = 1, .total = set.cumulative_weight.back()};
+        for (uint64_t i = 1; i <= state.total; i++) ASSERT_EQ(pick_round_robin(set, state, rng), static_cast<int>(owner_of(set, i % state.total)));
+    }
+}
+
+TEST(RoundRobin, WeightsBeyond32BitsKeepTheirRatio) {
+    const EndpointSet set = set_of({UINT32_MAX, UINT32_MAX, UINT32_MAX / 2, 1});
+    Rng rng(kSeed);
+    std::vector<int> seen(4);
+    for (int i = 0; i < 100'000; i++) seen[static_cast<size_t>(pick_random(set, rng))]++;
+    EXPECT_NEAR(seen[0], 40'000, 4 * std::sqrt(24'000));
+    EXPECT_NEAR(seen[2], 20'000, 4 * std::sqrt(16'000));
+}
+
+/// Pearson's chi-squared against the weights, for many sets; its mean is the degrees of freedom, its variance twice that.
+TEST(Random, ChiSquaredOverManySets) {
+    const uint64_t seed = std::random_device{}();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Rng rng(seed);
+    double sum = 0, degrees = 0;
+    for (int round = 0; round < 40; round++) {
+        std::vector<uint32_t> weights(rng.between(2, 60));
+        for (auto& w : weights) w = static_cast<uint32_t>(rng.between(1, 100));
+        const EndpointSet set = set_of(weights);
+        const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+        constexpr int kPicks = 20'000;
+        std::vector<int> seen(weights.size());
+        for (int i = 0; i < kPicks; i++) seen[static_cast<size_t>(pick_random(set, rng))]++;
+        for (size_t i = 0; i < weights.size(); i++) {
+            const double expected = set.equal_weights ? kPicks / static_cast<double>(weights.size()) : kPicks * weights[i] / total;
+            sum += (seen[i] - expected) * (seen[i] - expected) / expected;
+        }
+        degrees += static_cast<double>(weights.size()) - 1;
+    }
+    EXPECT_NEAR(sum, degrees, 6 * std::sqrt(2 * degrees)) << "chi-squared over " << degrees << " degrees of freedom";
+}
+
+/// Envoy's weighted round robin is earliest deadline first: between two turns of an endpoint lie about total / weight others, never
+/// much more. So are ours: whatever stretch one looks at, each endpoint has its share of it, give or take a few.
+TEST(RoundRobin, EveryStretchHasItsShares) {
+    for (const auto& weights : std::vector<std::vector<uint32_t>>{{90, 10}, {5, 1, 1}, {100, 50, 25, 12, 6}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}) {
+        const EndpointSet set = set_of(weights);
+        RoundRobin state{};
+        Rng rng(kSeed);
+        const double total = set.cumulative_weight.back();
+        std::vector<double> ahead(weights.size());   // turns had, less turns due
+        std::vector<double> most(weights.size()), least(weights.size());
+        for (int i = 0; i < 10'000; i++) {
+            ahead[static_cast<size_t>(pick_round_robin(set, state, rng))] += 1;
+            for (size_t e = 0; e < weights.size(); e++) {
+                ahead[e] -= weights[e] / total;
+                most[e] = std::max(most[e], ahead[e]), least[e] = std::min(least[e], ahead[e]);
+            }
+        }
+        for (size_t e = 0; e < weights.size(); e++) EXPECT_LT(most[e] - least[e], 5) << "endpoint " << e << " of " << weights.size();
+    }
+}
+
 TEST(LeastRequest, AvoidsTheBusyOne) {
     const EndpointSet set = set_of({1, 1, 1, 1});
     Rng rng(kSeed);
@@ -117,7 +192,8 @@ TEST(Pick, NoEndpointIsSaidSo) {
 
 TEST(Pick, OnlyTheBestPriority) {
     auto set = std::make_shared<EndpointSet>(set_of({1, 1, 1, 1}));
-    set->lowest_priority_count = 2;
+    set->endpoints[2].priority = set->endpoints[3].priority = 1;
+    index_endpoints(*set);
     Cluster cluster;
     cluster.endpoints = set;
     RoundRobin state{};

@@ -165,12 +165,13 @@ struct FakeGateway {
         state.in_force.live_everywhere = true;
         state.in_force.time_to_live = std::chrono::microseconds(11'000);
         auto resources = std::make_shared<xds::ResourceSet>();
-        auto& l = resources->listeners["0.0.0.0_80"];
-        l.set_name("0.0.0.0_80");
-        l.mutable_address()->mutable_socket_address()->set_port_value(80);
-        resources->clusters["a<b>"].set_name("a<b>");
-        resources->endpoints["x"].set_cluster_name("x");
-        resources->routes["http.80"].set_name("http.80");
+        resources->listeners["0.0.0.0_80"].edit([](auto& l) {
+            l.set_name("0.0.0.0_80");
+            l.mutable_address()->mutable_socket_address()->set_port_value(80);
+        });
+        resources->clusters["a<b>"].edit([](auto& c) { c.set_name("a<b>"); });
+        resources->endpoints["x"].edit([](auto& e) { e.set_cluster_name("x"); });
+        resources->routes["http.80"].edit([](auto& r) { r.set_name("http.80"); });
         state.in_force.resources = resources;
         state.applied_total = 7;
     }

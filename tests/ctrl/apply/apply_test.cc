@@ -108,7 +108,7 @@ TEST(ApplyListener, TwoOnOneAddressAreRefused) {
     World world;
     world.listener(listener_text());
     world.resources.listeners["other"] = world.resources.listeners["0.0.0.0_80"];
-    world.resources.listeners["other"].set_name("other");
+    world.resources.listeners["other"].edit([](auto& listener) { listener.set_name("other"); });
     EXPECT_EQ(world.apply(), (Refusals{"address: 0.0.0.0:80 is taken by listener 0.0.0.0_80"}));
 }
 
@@ -360,7 +360,7 @@ TEST(ApplySharing, UnchangedPartsStayAndIdsAreStable) {
 TEST(ApplySharing, AListenerThatMovedInItsFileIsTheSameToItsConnections) {
     World world = small_world();
     const auto move_to = [&](const char* source) {
-        xds::set_provenance(*world.resources.listeners.begin()->second.mutable_metadata(), {source, "Gateway shop/edge"});
+        world.resources.listeners.begin()->second.edit([&](auto& listener) { xds::set_provenance(*listener.mutable_metadata(), {source, "Gateway shop/edge"}); });
         ASSERT_EQ(world.apply(), Refusals{});
     };
     move_to("mesh/edge.yaml:1");

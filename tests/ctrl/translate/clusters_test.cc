@@ -20,8 +20,8 @@ TEST(Clusters, OneForEachPortAndSubset) {
     std::vector<std::string> names;
     const xds::ResourceSet set = translated(kBase);
     for (const auto& [name, cluster] : set.clusters) {
-        EXPECT_EQ(cluster.name(), name);
-        EXPECT_EQ(set.endpoints.count(cluster.eds_cluster_config().service_name()), 1u) << name;
+        EXPECT_EQ(cluster->name(), name);
+        EXPECT_EQ(set.endpoints.count(cluster->eds_cluster_config().service_name()), 1u) << name;
         names.push_back(name);
     }
     EXPECT_THAT(names, testing::ElementsAre("outbound|9080|v1|reviews.shop.svc.cluster.local",
@@ -32,7 +32,7 @@ TEST(Clusters, OneForEachPortAndSubset) {
 }
 
 TEST(Clusters, DefaultsAreIstiods) {
-    EXPECT_TRUE(is_json(translated(kBase).clusters.at(kRatings), R"({
+    EXPECT_TRUE(is_json(*translated(kBase).clusters.at(kRatings), R"({
       "name": "outbound|9080||ratings.shop.svc.cluster.local", "alt_stat_name": "outbound|9080||ratings.shop.svc.cluster.local;",
       "type": "EDS", "lb_policy": "LEAST_REQUEST", "connect_timeout": "10s", "common_lb_config": {"healthy_panic_threshold": {}},
       "eds_cluster_config": {"service_name": "outbound|9080||ratings.shop.svc.cluster.local",
@@ -47,7 +47,7 @@ TEST(Clusters, PoliciesAreCarried) {
         rule("{loadBalancer: {simple: RANDOM}, connectionPool: {tcp: {maxConnections: 100, connectTimeout: 2s}, "
              "http: {http1MaxPendingRequests: 10, http2MaxRequests: 50, maxRequestsPerConnection: 5, idleTimeout: "
              "30s}}}"));
-    EXPECT_TRUE(is_json(set.clusters.at(kRatings), R"({
+    EXPECT_TRUE(is_json(*set.clusters.at(kRatings), R"({
       "name": "outbound|9080||ratings.shop.svc.cluster.local", "alt_stat_name": "outbound|9080||ratings.shop.svc.cluster.local;",
       "type": "EDS", "lb_policy": "RANDOM", "connect_timeout": "2s", "common_lb_config": {"healthy_panic_threshold": {}},
       "eds_cluster_config": {"service_name": "outbound|9080||ratings.shop.svc.cluster.local",
@@ -64,9 +64,9 @@ TEST(Clusters, ASubsetsPolicyReplacesTheRules) {
         kBase + rule("{loadBalancer: {simple: ROUND_ROBIN}, connectionPool: {tcp: {connectTimeout: 2s}}}",
                      "[{name: a, trafficPolicy: {loadBalancer: {simple: RANDOM}}}, {name: b}, {name: c, trafficPolicy: {loadBalancer: {simple: LEAST_CONN}}}]"));
     const auto cluster = [&](const char* subset) {
-        return set.clusters.at(std::string("outbound|9080|") + subset + "|ratings.shop.svc.cluster.local");
+        return *set.clusters.at(std::string("outbound|9080|") + subset + "|ratings.shop.svc.cluster.local");
     };
-    EXPECT_EQ(set.clusters.at(kRatings).lb_policy(), envoy::config::cluster::v3::Cluster::ROUND_ROBIN);
+    EXPECT_EQ(set.clusters.at(kRatings)->lb_policy(), envoy::config::cluster::v3::Cluster::ROUND_ROBIN);
     EXPECT_EQ(cluster("a").lb_policy(), envoy::config::cluster::v3::Cluster::RANDOM);
     EXPECT_EQ(cluster("a").connect_timeout().seconds(), 2) << "what the subset does not say is the rule's";
     EXPECT_EQ(cluster("b").lb_policy(), envoy::config::cluster::v3::Cluster::ROUND_ROBIN);
@@ -80,7 +80,7 @@ TEST(Clusters, APortsPolicyReplacesAllOfTheRules) {
                      "portLevelSettings: [{port: {number: 9081}, loadBalancer: {simple: RANDOM}}]}",
                      "[{name: a, trafficPolicy: {portLevelSettings: [{port: {number: 9080}, connectionPool: {tcp: {maxConnections: 7}}}]}}]"));
     const auto cluster = [&](const char* port, const char* subset) {
-        return set.clusters.at(std::string("outbound|") + port + "|" + subset + "|ratings.shop.svc.cluster.local");
+        return *set.clusters.at(std::string("outbound|") + port + "|" + subset + "|ratings.shop.svc.cluster.local");
     };
     using envoy::config::cluster::v3::Cluster;
     EXPECT_EQ(cluster("9080", "").lb_policy(), Cluster::ROUND_ROBIN);
@@ -94,10 +94,10 @@ TEST(Clusters, APortsPolicyReplacesAllOfTheRules) {
 
 TEST(Endpoints, AreThoseWithTheSubsetsLabels) {
     const xds::ResourceSet set = translated(kBase);
-    EXPECT_TRUE(is_json(set.endpoints.at("outbound|9080|v2|reviews.shop.svc.cluster.local"), R"({
+    EXPECT_TRUE(is_json(*set.endpoints.at("outbound|9080|v2|reviews.shop.svc.cluster.local"), R"({
       "cluster_name": "outbound|9080|v2|reviews.shop.svc.cluster.local", "endpoints": [{"locality": {}, "load_balancing_weight": 1,
       "lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "10.0.0.22", "port_value": 9080}}}, "load_balancing_weight": 1}]}]})"));
-    EXPECT_EQ(set.endpoints.at("outbound|9080||reviews.shop.svc.cluster.local").endpoints(0).lb_endpoints_size(), 2);
+    EXPECT_EQ(set.endpoints.at("outbound|9080||reviews.shop.svc.cluster.local")->endpoints(0).lb_endpoints_size(), 2);
 }
 
 TEST(Endpoints, AreGroupedByLocality) {
@@ -114,7 +114,7 @@ spec:
   - {address: 10.0.0.2, locality: eu}
   - {address: "2001:db8::1", locality: us/b/c, ports: {http: 9090}}
 )");
-    EXPECT_TRUE(is_json(set.endpoints.at("outbound|80||a.example"), R"({"cluster_name": "outbound|80||a.example", "endpoints": [
+    EXPECT_TRUE(is_json(*set.endpoints.at("outbound|80||a.example"), R"({"cluster_name": "outbound|80||a.example", "endpoints": [
       {"locality": {"region": "eu"}, "load_balancing_weight": 1,
        "lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "10.0.0.2", "port_value": 8080}}}, "load_balancing_weight": 1}]},
       {"locality": {"region": "us", "zone": "b", "sub_zone": "c"}, "load_balancing_weight": 3, "lb_endpoints": [
@@ -125,7 +125,7 @@ spec:
 // check() warns of it (SLC0132).
 TEST(Endpoints, OfASubsetThatSelectsNoneAreNone) {
     const xds::ResourceSet set = translated(kBase + rule("{}", "[{name: v9, labels: {version: v9}}]"));
-    EXPECT_EQ(set.endpoints.at("outbound|9080|v9|ratings.shop.svc.cluster.local").endpoints_size(), 0);
+    EXPECT_EQ(set.endpoints.at("outbound|9080|v9|ratings.shop.svc.cluster.local")->endpoints_size(), 0);
 }
 
 TEST(Clusters, AreOfServicesExportedToTheProxyOnly) {
@@ -166,14 +166,14 @@ spec:
   - {address: 10.0.0.9}
 )");
     const auto service = [&](const char* cluster) {
-        const auto& first = set.clusters.at(cluster).metadata().filter_metadata().at("istio").fields().at("services").list_value().values(0);
+        const auto& first = set.clusters.at(cluster)->metadata().filter_metadata().at("istio").fields().at("services").list_value().values(0);
         const auto& fields = first.struct_value().fields();
         return fields.at("host").string_value() + " " + fields.at("name").string_value() + " " + fields.at("namespace").string_value();
     };
     EXPECT_EQ(service("outbound|80||a.shop.svc.cluster.local"), "a.shop.svc.cluster.local a shop");
     EXPECT_EQ(service("outbound|80||api.example.com"), "api.example.com api.example.com shop");
     const auto workload = [&](const char* cluster, int i) {
-        const auto& metadata = set.endpoints.at(cluster).endpoints(0).lb_endpoints(i).metadata().filter_metadata();
+        const auto& metadata = set.endpoints.at(cluster)->endpoints(0).lb_endpoints(i).metadata().filter_metadata();
         return metadata.contains("istio") ? metadata.at("istio").fields().at("workload").string_value() : std::string("nothing");
     };
     EXPECT_EQ(workload("outbound|80||a.shop.svc.cluster.local", 0), "vm-7;shop;a;v3;");

@@ -21,14 +21,14 @@ TEST(Demo, TranslatesWithoutAWarning) {
     ASSERT_TRUE(set.has_value()) << render(set.error(), load.file_count);
     EXPECT_TRUE(warnings.empty()) << render(warnings, load.file_count);
 
-    const auto& host = set->routes.at("http.80").virtual_hosts(0);
+    const auto& host = set->routes.at("http.80")->virtual_hosts(0);
     EXPECT_EQ(host.name(), "shop.example:80");
     ASSERT_EQ(host.routes_size(), 4);
     EXPECT_TRUE(is_json(host.routes(1).route(), R"({"timeout": "5s", "weighted_clusters": {"clusters": [
         {"name": "outbound|9080|v1|reviews.shop.svc.cluster.local", "weight": 90},
         {"name": "outbound|9080|v2|reviews.shop.svc.cluster.local", "weight": 10}]}})"));
     const auto address = [&](const std::string& cluster) {
-        return set->endpoints.at(cluster).endpoints(0).lb_endpoints(0).endpoint().address().socket_address();
+        return set->endpoints.at(cluster)->endpoints(0).lb_endpoints(0).endpoint().address().socket_address();
     };
     EXPECT_EQ(address("outbound|9080|v1|reviews.shop.svc.cluster.local").address(), "10.0.0.21");
     EXPECT_EQ(address("outbound|9080|v2|reviews.shop.svc.cluster.local").address(), "10.0.0.22");

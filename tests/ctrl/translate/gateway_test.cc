@@ -27,7 +27,7 @@ std::string service(const std::string& name, const std::string& ns, const std::s
 std::vector<std::string> hosts(const xds::ResourceSet& set, const std::string& name = "http.80") {
     std::vector<std::string> out;
     if (!set.routes.contains(name)) return {"no " + name};
-    for (const auto& host : set.routes.at(name).virtual_hosts()) {
+    for (const auto& host : set.routes.at(name)->virtual_hosts()) {
         std::string text = host.name() + ":";
         for (const std::string& domain : host.domains()) text += " " + domain;
         out.push_back(text);
@@ -62,7 +62,7 @@ TEST(Listener, IsAsIstiodWritesIt) {
     node.listen_addresses = {"192.0.2.10", "2001:db8::10"};
     const xds::ResourceSet set = translated(kBase, node);
     ASSERT_EQ(set.listeners.size(), 1u);
-    EXPECT_TRUE(is_json(set.listeners.at("0.0.0.0_80"), R"({
+    EXPECT_TRUE(is_json(*set.listeners.at("0.0.0.0_80"), R"({
       "name": "0.0.0.0_80",
       "address": {"socket_address": {"address": "192.0.2.10", "port_value": 80}},
       "additional_addresses": [{"address": {"socket_address": {"address": "2001:db8::10", "port_value": 80}}}],
@@ -85,7 +85,7 @@ TEST(Listener, WithABindIsNamedAfterIt) {
     const xds::ResourceSet set = translated(
         gateway("a", "shop", "[{port: {number: 80, protocol: HTTP}, bind: 192.0.2.11, hosts: ['*']}]"), node);
     ASSERT_TRUE(set.listeners.contains("192.0.2.11_80"));
-    const auto& listener = set.listeners.at("192.0.2.11_80");
+    const auto& listener = *set.listeners.at("192.0.2.11_80");
     EXPECT_EQ(listener.address().socket_address().address(), "192.0.2.11");
     EXPECT_EQ(listener.additional_addresses_size(), 0);
     EXPECT_TRUE(set.routes.contains("http.80.192.0.2.11"));
@@ -95,7 +95,7 @@ TEST(Listener, BindToAllIsNoBind) {
     const xds::ResourceSet set =
         translated(gateway("a", "shop", "[{port: {number: 80, protocol: HTTP}, bind: 0.0.0.0, hosts: ['*']}]"));
     ASSERT_TRUE(set.listeners.contains("0.0.0.0_80"));
-    EXPECT_EQ(set.listeners.at("0.0.0.0_80").address().socket_address().address(), "192.0.2.10");
+    EXPECT_EQ(set.listeners.at("0.0.0.0_80")->address().socket_address().address(), "192.0.2.10");
 }
 
 TEST(Listener, MustBindToAnAddressOfOurs) {
@@ -117,7 +117,7 @@ TEST(Listener, LogsAsTheNodeSays) {
     envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager manager;
     ASSERT_TRUE(translated(kBase, node)
                     .listeners.at("0.0.0.0_80")
-                    .filter_chains(0)
+                    ->filter_chains(0)
                     .filters(0)
                     .typed_config()
                     .UnpackTo(&manager));
@@ -128,7 +128,7 @@ TEST(Listener, LogsAsTheNodeSays) {
     node.access_log_path = "";
     ASSERT_TRUE(translated(kBase, node)
                     .listeners.at("0.0.0.0_80")
-                    .filter_chains(0)
+                    ->filter_chains(0)
                     .filters(0)
                     .typed_config()
                     .UnpackTo(&manager));
@@ -157,7 +157,7 @@ TEST(Gateway, ServersOfOnePortShareAListener) {
 
 TEST(Gateway, WithoutAnyServiceAnswers404ToAll) {
     const xds::ResourceSet set = translated(kBase);
-    EXPECT_TRUE(is_json(set.routes.at("http.80"), R"({"name": "http.80", "validate_clusters": false, "ignore_port_in_host_matching": true,
+    EXPECT_TRUE(is_json(*set.routes.at("http.80"), R"({"name": "http.80", "validate_clusters": false, "ignore_port_in_host_matching": true,
         "max_direct_response_body_size_bytes": 1048576, "virtual_hosts": [{"name": "blackhole:80", "domains": ["*"]}]})"));
 }
 
@@ -203,7 +203,7 @@ spec:
   servers:
   - {port: {number: 80, protocol: HTTP, name: http}, hosts: ["*/secure.example"], tls: {httpsRedirect: true}}
 )");
-    const auto& hosts = set.routes.at("http.80").virtual_hosts();
+    const auto& hosts = set.routes.at("http.80")->virtual_hosts();
     ASSERT_EQ(hosts.size(), 2);
     EXPECT_EQ(hosts[0].name(), "secure.example:80");
     EXPECT_EQ(hosts[0].domains(0), "secure.example");
@@ -217,7 +217,7 @@ TEST(Hosts, OfAVirtualServiceBehindHttpsRedirectAreRedirectedToo) {
     std::string yaml = kBase;
     yaml.replace(yaml.find("hosts: [\"*.example\"]"), 20, "hosts: [\"*.example\"], tls: {httpsRedirect: true}");
     const xds::ResourceSet set = translated(yaml + virtual_service("[{directResponse: {status: 200}}]"));
-    const auto& hosts = set.routes.at("http.80").virtual_hosts();
+    const auto& hosts = set.routes.at("http.80")->virtual_hosts();
     ASSERT_EQ(hosts.size(), 2);
     for (const auto& host : hosts) EXPECT_TRUE(host.routes(0).redirect().https_redirect()) << host.DebugString();
     EXPECT_EQ(hosts[0].domains(0), "*.example");
@@ -241,15 +241,15 @@ TEST(Merge, SeveralServicesOfOneHostInNameOrderCatchAllLast) {
                                    "[shop.example, only-a.example]", "a"));
     EXPECT_THAT(hosts(set), ElementsAre("only-a.example:80: only-a.example", "shop.example:80: shop.example"));
     std::vector<std::string> names;
-    for (const auto& route : set.routes.at("http.80").virtual_hosts(1).routes()) names.push_back(route.name());
+    for (const auto& route : set.routes.at("http.80")->virtual_hosts(1).routes()) names.push_back(route.name());
     EXPECT_THAT(names, ElementsAre("a-a", "b-a", "a-rest"));
 }
 
 TEST(Merge, AServiceReachedThroughTwoGatewaysIsThereOnce) {
     const xds::ResourceSet set = translated(gateway("a", "shop", kPort80) + gateway("b", "shop", kPort80) +
                                             service("v", "shop", "[x.example]", "[a, b]"));
-    ASSERT_EQ(set.routes.at("http.80").virtual_hosts_size(), 1);
-    EXPECT_EQ(set.routes.at("http.80").virtual_hosts(0).routes_size(), 1);
+    ASSERT_EQ(set.routes.at("http.80")->virtual_hosts_size(), 1);
+    EXPECT_EQ(set.routes.at("http.80")->virtual_hosts(0).routes_size(), 1);
 }
 
 TEST(Provenance, SaysWhereEachPartComesFrom) {
@@ -261,17 +261,17 @@ TEST(Provenance, SaysWhereEachPartComesFrom) {
         return "mesh/a.yaml:" +
                std::to_string(1 + std::count(yaml.begin(), yaml.begin() + static_cast<long>(yaml.find(text)), '\n'));
     };
-    const auto& host = set.routes.at("http.80").virtual_hosts(0);
+    const auto& host = set.routes.at("http.80")->virtual_hosts(0);
     EXPECT_EQ(xds::provenance(host.routes(0).metadata()),
               (xds::Provenance{line_of("- match: [{uri"), "VirtualService shop/routes", "spec.http[0]"}));
     EXPECT_EQ(xds::provenance(host.routes(1).metadata()),
               (xds::Provenance{line_of("- route: [{dest"), "VirtualService shop/routes", "spec.http[1]"}));
     EXPECT_EQ(xds::provenance(host.metadata()).source, line_of("  hosts: [shop.example]"));
-    EXPECT_EQ(xds::provenance(set.listeners.at("0.0.0.0_80").metadata()),
+    EXPECT_EQ(xds::provenance(set.listeners.at("0.0.0.0_80")->metadata()),
               (xds::Provenance{line_of("  servers:"), "Gateway shop/edge", "spec.servers[0]"}));
-    EXPECT_EQ(xds::provenance(set.clusters.at("outbound|9080||ratings.shop.svc.cluster.local").metadata()),
+    EXPECT_EQ(xds::provenance(set.clusters.at("outbound|9080||ratings.shop.svc.cluster.local")->metadata()),
               (xds::Provenance{line_of("  hosts: [ratings"), "ServiceEntry shop/ratings", "spec.hosts"}));
-    EXPECT_EQ(xds::provenance(set.clusters.at("outbound|9080|v2|reviews.shop.svc.cluster.local").metadata()),
+    EXPECT_EQ(xds::provenance(set.clusters.at("outbound|9080|v2|reviews.shop.svc.cluster.local")->metadata()),
               (xds::Provenance{line_of("  - {name: v2"), "DestinationRule shop/reviews", "spec.subsets[1]"}));
     const auto& istio = host.routes(0).metadata().filter_metadata().at("istio").fields();
     EXPECT_EQ(istio.at("config").string_value(), "/apis/networking.istio.io/v1/namespaces/shop/virtual-service/routes");

@@ -141,7 +141,7 @@ class Routes : public testing::TestWithParam<Case> {};
 TEST_P(Routes, AreAsIstiodWritesThem) {
     const xds::ResourceSet set = translated(kBase + virtual_service(GetParam().http));
     ASSERT_TRUE(set.routes.contains("http.80"));
-    const auto& config = set.routes.at("http.80");
+    const auto& config = *set.routes.at("http.80");
     ASSERT_EQ(config.virtual_hosts_size(), 1);
     const auto& routes = config.virtual_hosts(0).routes();
     ASSERT_EQ(static_cast<size_t>(routes.size()), GetParam().routes.size()) << config.DebugString();

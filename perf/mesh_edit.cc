@@ -1,0 +1,166 @@
+// How soon an edit of a large mesh is live, step by step: a file is saved, the directory read, parsed and checked, translated, built
+// and published. In: how many services of ten endpoints and ten routes, in how many files. Out: milliseconds of each step, for a
+// first reading and for edits of one endpoint, of one route, and of one line that moves all below it.
+//   build/perf/mesh_edit --services 10000 --files 1000
+// Steps are the gateway's own functions called in its order on one thread. What is not in the figures: the 10 ms for which the
+// directory must be quiet after a save (source::WatchTiming), and a worker's turn (perf/micro_publish).
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <vector>
+
+#include "ctrl/apply/apply.h"
+#include "ctrl/control/mesh_loader.h"
+#include "ctrl/source/directory.h"
+
+namespace sluice {
+namespace {
+
+using std::chrono::steady_clock;
+
+struct Shape {
+    int services = 10'000, files = 1'000;
+};
+
+/// What an edit changes of the text of one service.
+struct Edit {
+    int port = 9080;
+    std::string route = "/service-3/";
+    bool comment = false;
+};
+
+std::string service_text(int i, const Edit& edit) {
+    std::string text = edit.comment ? "# an edit\n" : "";
+    text += fmt::format("apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: service-{0}, namespace: shop}}\nspec:\n  hosts: [service-{0}.shop.svc.cluster.local]\n"
+                        "  ports: [{{number: 9080, name: http, protocol: HTTP}}]\n  resolution: STATIC\n  endpoints:\n", i);
+    for (int e = 0; e < 10; e++)
+        text += fmt::format("  - {{address: 10.{}.{}.{}, labels: {{app: service-{}, version: v1}}, ports: {{http: {}}}}}\n", (i * 10 + e) >> 16, ((i * 10 + e) >> 8) & 255,
+                            (i * 10 + e) & 255, i, e == 0 ? edit.port : 9080);
+    text += fmt::format("---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: service-{0}, namespace: shop}}\nspec:\n  hosts: [service-{0}.example]\n"
+                        "  gateways: [edge]\n  http:\n", i);
+    for (int r = 0; r < 10; r++)
+        text += fmt::format("  - match: [{{uri: {{prefix: {}}}}}]\n    route: [{{destination: {{host: service-{}.shop.svc.cluster.local}}}}]\n",
+                            r == 3 ? edit.route : fmt::format("/service-{}/", r), i);
+    return text + "---\n";
+}
+
+std::string file_text(const Shape& shape, int file, const Edit& edit) {
+    std::string text;
+    const int first = static_cast<int>(int64_t{file} * shape.services / shape.files), end = static_cast<int>(int64_t{file + 1} * shape.services / shape.files);
+    for (int i = first; i < end; i++) text += service_text(i, i == (first + end) / 2 ? edit : Edit{});
+    if (file == 0)
+        text += "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge, namespace: shop}\nspec:\n  selector: {istio: ingressgateway}\n"
+                "  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]\n";
+    return text;
+}
+
+class Bench {
+ public:
+    Bench(std::filesystem::path directory, Shape shape) : directory_(std::move(directory)), shape_(shape) {
+        std::filesystem::create_directories(directory_);
+        for (int f = 0; f < shape_.files; f++) write(f, {});
+    }
+    /// The whole way once; milliseconds by step.
+    std::map<std::string, double> load();
+    void edit(const Edit& edit) { write(shape_.files / 2, edit); }
+
+ private:
+    void write(int file, const Edit& edit) { std::ofstream(directory_ / fmt::format("mesh-{:05}.yaml", file)) << file_text(shape_, file, edit); }
+    static translate::ProxyNode node() {
+        translate::ProxyNode node;
+        node.id = "edge-1";
+        node.labels = {{"istio", "ingressgateway"}};
+        return node;
+    }
+
+    const std::filesystem::path directory_;
+    const Shape shape_;
+    snapshot::Publisher publisher_{1};
+    snapshot::Reader reader_ = publisher_.reader(0);
+    uint64_t revision_ = 0;
+    std::shared_ptr<const xds::ResourceSet> kept_;
+};
+
+std::map<std::string, double> Bench::load() {
+    std::map<std::string, double> took;
+    auto last = steady_clock::now();
+    const auto begin = last;
+    const auto step = [&](const char* name) {
+        const auto now = steady_clock::now();
+        took[name] = std::chrono::duration<double, std::milli>(now - last).count();
+        last = now;
+    };
+    const auto fail = [](const auto& diagnostics) {
+        fmt::print(stderr, "{}\n", diagnostics.empty() ? std::string("refused") : diagnostics.front().message);
+        std::exit(2);
+    };
+    source::Files files = source::read_files(directory_);
+    step("1 read");
+    source::Load loaded = source::load_files(std::move(files), "mesh");
+    if (!loaded.mesh) fail(loaded.diagnostics);
+    step("2 parse and check");
+    auto translated = translate::translate(*loaded.mesh, node());
+    if (!translated) fail(translated.error());
+    auto resources = std::make_shared<const xds::ResourceSet>(std::move(*translated));
+    step("3 translate");
+    auto built = apply::build(*resources, publisher_.current(), publisher_, ++revision_, loaded.hash);
+    if (!built) fail(built.error());
+    step("4 build");
+    if (!publisher_.publish(std::move(*built))) fail(std::vector<Diagnostic>());
+    step("5 publish");
+    took["total"] = std::chrono::duration<double, std::milli>(last - begin).count();
+    kept_ = std::move(resources);
+    reader_.quiescent();
+    publisher_.reclaim();
+    return took;
+}
+
+}  // namespace
+}  // namespace sluice
+
+int main(int argc, char** argv) {
+    using namespace sluice;
+    CLI::App app{"How soon an edit of a large mesh is live, by step."};
+    Shape shape;
+    int repeats = 3;
+    app.add_option("--services", shape.services, "of ten endpoints and ten routes each")->capture_default_str();
+    app.add_option("--files", shape.files, "that they are spread over")->capture_default_str();
+    app.add_option("--repeats", repeats, "of each edit; the fastest is shown")->capture_default_str();
+    CLI11_PARSE(app, argc, argv);
+    std::string name = (std::filesystem::temp_directory_path() / "sluice-mesh-edit-XXXXXX").string();
+    if (!mkdtemp(name.data())) return 2;
+    std::vector<std::pair<std::string, std::map<std::string, double>>> rows;
+    {
+        Bench bench(name, shape);
+        rows.emplace_back("first reading", bench.load());
+        const auto best = [&](const std::string& what, const std::vector<Edit>& edits) {
+            std::map<std::string, double> least;
+            for (int i = 0; i < repeats; i++) {
+                for (const Edit& edit : edits) {
+                    bench.edit(edit);
+                    auto took = bench.load();
+                    if (least.empty() || took["total"] < least["total"]) least = std::move(took);
+                }
+            }
+            rows.emplace_back(what, least);
+        };
+        best("one endpoint", {{.port = 9081}, {.port = 9080}});
+        best("one route", {{.route = "/edited/"}, {}});
+        best("a line above", {{.comment = true}, {}});
+    }
+    std::filesystem::remove_all(name);
+    fmt::print("{} services, {} files; milliseconds\n{:<14}", shape.services, shape.files, "");
+    for (const auto& [step, ms] : rows.front().second) fmt::print("{:>20}", step);
+    fmt::print("\n");
+    for (const auto& [what, took] : rows) {
+        fmt::print("{:<14}", what);
+        for (const auto& [step, ms] : took) fmt::print("{:>20.1f}", ms);
+        fmt::print("\n");
+    }
+    return 0;
+}
