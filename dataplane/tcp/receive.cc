@@ -392,13 +392,21 @@ void Stack::Impl::take_payload(Tcb& t, const Segment& s, net::DatagramIn& in, In
     event(t, kReadable);
 }
 
+/// RFC 9293 3.8.6.3 lets an ACK speak for more than two segments where they come in bursts. Not while something is missing, nor
+/// while the peer may be waiting for its window.
+bool Stack::Impl::stretches_ack(const Tcb& t, uint32_t owed_bytes) const {
+    return backlog && !t.lossy && owed_bytes < kStretchSegments * uint32_t{t.rcv_mss} && owed_bytes < t.offered_window() / 2;
+}
+
 /// RFC 9293 3.8.6.3, RFC 5681 4.2: at least every second full-sized segment at once, all else within the delay.
 void Stack::Impl::schedule_ack(Tcb& t, const Segment& s, uint32_t accepted_bytes, Instant now) {
     if (s.piece_bytes() > t.rcv_mss) {
         t.rcv_mss = static_cast<uint16_t>(std::min<uint32_t>(s.piece_bytes(), t.path_mtu));
     }
-    if (t.rcv_nxt - t.last_ack_sent >= 2u * t.rcv_mss) {
-        t.ack_now = true;
+    const uint32_t owed = t.rcv_nxt - t.last_ack_sent;
+    if (owed >= 2u * t.rcv_mss) {
+        if (stretches_ack(t, owed)) t.ack_at = std::min(t.ack_at, now + kStretchDelay);
+        else t.ack_now = true;
     } else if (t.quick_acks > 0 && !t.interactive && accepted_bytes >= t.rcv_mss && t.rcv_mss > 536) {
         if (--t.quick_acks == 0) t.lossy = false;  // the peer's slow start lives on ACKs; small requests wait for their answer to carry one
         t.ack_now = true;

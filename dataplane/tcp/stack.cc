@@ -57,6 +57,7 @@ Connection* Stack::connect(const SocketAddress& remote, const IpAddress& source_
     return impl_->connect(remote, source_ip, options, user, now, error);
 }
 
+void Stack::set_backlog(bool backlog) { impl_->backlog = backlog; }
 void Stack::prefetch(std::span<const net::DatagramIn> burst) const { impl_->prefetch(burst); }
 
 bool Stack::handle_segment(net::DatagramIn& datagram, Instant now) {

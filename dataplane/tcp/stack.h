@@ -142,6 +142,9 @@ class Stack {
     /// Takes ownership of datagram.mbuf. False if it belongs to no listener or connection: then the mbuf stays the caller's
     /// (exception port), who may answer by reject().
     bool handle_segment(net::DatagramIn& datagram, Instant now);
+    /// True while segments come in large bursts, faster than they are handled: ACKs of text in order are then put together over
+    /// turns, up to a limit, as they are where the kernel merges segments on receive.
+    void set_backlog(bool backlog);
     /// Answers a segment that nobody wants with RST (RFC 9293 3.10.7.1), rate limited.
     void reject(const net::DatagramIn& datagram, Instant now);
     /// False if it quotes nothing that is in flight: then nothing else may believe it either.

@@ -62,6 +62,8 @@ inline constexpr uint32_t kLingerMs = 60'000;      // FIN-WAIT-2 and orphans wit
 inline constexpr uint32_t kChallengeGapMs = 500;   // RFC 5961 10, per connection
 inline constexpr uint32_t kChallengesPerSecond = 4000;  // of a core, on average: each second's number is drawn
 inline constexpr uint8_t kQuickAcks = 16;          // full segments acknowledged one by one at the start and after a gap
+inline constexpr uint32_t kStretchSegments = 8;     // in a backlog: what one ACK speaks for at most (Linux merges up to 44 on receive)
+inline constexpr Duration kStretchDelay{1024};      // and how long it waits for more
 inline constexpr uint32_t kCopyBreakBytes = 512;   // payload below is copied behind its header: cheaper than another mbuf
 inline constexpr uint32_t kPiecesMax = 8;          // mbufs of payload in a segment; more are copied together
 inline constexpr uint32_t kCutPiecesMax = 32;      // the same in a frame that the port cuts
@@ -100,6 +102,7 @@ struct Stack::Impl {
     void take_marks(Tcb& t, const Segment& s);
     void report_duplicate(Tcb& t, SackBlock block);
     void schedule_ack(Tcb& t, const Segment& s, uint32_t accepted, Instant now);
+    bool stretches_ack(const Tcb& t, uint32_t owed_bytes) const;
     void send_owed_ack(Tcb& t, Instant now);
 
     // ack.cc: what the peer has got.
@@ -253,6 +256,7 @@ struct Stack::Impl {
     std::vector<net::DatagramOut> control;                     // ring of kControlMax
     uint32_t control_head = 0, control_count = 0;
     Tcb* last_emitted = nullptr;     // whose route hint comes back with the next poll_transmit
+    bool backlog = false;            // segments come in large bursts
     bool starved = false;            // no mbuf or record was to be had
     Instant output_retry_at = Instant::never();                // ... try again then
     uint32_t half_open = 0;

@@ -37,6 +37,20 @@ uint32_t attachable(const Tcb& t, uint32_t limit) {
     return bytes;
 }
 
+/// Where a frame takes one mbuf, text that lies in nearly full ones is cut where they end: they leave as they are, where full
+/// segments across two of them would be copied. At most `length` bytes, and never less than three quarters of it but before such an mbuf.
+uint32_t cut_at_mbuf(const Tcb& t, uint32_t length) {
+    const uint32_t nearly_full = length - length / 4;
+    uint32_t bytes = 0, offset = t.cursor_offset;
+    for (const SliceNode* node = t.cursor; node; node = node->next, offset = 0) {
+        const uint32_t left = node->slice.size() - offset;
+        if (bytes + left >= length) return bytes > 0 && bytes + left > length && left >= nearly_full && left <= length ? bytes : length;
+        bytes += left;
+        if (bytes >= nearly_full) return node->next && node->next->slice.size() >= nearly_full ? bytes : length;
+    }
+    return length;
+}
+
 uint32_t sack_option_bytes(const Tcb& t) {
     const uint32_t blocks = t.reassembly.runs() + (t.has_duplicate ? 1u : 0u);
     if (!t.sack || blocks == 0) return 0;
@@ -269,6 +283,7 @@ bool Stack::Impl::emit_new(Tcb& t, net::DatagramOut& out, Instant now) {
                                         t.congestion.cwnd > pipe ? t.congestion.cwnd - pipe : 0, 65000u});
         length = std::max(length, std::min(room, attachable(t, room)) / mss * mss);
     }
+    if (!t.multi_segment && length == mss && length < t.unsent_bytes && t.records_out < kSmallInFlightMax && t.no_delay) length = cut_at_mbuf(t, length);
     if (transmit_new(t, length, out, now)) return true;
     if (length <= mss || !starved) return false;
     starved = false;  // a long frame takes many mbufs: one segment may still find its own

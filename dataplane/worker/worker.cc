@@ -24,6 +24,7 @@ constexpr uint32_t kEventsPerTurn = 1024;
 constexpr uint32_t kSegmentsPerTurn = 512;
 constexpr uint16_t kControlFrames = 16;      // room kept for ARP, ND and ICMP in a port's queue
 constexpr uint32_t kPrefetchAhead = 4;
+constexpr uint32_t kBacklogBurst = 8;        // segments of one burst from which they come faster than one by one
 constexpr uint16_t kKernelFramesPerTurn = 32;   // of an exception path, towards the wire
 constexpr uint32_t kReservePart = 16;        // of the pool: below it payload is refused, so that ACKs still come in
 constexpr uint32_t kTcpFlagsAt = 13;         // byte of the header (RFC 9293 3.1)
@@ -146,6 +147,7 @@ void Worker::handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n) {
         }
     }
     stages_.enter(Stage::kTcp);
+    tcp_.set_backlog(count >= kBacklogBurst);
     tcp_.prefetch({datagrams.data(), count});
     pool_low_ = rte_mempool_avail_count(config_.pool) < pool_reserve_;
     for (uint16_t i = 0; i < count; i++) {

@@ -153,6 +153,50 @@ TEST_F(Frame, APortWithoutChainsGetsOneMbuf) {
 }
 
 
+/// A body's segments, moved on by the length of a head: cut where its mbufs end, each leaves as it came.
+TEST_F(Frame, APortWithoutChainsGetsABodyInTheMbufsItCameIn) {
+    multi_segment_ = false;
+    accept();
+    std::vector<Slice> answer;
+    std::vector<rte_mbuf*> own;
+    for (const uint32_t size : {300u, 1180u, 1460u, 1460u, 1460u, 200u}) {
+        answer.push_back(slice_of(std::string(size, static_cast<char>('a' + answer.size()))));
+        own.push_back(answer.back().segment());
+    }
+    ASSERT_TRUE(send(std::move(answer)));
+    for (size_t i = 0; i < own.size(); i++) {
+        rte_mbuf* const frame = take();
+        ASSERT_NE(frame, nullptr);
+        EXPECT_EQ(frame, own[i]) << i;
+        EXPECT_EQ(payload_of(frame).front(), static_cast<char>('a' + i));
+        rte_pktmbuf_free(frame);
+    }
+    EXPECT_EQ(take(), nullptr);
+    EXPECT_EQ(stack_->counters().bytes_copied_tx, 0u);
+    acknowledge(300 + 1180 + 3 * 1460 + 200);
+}
+
+TEST_F(Frame, SmallPiecesAndLargeOnesStillFillSegments) {
+    multi_segment_ = false;
+    accept();
+    for (const uint32_t size : {200u, 900u, 2000u}) {   // one that is not nearly full, and one that is more
+        std::vector<Slice> many;
+        for (uint32_t bytes = 0; bytes < 6000; bytes += size) many.push_back(slice_of(std::string(std::min(size, 1900u), 'x')));
+        uint32_t total = 0;
+        for (const Slice& slice : many) total += slice.size();
+        ASSERT_TRUE(send(std::move(many)));
+        for (uint32_t left = total; left > 0;) {
+            rte_mbuf* const frame = take();
+            ASSERT_NE(frame, nullptr);
+            const auto bytes = static_cast<uint32_t>(payload_of(frame).size());
+            EXPECT_EQ(bytes, std::min(left, 1460u)) << size;
+            left -= bytes;
+            rte_pktmbuf_free(frame);
+        }
+        acknowledge(total);
+    }
+}
+
 class RandomFrames : public Frame, public testing::WithParamInterface<int> {
  protected:
     std::deque<rte_mbuf*> driver_;

@@ -49,6 +49,39 @@ TEST_F(Transfer, EverySecondFullSegmentAtOnce) {
     }
 }
 
+/// Bursts of many connections: one ACK speaks for up to eight segments, and for less after a moment (RFC 9293 3.8.6.3).
+TEST_F(Transfer, InABacklogAcksArePutTogetherOverTurns) {
+    accept();
+    const std::string full(1460, 'x');
+    uint32_t n = 0;
+    const auto burst = [&](uint32_t segments) {
+        for (uint32_t i = 0; i < segments; i++, n++) receive_text(full, their_seq_ + n * 1460);
+        read(connection_);
+    };
+    for (int i = 0; i < 40; i++) burst(1), poll();   // past the quick ACKs of the start
+    stack_->set_backlog(true);
+    burst(2);
+    expect_silence();
+    burst(2);
+    expect_silence();
+    burst(4);
+    EXPECT_EQ(expect().segment.ack, their_seq_ + n * 1460);
+    expect_silence();
+    burst(3);
+    expect_silence();
+    sent_.clear();
+    advance(milliseconds(2));
+    ASSERT_EQ(sent_.size(), 1u) << "nothing more came";
+    EXPECT_EQ(sent_[0].segment.ack, their_seq_ + n * 1460);
+    burst(2);
+    stack_->set_backlog(false);
+    burst(1);
+    EXPECT_EQ(expect().segment.ack, their_seq_ + n * 1460) << "one by one again";
+    stack_->set_backlog(true);
+    receive_text(full, their_seq_ + (n + 1) * 1460);
+    EXPECT_EQ(expect().segment.ack, their_seq_ + n * 1460) << "a gap is told at once";
+}
+
 TEST_F(Transfer, AfterAGapFullSegmentsAreAcknowledgedOneByOne) {
     accept();
     const std::string full(1460, 'x');
