@@ -407,6 +407,8 @@ void Stack::Impl::schedule_ack(Tcb& t, const Segment& s, uint32_t accepted_bytes
     if (owed >= 2u * t.rcv_mss) {
         if (stretches_ack(t, owed)) t.ack_at = std::min(t.ack_at, now + kStretchDelay);
         else t.ack_now = true;
+        // Requests and answers take no quick ACKs below: here the end of a lossy time is counted for them.
+        if (t.lossy && t.interactive && t.quick_acks > 0 && --t.quick_acks == 0) t.lossy = false;
     } else if (t.quick_acks > 0 && !t.interactive && accepted_bytes >= t.rcv_mss && t.rcv_mss > 536) {
         if (--t.quick_acks == 0) t.lossy = false;  // the peer's slow start lives on ACKs; small requests wait for their answer to carry one
         t.ack_now = true;
