@@ -133,6 +133,11 @@ void on_key_log_line(const SSL* ssl, const char* line) {
     if (SslHooks* hooks = hooks_of(ssl)) hooks->on_key_log(line);
 }
 
+void on_info(const SSL* ssl, int where, int value) {
+    if ((where & SSL_CB_ALERT) == 0) return;
+    if (SslHooks* hooks = hooks_of(ssl)) hooks->on_alert((where & SSL_CB_WRITE) != 0, value);
+}
+
 Problem check_key(const EVP_PKEY* key, const std::string& name) {
     const int kind = EVP_PKEY_get_base_id(key), bits = EVP_PKEY_get_bits(key);
     const std::string type = key_type(key);
@@ -197,6 +202,7 @@ Problem set_up(ContextCore& core, const Parameters& parameters, Role role) {
     SSL_CTX_set_recv_max_early_data(ctx, 0);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_keylog_callback(ctx, on_key_log_line);
+    SSL_CTX_set_info_callback(ctx, on_info);
     if (auto done = set_versions_and_suites(ctx, parameters); !done) return done;
     if (auto done = set_groups(ctx, parameters.groups); !done) return done;
     auto wire = alpn_to_wire(parameters.alpn);

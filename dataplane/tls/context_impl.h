@@ -82,6 +82,7 @@ void set_up_tickets(ServerContextImpl& context);
 class SslHooks {
  public:
     virtual void on_key_log(const char* line) = 0;
+    virtual void on_alert(bool sent, int value) = 0;    // OpenSSL's: level << 8 | description
     virtual int on_verify(X509_STORE_CTX* store) = 0;
     virtual bool on_resume(SSL_SESSION* session) = 0;   // a server's: false is a full handshake
     virtual void on_session(SessionPtr session) = 0;    // a client's: a ticket came, or a 1.2 handshake ended

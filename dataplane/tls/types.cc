@@ -53,4 +53,42 @@ const char* to_string(Alert alert) {
     return "unknown";
 }
 
+const char* cipher_suite_name(uint16_t cipher_suite) {
+    switch (cipher_suite) {   // those with forward secrecy, which contexts allow
+        case 0x1301: return "TLS_AES_128_GCM_SHA256";
+        case 0x1302: return "TLS_AES_256_GCM_SHA384";
+        case 0x1303: return "TLS_CHACHA20_POLY1305_SHA256";
+        case 0x1304: return "TLS_AES_128_CCM_SHA256";
+        case 0x1305: return "TLS_AES_128_CCM_8_SHA256";
+        case 0xc02b: return "ECDHE-ECDSA-AES128-GCM-SHA256";
+        case 0xc02c: return "ECDHE-ECDSA-AES256-GCM-SHA384";
+        case 0xc02f: return "ECDHE-RSA-AES128-GCM-SHA256";
+        case 0xc030: return "ECDHE-RSA-AES256-GCM-SHA384";
+        case 0xcca8: return "ECDHE-RSA-CHACHA20-POLY1305";
+        case 0xcca9: return "ECDHE-ECDSA-CHACHA20-POLY1305";
+        case 0xccaa: return "DHE-RSA-CHACHA20-POLY1305";
+        case 0x009e: return "DHE-RSA-AES128-GCM-SHA256";
+        case 0x009f: return "DHE-RSA-AES256-GCM-SHA384";
+        case 0xc009: return "ECDHE-ECDSA-AES128-SHA";
+        case 0xc00a: return "ECDHE-ECDSA-AES256-SHA";
+        case 0xc013: return "ECDHE-RSA-AES128-SHA";
+        case 0xc014: return "ECDHE-RSA-AES256-SHA";
+        case 0xc023: return "ECDHE-ECDSA-AES128-SHA256";
+        case 0xc024: return "ECDHE-ECDSA-AES256-SHA384";
+        case 0xc027: return "ECDHE-RSA-AES128-SHA256";
+        case 0xc028: return "ECDHE-RSA-AES256-SHA384";
+        case 0xc0ac: return "ECDHE-ECDSA-AES128-CCM";
+        case 0xc0ad: return "ECDHE-ECDSA-AES256-CCM";
+        case 0xc0ae: return "ECDHE-ECDSA-AES128-CCM8";
+        case 0xc0af: return "ECDHE-ECDSA-AES256-CCM8";
+        case 0xc09e: return "DHE-RSA-AES128-CCM";
+        case 0xc09f: return "DHE-RSA-AES256-CCM";
+        case 0x0033: return "DHE-RSA-AES128-SHA";
+        case 0x0039: return "DHE-RSA-AES256-SHA";
+        case 0x0067: return "DHE-RSA-AES128-SHA256";
+        case 0x006b: return "DHE-RSA-AES256-SHA256";
+        default: return "unknown";
+    }
+}
+
 }  // namespace sluice::tls
