@@ -15,11 +15,19 @@ inline void store_be64(uint8_t* to, uint64_t value) {
     std::memcpy(to, &value, 8);
 }
 
+/// What an AEAD takes besides key and text. RFC 5116 2.1
+struct AeadInput {
+    const uint8_t* nonce;              // 12 bytes
+    const uint8_t* additional;
+    uint32_t additional_bytes;
+};
+
 /// What protects one record besides the key.
 struct Protection {
     uint8_t nonce[16];                 // 12 are used
     uint8_t additional[16];
     uint32_t additional_bytes;
+    operator AeadInput() const { return {nonce, additional, additional_bytes}; }
 
     /// 1.3: nonce is the IV xor the sequence, the header is authenticated as it is on the wire.
     /// 1.2: the header is authenticated with the sequence and the plain length; AES-GCM's nonce is salt and explicit nonce.
@@ -51,15 +59,15 @@ struct Protection {
 template <bool kSeal>
 class AeadPass {
  public:
-    AeadPass(RecordEngine::Impl& engine, Aead aead, Records::Direction& direction, const Protection& protection)
+    AeadPass(RecordEngine::Impl& engine, Aead aead, Records::Direction& direction, AeadInput input)
         : mb_(engine.mb), raw_(direction.key) {
         if (aead == Aead::kChaCha20Poly1305) {
-            mb_->chacha20_poly1305_init(raw_, &chacha_, protection.nonce, protection.additional, protection.additional_bytes);
+            mb_->chacha20_poly1305_init(raw_, &chacha_, input.nonce, input.additional, input.additional_bytes);
             return;
         }
         gcm_ = &engine.gcm(aead);
         key_ = engine.expanded(direction, aead);
-        gcm_->begin(key_, &context_, protection.nonce, protection.additional, protection.additional_bytes);
+        gcm_->begin(key_, &context_, input.nonce, input.additional, input.additional_bytes);
     }
     void update(uint8_t* to, const uint8_t* from, uint64_t bytes) {
         if (gcm_) (kSeal ? gcm_->seal_piece : gcm_->open_piece)(key_, &context_, to, from, bytes);
@@ -83,18 +91,18 @@ class AeadPass {
 
 /// All of a record in one piece.
 template <bool kSeal>
-void protect_whole(RecordEngine::Impl& engine, Aead aead, Records::Direction& direction, const Protection& protection, uint8_t* to,
+void protect_whole(RecordEngine::Impl& engine, Aead aead, Records::Direction& direction, AeadInput input, uint8_t* to,
                    const uint8_t* from, uint32_t bytes, uint8_t tag[kTagBytes]) {
     if (aead == Aead::kChaCha20Poly1305) {
-        AeadPass<kSeal> pass(engine, aead, direction, protection);
+        AeadPass<kSeal> pass(engine, aead, direction, input);
         if (bytes > 0) pass.update(to, from, bytes);
         pass.finish(tag);
         return;
     }
     gcm_context_data context;
     const GcmFunctions& gcm = engine.gcm(aead);
-    (kSeal ? gcm.seal : gcm.open)(engine.expanded(direction, aead), &context, to, from, bytes, protection.nonce, protection.additional,
-                                  protection.additional_bytes, tag, kTagBytes);
+    (kSeal ? gcm.seal : gcm.open)(engine.expanded(direction, aead), &context, to, from, bytes, input.nonce, input.additional,
+                                  input.additional_bytes, tag, kTagBytes);
 }
 
 /// In time that does not tell where they differ.

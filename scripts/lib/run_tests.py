@@ -229,6 +229,26 @@ def schemas(tally, only):
     progress(f"Istio schemas compared: {', '.join(tables)}")
 
 
+def wycheproof(tally, only):
+    """The record layer's AEADs against Project Wycheproof's vectors."""
+    if only and only not in "wycheproof":
+        return
+    folder = os.path.join(ROOT, ".cache", "third_party", "wycheproof")
+    fetched = subprocess.run([os.path.join(ROOT, "scripts", "fetch-wycheproof"), folder], capture_output=True, text=True)
+    if fetched.returncode != 0:
+        tally.skip("wycheproof", fetched.stderr.strip())
+        return
+    if not build(tally, "build", ["tests/tls/tls_wycheproof"]):
+        return
+    done = subprocess.run([os.path.join(ROOT, "build", "tests", "tls", "tls_wycheproof"), folder], capture_output=True, text=True)
+    counted = re.search(r"^wycheproof: (\d+) passed, (\d+) failed$", done.stdout, re.M)
+    if done.returncode != 0 or not counted:
+        tally.fail("wycheproof", done.stdout[-4000:] + done.stderr)
+        return
+    tally.ok(int(counted.group(1)))
+    progress(f"wycheproof: {counted.group(1)} passed")
+
+
 def fuzz_one(binary):
     name = os.path.basename(binary)
     corpus = os.path.join(ROOT, "build-fuzz", "corpus", name)
@@ -319,6 +339,7 @@ def main():
         "rules": lambda: house_rules(tally, options.only),
         "unit": lambda: gtests(tally, "build", options.only),
         "schemas": lambda: schemas(tally, options.only),
+        "wycheproof": lambda: wycheproof(tally, options.only),
     }
     if not options.quick:
         stages = {"tools": lambda: tools(tally, options.only)} | stages | {
