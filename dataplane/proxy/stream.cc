@@ -196,6 +196,12 @@ void Stream::on_downstream_writable() {
 
 void Stream::on_delivered() { record(); }
 
+void Stream::on_transport_failed(std::string_view reason) {
+    downstream_failure_ = reason;
+    on_downstream_gone(telemetry::kDownstreamDisconnect, "downstream_remote_disconnect", reason.empty() ? "the client is gone" : reason);
+    downstream_failure_ = {};   // the transport's
+}
+
 void Stream::on_downstream_gone(uint32_t flags, std::string_view details, std::string_view reason) {
     if (recorded_) return;
     flags_ |= flags;
