@@ -145,7 +145,7 @@ class Core {
     tls::RecordEngine record_engine;
     Identities identities;
     Pool<TlsTransport>& tls_transports;
-    HandshakeFailures handshake_failures;
+    mutable HandshakeFailures handshake_failures;   // its other end is another thread's
 
  private:
     void reap();

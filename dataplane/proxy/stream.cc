@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "filter/router.h"
 #include "http/h1/codec.h"
 #include "proxy/edge_headers.h"
 
@@ -35,7 +36,7 @@ void Stream::begin(bool end_stream) {
     stats.requests_active.add();
     request_complete_ = end_stream;
     const bool upgrade = refuse_upgrade();
-    if (!prepare_request_headers(hcm(), request_, info_.remote, info_.scheme, core_.rng, client_))
+    if (!prepare_request_headers(hcm(), request_, info_.remote, info_.scheme, core_.rng, client_, info_.tls))
         return out_of_memory("no memory for the request's headers");
     request_path_ = request_.path;
     request_authority_ = request_.authority;
@@ -76,6 +77,8 @@ void Stream::find_route() {
     table_ = snapshot::Pin<route::RouteTable>(core_.reader.pins(), table);
     route::Scratch* scratch = core_.root->scratch[core_.config.core];
     found_ = table->find(request_, scratch ? *scratch : core_.no_scratch);
+    // The virtual host's demand for TLS comes before its routes (Envoy's SSL redirect route); the router answers.
+    if (found_.virtual_host && filter::wants_https(*found_.virtual_host, request_)) [[unlikely]] found_.route = nullptr;
     if (found_.route) core_.stats.route_hits(found_.route->stat_id).add();
 }
 

@@ -20,6 +20,7 @@ struct IpPrefix {
     IpAddress ip;
     uint8_t bits = 0;
     bool contains(const IpAddress& address) const;
+    bool operator==(const IpPrefix&) const = default;
 };
 
 enum class TransportProtocol : uint8_t { kAny, kRaw /* raw_buffer */, kTls };
