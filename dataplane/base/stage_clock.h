@@ -14,11 +14,11 @@
 namespace sluice {
 
 enum class Stage : uint8_t {
-    kDriverRx, kNet, kTcp, kHttp, kRoute, kUpstream, kProxy, kLog, kTx, kDriverTx, kControl, kLoop, kInterrupted,
+    kDriverRx, kNet, kTcp, kTls, kHttp, kRoute, kUpstream, kProxy, kLog, kTx, kDriverTx, kControl, kLoop, kInterrupted,
 };
-inline constexpr size_t kStages = 13;
+inline constexpr size_t kStages = 14;
 inline constexpr std::array<std::string_view, kStages> kStageNames = {
-    "driver_rx", "net", "tcp", "http", "route", "upstream", "proxy", "log", "tx", "driver_tx", "control", "loop", "interrupted"};
+    "driver_rx", "net", "tcp", "tls", "http", "route", "upstream", "proxy", "log", "tx", "driver_tx", "control", "loop", "interrupted"};
 
 class StageClock {
  public:

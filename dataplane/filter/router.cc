@@ -17,6 +17,13 @@ class Router final : public StreamFilter {
  public:
     Status on_request_headers(http::Request& request, bool end_stream, StreamContext& context) override {
         const route::Route* route = context.route();
+        if (!route && context.virtual_host() && wants_https(*context.virtual_host(), request)) {
+            const std::string_view pieces[] = {"https://", request.authority, request.path};
+            const std::string_view location = context.arena().concat(pieces);
+            if (!location.data()) context.send_local_reply(kArenaFull);
+            else context.send_local_reply({.status = 301, .details = "direct_response", .location = location});
+            return Status::kStop;
+        }
         if (!route) {
             const bool known_host = context.virtual_host() != nullptr;
             context.send_local_reply({.status = 404, .details = "route_not_found",
@@ -107,6 +114,12 @@ const Factory& router_factory() {
     static constexpr Factory factory{.type_url = kRouterTypeUrl, .name = "envoy.filters.http.router", .terminal = true,
                                      .create = create_router};
     return factory;
+}
+
+bool wants_https(const route::VirtualHost& host, const http::Request& request) {
+    if (host.require_tls == route::VirtualHost::RequireTls::kNone) return false;
+    const http::Header* proto = request.headers.find(http::HeaderId::kXForwardedProto);
+    return !proto || proto->value != "https";
 }
 
 bool apply_response_header_ops(http::HeaderList& headers, const route::WeightedCluster* cluster, StreamContext& context) {

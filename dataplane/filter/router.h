@@ -16,4 +16,7 @@ const Factory& router_factory();
 [[nodiscard]] bool apply_response_header_ops(http::HeaderList& headers, const route::WeightedCluster* cluster,
                                              StreamContext& context);
 
+/// The virtual host serves this request over TLS only, and it came in clear. No address is internal, so kExternalOnly is kAll.
+bool wants_https(const route::VirtualHost& host, const http::Request& request);
+
 }  // namespace sluice::filter

@@ -112,6 +112,13 @@ void Gateway::tell_conflicts() {
     conflicts_ = std::move(now);
 }
 
+void Gateway::tell_handshakes() {
+    const auto now = steady_clock::now();
+    for (auto& slot : proxies_)
+        if (const auto* proxy = slot.load()) handshake_log_.take(proxy->handshake_failures(), now);
+    handshake_log_.tick(now);
+}
+
 bool Gateway::drained() const {
     for (uint32_t i = 0; i < crew_->size(); i++)
         if (const auto* proxy = proxies_[i].load(); proxy && !proxy->drained()) return false;
@@ -147,6 +154,7 @@ void Gateway::control_loop(control::Signals& signals, source::DirectoryWatcher& 
         }
         const bool pending = revisions_.tick();
         tell_conflicts();
+        tell_handshakes();
         const auto waiting = publisher_.reclaim();
         waiting_.store(uint64_t{waiting.snapshots} << 32 | waiting.parts, std::memory_order_relaxed);
         if (!pending) adopt_compiled();

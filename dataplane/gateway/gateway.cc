@@ -33,7 +33,8 @@ Gateway::Gateway(host::GatewayHost host)
                  [this](const auto& resources, uint64_t revision, const auto& hash) { return apply(resources, revision, hash); },
                  [this] { return live_everywhere(); }, log),
       editor_({.directory = host_.mesh.directory, .shown_as = shown_directory(host_),
-               .validate = [this](source::FileSetPtr files) { return validate(std::move(files)); }}, revisions_, history_) {}
+               .validate = [this](source::FileSetPtr files) { return validate(std::move(files)); }}, revisions_, history_),
+      handshake_log_([](const std::string& line) { spdlog::warn("{}", line); }) {}
 
 std::unique_ptr<worker::Application> Gateway::make_proxy(worker::Worker& worker) {
     const uint32_t index = worker.index();
@@ -43,6 +44,8 @@ std::unique_ptr<worker::Application> Gateway::make_proxy(worker::Worker& worker)
     config.connections_max = std::max(host_.limits.connections / host_.workers.count, 64u);
     config.upstream_connections_max = config.connections_max;
     config.streams_max = config.connections_max;
+    config.arrivals_max = std::min(config.connections_max, config.arrivals_max);
+    config.handshake_threads = handshakes_.get();
     config.arena_chunks = 4 * config.streams_max;
     auto proxy = std::make_unique<proxy::Proxy>(config, worker.tcp(), publisher_.reader(index), worker.pool(), worker.nodes(),
                                                 *stats_[index], access_log_ ? rings_[index].get() : nullptr, worker.stages(),
@@ -123,6 +126,7 @@ Result<void> Gateway::open() {
     if (auto settled = hardening_.settle(); !settled) return settled;
     if (auto opened = open_access_log(); !opened) return opened;
     captures_ = std::make_unique<Captures>(*crew_, std::any_of(host_.ports.begin(), host_.ports.end(), [](const auto& p) { return p.vlan != 0; }));
+    handshakes_ = std::make_unique<tls::HandshakeThreads>(handshake_threads(host_, cores_));
     return crew_->launch([this](worker::Worker& worker) { return make_proxy(worker); });
 }
 

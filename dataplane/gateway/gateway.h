@@ -24,6 +24,7 @@
 #include "ctrl/source/directory.h"
 #include "gateway/hardening.h"
 #include "gateway/captures.h"
+#include "gateway/handshake_log.h"
 #include "proxy/proxy.h"
 #include "snapshot/snapshot.h"
 #include "telemetry/access_log_writer.h"
@@ -64,6 +65,7 @@ class Gateway {
     std::optional<worker::ConnectionRow> show_connection(const admin::ConnectionName& name, bool& silent) const;
     std::optional<worker::CloseOutcome> close_connection(const admin::ConnectionName& name, bool reset) const;
     void tell_conflicts();
+    void tell_handshakes();
     void control_loop(control::Signals& signals, source::DirectoryWatcher& watcher);
     bool drained() const;
     control::Watchdog make_watchdog() const;
@@ -83,6 +85,7 @@ class Gateway {
     std::atomic<bool> draining_{false};
     std::atomic<bool> stopping_{false};   // told to end: a drain is not taken back any more
     std::vector<std::atomic<const proxy::Proxy*>> proxies_{cores_.size()};
+    std::unique_ptr<tls::HandshakeThreads> handshakes_;   // outlive the workers
     std::unique_ptr<worker::Crew> crew_;
     std::unique_ptr<Captures> captures_;
     admin::TablesHolder tables_;
@@ -92,6 +95,7 @@ class Gateway {
     control::Editor editor_;
     control::DrainedEndpoints drained_;
     control::Calls calls_;               // from the management endpoint to the control thread
+    HandshakeLog handshake_log_;
     std::vector<std::string> conflicts_;   // of addresses, as last told
     std::atomic<uint64_t> waiting_{0};   // snapshots << 32 | parts not yet retired
 };

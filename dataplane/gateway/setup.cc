@@ -72,6 +72,13 @@ tcp::Options tcp_options(const host::GatewayHost& host) {
     return options;
 }
 
+tls::HandshakeThreads::Options handshake_threads(const host::GatewayHost&, const std::vector<unsigned>& cores) {
+    tls::HandshakeThreads::Options options;
+    options.threads = 1;
+    options.cores = static_cast<uint32_t>(cores.size());
+    return options;   // any CPU that keep_off() left
+}
+
 std::vector<unsigned> worker_cores(const host::GatewayHost& host) {
     if (!host.workers.cores.empty()) return {host.workers.cores.begin(), host.workers.cores.end()};
     std::vector<unsigned> cores;

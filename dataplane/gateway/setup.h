@@ -10,6 +10,7 @@
 #include "ctrl/apply/nack.h"
 #include "ctrl/host/gateway_host.h"
 #include "ctrl/model/diagnostic.h"
+#include "tls/handshake.h"
 #include "worker/crew.h"
 
 namespace sluice::gateway {
@@ -26,6 +27,8 @@ worker::CrewSetup crew_setup(const host::GatewayHost& host, const std::vector<un
 
 /// Of connections to clients and backends.
 tcp::Options tcp_options(const host::GatewayHost& host);
+/// Of TLS: they run where the workers do not.
+tls::HandshakeThreads::Options handshake_threads(const host::GatewayHost& host, const std::vector<unsigned>& cores);
 
 /// Threads started from here on (log, management) stay off the workers' cores, where there are others.
 void keep_off(const std::vector<unsigned>& cores);

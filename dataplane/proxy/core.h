@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "base/arena.h"
 #include "base/pool.h"
@@ -12,10 +13,14 @@
 #include "base/stage_clock.h"
 #include "base/timer_wheel.h"
 #include "filter/text.h"
+#include "proxy/handshake_failures.h"
+#include "proxy/identities.h"
 #include "proxy/transport.h"
 #include "snapshot/snapshot.h"
 #include "telemetry/access_log_ring.h"
 #include "telemetry/core_stats.h"
+#include "tls/handshake.h"
+#include "tls/records.h"
 #include "upstream/pool.h"
 
 namespace sluice::proxy {
@@ -23,6 +28,8 @@ namespace sluice::proxy {
 class Stream;
 class Downstream;
 class UpstreamConnection;
+class Arrival;
+class TlsTransport;
 struct ListenerState;
 
 /// What one direction of a stream may hold is shared by the sender's receive buffer and the receiver's send buffer.
@@ -43,6 +50,10 @@ struct CoreConfig {
     uint32_t streams_max = 16384;
     uint32_t arena_chunks = 4 * 16384;
     uint32_t listeners_max = 2048;     // of two generations: those that drain beside those in force
+    uint32_t arrivals_max = 8192;      // clients whose first bytes or handshake are awaited
+    tls::HandshakeLimits handshakes;
+    uint32_t expanded_keys_max = 4096; // directions of TLS connections with expanded keys, 1 KiB each
+    tls::HandshakeThreads* handshake_threads = nullptr;   // outlive the core; nullptr: handshakes run inline
     upstream::PoolLimits upstream{.clusters = snapshot::kClusterIdsMax, .endpoints = snapshot::kEndpointIdsMax};
 };
 
@@ -91,11 +102,16 @@ class Core {
     void bury(Stream& stream);
     void bury(Downstream& downstream);
     void bury(UpstreamConnection& connection);
+    void bury(Arrival& arrival);
+    void bury(TlsTransport& transport);
     /// Has `downstream` looked at again before the turn's end: bytes of its next request are here already.
     void schedule(Downstream& downstream);
+    void schedule(Arrival& arrival);
+    /// Has an end told that lay behind bytes.
+    void schedule(TlsTransport& transport);
     /// Runs what was scheduled, once each, and gives back what was buried.
     void settle();
-    bool unsettled() const { return ready_first_ != nullptr; }
+    bool unsettled() const { return ready_first_ != nullptr || ready_tls_ != nullptr || ready_arrivals_ != nullptr; }
     void advance_timers(Instant at);
 
     CoreConfig config;
@@ -121,12 +137,23 @@ class Core {
     Pool<Downstream>& downstreams;
     Pool<UpstreamConnection>& upstream_connections;
     Pool<ListenerState>& listeners;
+    Pool<Arrival>& arrivals;
+
+    // TLS.
+    std::unique_ptr<tls::HandshakeThreads> inline_handshakes;   // where no threads are given
+    tls::Handshaker handshaker;
+    tls::RecordEngine record_engine;
+    Identities identities;
+    Pool<TlsTransport>& tls_transports;
+    mutable HandshakeFailures handshake_failures;   // its other end is another thread's
 
  private:
     void reap();
     Stream* dead_streams_ = nullptr;
     Downstream* dead_downstreams_ = nullptr;
     UpstreamConnection* dead_upstreams_ = nullptr;
+    Arrival *dead_arrivals_ = nullptr, *ready_arrivals_ = nullptr;
+    TlsTransport *dead_tls_ = nullptr, *ready_tls_ = nullptr;
     Downstream *ready_first_ = nullptr, *ready_last_ = nullptr;
     uint64_t date_second_ = UINT64_MAX;
     char date_[filter::kHttpDateSize];

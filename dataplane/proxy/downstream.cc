@@ -22,6 +22,11 @@ Downstream::Downstream(Core& core, Listeners& listeners, ListenerState& listener
     info_.chain = &chain;
     info_.remote = transport.tuple().remote;
     info_.local = transport.tuple().local;
+    if (const TlsInfo* tls = transport.tls()) {
+        info_.tls = tls;
+        info_.peer = tls->peer;
+        info_.scheme = "https";
+    }
     next = listener.connections;
     if (next) next->previous = this;
     listener.connections = this;
@@ -44,7 +49,7 @@ Downstream::~Downstream() {
 void Downstream::on_transport_events(uint16_t events, Instant now) {
     core_.now = now;
     if (events & tcp::kFailed) {
-        if (stream_) stream_->on_downstream_gone(telemetry::kDownstreamDisconnect, "downstream_remote_disconnect", "the client is gone");
+        if (stream_) stream_->on_transport_failed(transport_->failure_reason());
         close();
         return;
     }
@@ -123,6 +128,7 @@ bool Downstream::accept_head() {
     request_complete_ = body_.done();
     close_after_ = !request.keep_alive || request.method == http::Method::kConnect;
     continue_due_ = request.expect_continue && !request_complete_;
+    if (info_.tls) request.scheme = info_.scheme;   // http:// asked for over TLS is served as what it came by
     if (request.scheme != info_.scheme) {
         // An https target on a plain connection: taken as said it would lift the trust of what arrived in clear (Envoy: 400).
         request_complete_ = false;

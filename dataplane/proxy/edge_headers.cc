@@ -5,6 +5,7 @@
 #include <array>
 
 #include "filter/text.h"
+#include "proxy/client_cert.h"
 
 namespace sluice::proxy {
 namespace {
@@ -27,8 +28,8 @@ bool listed(std::span<const std::string_view> names, std::string_view name) {
     return std::any_of(names.begin(), names.end(), [&](std::string_view n) { return http::iequals(n, name); });
 }
 
-bool stripped(const http::Header& header, bool edge) {
-    if (header.id == HeaderId::kXForwardedClientCert) return true;
+bool stripped(const http::Header& header, bool edge, bool keep_cert) {
+    if (header.id == HeaderId::kXForwardedClientCert) return !keep_cert;
     // Expect was answered or is refused at this hop (RFC 9110 10.1.1).
     if (header.id == HeaderId::kExpect) return true;
     if (header.name.size() <= kPrefix.size() || !http::iequals(header.name.substr(0, kPrefix.size()), kPrefix)) return false;
@@ -36,9 +37,9 @@ bool stripped(const http::Header& header, bool edge) {
     return listed(kOutside, rest) || (edge && listed(kEdge, rest));
 }
 
-void strip_outside(http::HeaderList& headers, bool edge) {
+void strip_outside(http::HeaderList& headers, bool edge, bool keep_cert) {
     const auto items = headers.items();
-    const auto kept = std::remove_if(items.begin(), items.end(), [&](const http::Header& h) { return stripped(h, edge); });
+    const auto kept = std::remove_if(items.begin(), items.end(), [&](const http::Header& h) { return stripped(h, edge, keep_cert); });
     headers.truncate(static_cast<uint32_t>(kept - items.begin()));
 }
 
@@ -126,9 +127,10 @@ bool forwarded_address(std::string_view value, uint32_t from_right, IpAddress& a
 }
 
 bool prepare_request_headers(const snapshot::HttpConnectionManager& config, http::Request& request, const SocketAddress& peer,
-                             std::string_view scheme, Rng& rng, IpAddress& client) {
+                             std::string_view scheme, Rng& rng, IpAddress& client, const TlsInfo* tls) {
     http::strip_hop_by_hop(request.headers);
-    strip_outside(request.headers, config.use_remote_address);
+    strip_outside(request.headers, config.use_remote_address, keeps_client_cert(config, tls));
+    if (tls && !add_client_cert(config, tls, request.headers)) return false;
     if (!forward_for(config, request.headers, peer, client)) return false;
     if (!forward_proto(config, request, scheme)) return false;
     if (config.use_remote_address) {

@@ -8,6 +8,7 @@
 #include "base/ip_address.h"
 #include "base/rng.h"
 #include "http/message.h"
+#include "proxy/tls_info.h"
 #include "snapshot/snapshot.h"
 
 namespace sluice::proxy {
@@ -20,10 +21,11 @@ namespace sluice::proxy {
 /// with use_remote_address (we are the edge) also
 ///   x-envoy-decorator-operation, -downstream-service-cluster, -downstream-service-node, -original-path, -original-host,
 ///   -external-address (then set to the trusted client)
-/// and always x-forwarded-client-cert (forward_client_cert_details: SANITIZE, Envoy's default).
+/// and x-forwarded-client-cert unless the listener passes it on (client_cert.h; SANITIZE is the default).
 /// Hop-by-hop fields go as well. `client` becomes the trusted client address. False if the arena is full.
 [[nodiscard]] bool prepare_request_headers(const snapshot::HttpConnectionManager& config, http::Request& request,
-                                           const SocketAddress& peer, std::string_view scheme, Rng& rng, IpAddress& client);
+                                           const SocketAddress& peer, std::string_view scheme, Rng& rng, IpAddress& client,
+                                           const TlsInfo* tls = nullptr);
 
 /// server and date. `date` and the configuration outlive the list's use. False if the arena is full.
 [[nodiscard]] bool prepare_response_headers(const snapshot::HttpConnectionManager& config, http::Response& response,

@@ -1,6 +1,9 @@
 // Adopting configuration, accepting connections, stopping.
 #include "proxy/engine.h"
 
+#include <algorithm>
+
+#include "proxy/arrival.h"
 #include "proxy/downstream.h"
 #include "proxy/upstream_connection.h"
 
@@ -8,6 +11,7 @@ namespace sluice::proxy {
 namespace {
 
 constexpr uint32_t kReconcileBudget = 64;   // of one turn: 64 endpoints looked at, or 8 connections closed
+constexpr Duration kHandshakePoll = microseconds(50);
 
 }  // namespace
 
@@ -32,7 +36,13 @@ void Engine::turn(Instant now) {
     if (root && (root != adopted_ || root->revision != revision())) adopt(*root);
     if (core_.upstreams.reconciling()) reconcile_upstreams(*root);
     if (drain_ && core_.draining != drain_->load(std::memory_order_relaxed)) core_.draining ? end_drain() : start_drain();
+    if (core_.handshaker.busy()) poll_handshakes(now);
     core_.settle();
+}
+
+void Engine::poll_handshakes(Instant now) {
+    const StageScope scope(core_.stages, Stage::kTls);
+    core_.handshaker.poll(now);
 }
 
 void Engine::adopt(const snapshot::Snapshot& root) {
@@ -64,25 +74,29 @@ void Engine::end_drain() {
 bool Engine::on_accept(Transport& transport, void* listener_user, Instant now) {
     core_.now = now;
     auto& state = *static_cast<ListenerState*>(listener_user);
-    const snapshot::FilterChain& chain = state.listener->chains.front();
-    Downstream* downstream = core_.root ? core_.downstreams.take(core_, listeners_, state, chain, transport) : nullptr;
-    if (!downstream) {
-        core_.counters.accept_refused++;
-        transport.abort();
-        transport.release();
-        return false;
+    if (core_.root && !state.direct) {
+        if (core_.arrivals.take(core_, listeners_, state, transport)) return true;
+    } else if (core_.root && core_.downstreams.take(core_, listeners_, state, state.listener->chains.front(), transport)) {
+        core_.counters.accepted++;
+        return true;
     }
-    core_.counters.accepted++;
-    return true;
+    core_.counters.accept_refused++;
+    transport.abort();
+    transport.release();
+    return false;
 }
 
 void Engine::handle_timeout(Instant now) {
     core_.advance_timers(now);
+    if (core_.handshaker.busy()) poll_handshakes(now);
     core_.settle();
 }
 
+/// While handshakes are out, results are looked for soon: no interrupt tells of them.
 Instant Engine::poll_timeout() const {
-    return core_.unsettled() || core_.upstreams.reconciling() ? core_.now : core_.timers.next();
+    if (core_.unsettled() || core_.upstreams.reconciling()) return core_.now;
+    const Instant timers = core_.timers.next();
+    return core_.handshaker.busy() ? std::min(timers, core_.now + kHandshakePoll) : timers;
 }
 
 }  // namespace sluice::proxy

@@ -26,7 +26,7 @@ class Engine final : public AcceptHandler {
     void handle_timeout(Instant now);
     Instant poll_timeout() const;
     /// No client is connected.
-    bool idle() const { return core_.downstreams.in_use() == 0; }
+    bool idle() const { return core_.downstreams.in_use() == 0 && core_.arrivals.in_use() == 0; }
     void quiescent() { core_.reader.quiescent(); }
     void offline() { core_.reader.offline(); }
     void online() { core_.reader.online(); }
@@ -42,6 +42,7 @@ class Engine final : public AcceptHandler {
  private:
     void adopt(const snapshot::Snapshot& root);
     void reconcile_upstreams(const snapshot::Snapshot& root);
+    void poll_handshakes(Instant now);
     void start_drain();
     void end_drain();
 

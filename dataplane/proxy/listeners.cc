@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "proxy/arrival.h"
 #include "proxy/downstream.h"
 
 namespace sluice::proxy {
@@ -57,6 +58,7 @@ void Listeners::open(const snapshot::Listener& listener) {
         return;
     }
     state->listener = snapshot::Pin<snapshot::Listener>(core_.reader.pins(), &listener);
+    state->direct = Arrival::is_direct(listener);
     state->next = first_;
     if (first_) first_->previous = state;
     first_ = state;
@@ -84,6 +86,7 @@ void Listeners::drain_all() {
 void Listeners::abort_all(std::string_view reason) {
     for (ListenerState* state = first_; state; state = state->next) {
         for (Downstream* connection = state->connections; connection; connection = connection->next) connection->abort(reason);
+        for (Arrival* arrival = state->arrivals; arrival; arrival = arrival->next) arrival->abort();
     }
 }
 
@@ -115,6 +118,7 @@ void ListenerState::on_timer(Instant now) {
     if (now < drain_deadline) return drain_timer.want(core.timers, drain_deadline);
     for (Downstream* connection = connections; connection; connection = connection->next)
         connection->abort("the drain's deadline has passed");
+    for (Arrival* arrival = arrivals; arrival; arrival = arrival->next) arrival->abort();
 }
 
 }  // namespace sluice::proxy

@@ -11,6 +11,7 @@
 
 namespace sluice::proxy {
 
+class Arrival;
 class Downstream;
 
 struct ListenerState final : public TimerHandler {
@@ -22,8 +23,10 @@ struct ListenerState final : public TimerHandler {
     snapshot::Pin<snapshot::Listener> listener;
     void* socket = nullptr;                 // nullptr: could not be opened, or closed
     Downstream* connections = nullptr;
-    uint32_t connection_count = 0;
+    Arrival* arrivals = nullptr;            // accepted, and no filter chain or finished handshake yet
+    uint32_t connection_count = 0;          // of both
     bool draining = false;
+    bool direct = false;                    // Arrival::is_direct: its clients need no arrival
     Instant drain_started, drain_deadline = Instant::never();
     LazyTimer drain_timer;
     ListenerState *previous = nullptr, *next = nullptr;

@@ -40,6 +40,9 @@ class Proxy final : public worker::Application {
     const CoreCounters& counters() const { return engine_.core().counters; }
     uint64_t accept_refused() const { return network_.accept_refused(); }
 
+    /// For the one thread that logs them.
+    HandshakeFailures& handshake_failures() const { return engine_.core().handshake_failures; }
+
     Engine& engine() { return engine_; }
 
  private:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "filter/router.h"
 #include "http/h1/codec.h"
 #include "proxy/edge_headers.h"
 
@@ -35,7 +36,7 @@ void Stream::begin(bool end_stream) {
     stats.requests_active.add();
     request_complete_ = end_stream;
     const bool upgrade = refuse_upgrade();
-    if (!prepare_request_headers(hcm(), request_, info_.remote, info_.scheme, core_.rng, client_))
+    if (!prepare_request_headers(hcm(), request_, info_.remote, info_.scheme, core_.rng, client_, info_.tls))
         return out_of_memory("no memory for the request's headers");
     request_path_ = request_.path;
     request_authority_ = request_.authority;
@@ -76,6 +77,8 @@ void Stream::find_route() {
     table_ = snapshot::Pin<route::RouteTable>(core_.reader.pins(), table);
     route::Scratch* scratch = core_.root->scratch[core_.config.core];
     found_ = table->find(request_, scratch ? *scratch : core_.no_scratch);
+    // The virtual host's demand for TLS comes before its routes (Envoy's SSL redirect route); the router answers.
+    if (found_.virtual_host && filter::wants_https(*found_.virtual_host, request_)) [[unlikely]] found_.route = nullptr;
     if (found_.route) core_.stats.route_hits(found_.route->stat_id).add();
 }
 
@@ -195,6 +198,12 @@ void Stream::on_downstream_writable() {
 }
 
 void Stream::on_delivered() { record(); }
+
+void Stream::on_transport_failed(std::string_view reason) {
+    downstream_failure_ = reason;
+    on_downstream_gone(telemetry::kDownstreamDisconnect, "downstream_remote_disconnect", reason.empty() ? "the client is gone" : reason);
+    downstream_failure_ = {};   // the transport's
+}
 
 void Stream::on_downstream_gone(uint32_t flags, std::string_view details, std::string_view reason) {
     if (recorded_) return;

@@ -11,6 +11,7 @@
 #include "filter/filter.h"
 #include "http/message.h"
 #include "proxy/core.h"
+#include "proxy/tls_info.h"
 #include "proxy/upstream_request.h"
 #include "route/route_table.h"
 #include "snapshot/snapshot.h"
@@ -48,7 +49,8 @@ class DownstreamCodec {
 struct DownstreamInfo {
     const snapshot::Listener* listener = nullptr;   // pinned by the connection
     const snapshot::FilterChain* chain = nullptr;   // of the listener
-    const tls::PeerIdentity* peer = nullptr;        // of a client over TLS; the transport owns it
+    const TlsInfo* tls = nullptr;                   // of a client over TLS; the transport owns it
+    const tls::PeerIdentity* peer = nullptr;        // the same's
     SocketAddress remote, local;
     std::string_view scheme = "http";
 };
@@ -72,6 +74,8 @@ class Stream final : public filter::StreamContext {
     void on_delivered();
     /// The client is gone: nothing more is answered.
     void on_downstream_gone(uint32_t flags, std::string_view details, std::string_view reason);
+    /// So; `reason`: what TLS says of it, else empty.
+    void on_transport_failed(std::string_view reason);
     /// An answer to what could not be read (400, 408, 414, 431, ...): no route, no filters.
     void refuse(const filter::LocalReply& reply);
     bool answering() const { return response_started_; }
@@ -175,7 +179,7 @@ class Stream final : public filter::StreamContext {
     uint64_t start_unix_us_;
     uint64_t bytes_received_ = 0, bytes_sent_ = 0;
     uint32_t flags_ = 0;
-    std::string_view reason_, details_;
+    std::string_view reason_, details_, downstream_failure_;
 };
 
 }  // namespace sluice::proxy

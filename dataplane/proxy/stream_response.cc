@@ -4,6 +4,7 @@
 
 #include "filter/router.h"
 #include "filter/text.h"
+#include "proxy/connection_text.h"
 #include "proxy/edge_headers.h"
 #include "proxy/stream.h"
 #include "telemetry/access_log_set.h"
@@ -200,7 +201,11 @@ void Stream::count_ends(telemetry::ListenerStats& stats) {
         if (flags_ & telemetry::kDurationTimeout) stats.timeouts.add();
         if (flags_ & telemetry::kStreamIdleTimeout) stats.idle_timeouts.add();
     }
-    if (!local_reply_ || !found_.route) return;
+    if (!local_reply_) return;
+    if (!found_.route) {
+        if (response_.status == 301) stats.redirects.add();   // to https
+        return;
+    }
     if (found_.route->action == route::Route::Action::kRedirect) stats.redirects.add();
     if (found_.route->action == route::Route::Action::kDirectResponse) stats.direct_responses.add();
 }
@@ -267,6 +272,7 @@ void Stream::record() {
     entry.reason = reason_;
     entry.details = details_;
     entry.version = request_.version;
+    entry.https = request_.scheme == "https";
     entry.status = response_started_ ? response_.status : uint16_t{0};
     entry.flags = flags_ | (for_the_file ? 0 : telemetry::kNotForTheFile);
     entry.bytes_received = bytes_received_;
@@ -294,6 +300,10 @@ void Stream::record(telemetry::AccessLogEntry& entry, const telemetry::AccessLog
     }
     std::array<std::string_view, telemetry::kCapturedHeadersMax> captured;
     for (size_t i = 0; i < wanted.size(); i++) {
+        if (wanted[i].from == From::kConnection) {
+            captured[i] = connection_text(wanted[i].field, info_, upstream_, downstream_failure_, arena_);
+            continue;
+        }
         const auto& from = wanted[i].from == From::kRequest    ? request_.headers
                            : wanted[i].from == From::kResponse ? response_.headers
                                                                : response_trailers_;

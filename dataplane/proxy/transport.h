@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "base/ip_address.h"
 #include "base/slice.h"
@@ -14,6 +15,7 @@
 namespace sluice::proxy {
 
 class Transport;
+struct TlsInfo;
 
 /// The proxy's object on top of a transport. `events` are tcp::Event bits; the transport's getters are the level of truth.
 class TransportHandler {
@@ -50,6 +52,10 @@ class Transport {
     virtual tcp::Error error() const = 0;
     /// Of the TCP connection below; not valid where there is none.
     virtual tcp::ConnectionId id() const { return {}; }
+    /// What the handshake agreed on; nullptr: plain text.
+    virtual const TlsInfo* tls() const { return nullptr; }
+    /// Why it failed, beyond error(), in words; valid while kFailed is told.
+    virtual std::string_view failure_reason() const { return {}; }
     const FourTuple& tuple() const { return tuple_; }
     bool peer_closed() const { return peer_closed_; }
 

@@ -1,6 +1,8 @@
 // Reading answers and keeping connections: the pump reads heads and bodies while there is input and room for output.
 #include "proxy/upstream_connection.h"
 
+#include "proxy/tls_transport.h"
+
 namespace sluice::proxy {
 namespace {
 
@@ -18,12 +20,20 @@ UpstreamFailure connect_failure(tcp::Error error) {
     }
 }
 
+UpstreamFailure open_failure(tcp::Error error) {
+    switch (error) {
+        case tcp::Error::kNoPorts: return UpstreamFailure::kNoPorts;
+        case tcp::Error::kNoMemory: return UpstreamFailure::kNoResources;
+        default: return UpstreamFailure::kConnectUnreachable;
+    }
+}
+
 }  // namespace
 
 UpstreamConnection::UpstreamConnection(Core& core)
     : core_(core), timer_(*this), head_(http::h1::HeadReader::Kind::kResponse, http::h1::Limits{}) {}
 
-bool UpstreamConnection::open(const upstream::Cluster& cluster, const upstream::Endpoint& endpoint, tcp::Error* error) {
+bool UpstreamConnection::open(const upstream::Cluster& cluster, const upstream::Endpoint& endpoint, UpstreamFailure* failure) {
     core_.upstreams.add(*this, cluster, endpoint.id);
     auto& stats = core_.stats.cluster(cluster.id);
     stats.connections.add();
@@ -31,12 +41,38 @@ bool UpstreamConnection::open(const upstream::Cluster& cluster, const upstream::
     opened_ = core_.now;
     idle_timeout_ = cluster.idle_timeout;
     served_max_ = cluster.max_requests_per_connection;
-    transport_ = core_.network.connect(endpoint.address, *this, core_.now, error);
-    if (!transport_) return false;
+    if (const upstream::TransportSocket* socket = upstream::socket_of(cluster, endpoint)) [[unlikely]] {
+        if (!open_tls(cluster, endpoint, *socket, failure)) return false;
+    } else {
+        tcp::Error error = tcp::Error::kNone;
+        transport_ = core_.network.connect(endpoint.address, *this, core_.now, &error);
+        *failure = open_failure(error);
+        if (!transport_) return false;
+    }
     tuple_ = transport_->tuple();
     deadline_ = core_.now + cluster.connect_timeout;
     timer_.want(core_.timers, deadline_);
     return true;
+}
+
+bool UpstreamConnection::open_tls(const upstream::Cluster& cluster, const upstream::Endpoint& endpoint,
+                                  const upstream::TransportSocket& socket, UpstreamFailure* failure) {
+    over_tls_ = true;
+    settings_hash_ = socket.settings_hash;
+    if (!socket.tls) {
+        core_.stats.cluster(cluster.id).no_secret.add();
+        *failure = UpstreamFailure::kNoSecret;
+        return false;
+    }
+    TlsTransport* tls = core_.tls_transports.take(core_);
+    tcp::Error error = tcp::Error::kNoMemory;
+    if (tls && tls->connect(cluster, endpoint, *this, &error)) {
+        transport_ = tls;
+        return true;
+    }
+    if (tls) tls->release();
+    *failure = open_failure(error);
+    return false;
 }
 
 void UpstreamConnection::close() {
@@ -85,15 +121,9 @@ bool UpstreamConnection::write(SliceQueue& data) {
 void UpstreamConnection::on_transport_events(uint16_t events, Instant now) {
     core_.now = now;
     if (events & tcp::kFailed) {
-        if (!connected_) {
-            const uint32_t endpoint = endpoint_id();
-            const UpstreamFailure failure = connect_failure(transport_->error());
-            close();
-            fail_pending(core_, endpoint, failure);
-            return;
-        }
+        if (!connected_) return on_connect_failed();
         pump();  // an answer that was complete before the reset still counts
-        if (request_) fail(UpstreamFailure::kReset, {});
+        if (request_) fail(UpstreamFailure::kReset, transport_->failure_reason());
         else close();
         return;
     }
@@ -103,6 +133,25 @@ void UpstreamConnection::on_transport_events(uint16_t events, Instant now) {
     if (!(events & (tcp::kReadable | tcp::kPeerClosed))) return;
     if (request_) pump();
     else if (connected_) close();  // RFC 9112 9.3: bytes or an end that answer nothing; the connection is of no use
+}
+
+void UpstreamConnection::on_connect_failed() {
+    const uint32_t endpoint = endpoint_id();
+    const std::string_view reason = transport_->failure_reason();
+    const UpstreamFailure failure = reason.empty() ? connect_failure(transport_->error()) : UpstreamFailure::kHandshake;
+    if (failure == UpstreamFailure::kHandshake) {
+        HandshakeFailure told;
+        told.remote = tuple_.remote;
+        told.role = tls::Role::kClient;
+        told.failure = static_cast<TlsTransport*>(transport_)->failure();
+        told.alert = static_cast<TlsTransport*>(transport_)->alert();
+        if (cluster_id() < core_.root->clusters.size() && core_.root->clusters[cluster_id()])
+            HandshakeFailure::set(told.owner, core_.root->clusters[cluster_id()]->name);
+        HandshakeFailure::set(told.reason, reason);
+        core_.handshake_failures.push(told);
+    }
+    close();
+    fail_pending(core_, endpoint, failure, reason);
 }
 
 void UpstreamConnection::on_connected() {
@@ -204,7 +253,7 @@ void UpstreamConnection::on_end_of_stream() {
 
 bool UpstreamConnection::reusable() const {
     return keep_alive_ && request_->sent() && !draining() && (served_max_ == 0 || served_ < served_max_) &&
-           transport_->receive_queue().empty() && !transport_->peer_closed() && !core_.draining;
+           transport_->receive_queue().empty() && !transport_->peer_closed() && transport_->error() == tcp::Error::kNone && !core_.draining;
 }
 
 /// The whole answer has been read: the request no longer needs this connection. Its last bytes are delivered after.

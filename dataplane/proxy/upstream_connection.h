@@ -16,8 +16,13 @@ namespace sluice::proxy {
 class UpstreamConnection final : public upstream::PooledConnection, public TransportHandler, public TimerHandler {
  public:
     explicit UpstreamConnection(Core& core);
-    /// Starts connecting. False: it could not even be tried (*error); the caller gives it back by close().
-    bool open(const upstream::Cluster& cluster, const upstream::Endpoint& endpoint, tcp::Error* error);
+    /// Starts connecting. False: it could not even be tried (*failure); the caller gives it back by close().
+    bool open(const upstream::Cluster& cluster, const upstream::Endpoint& endpoint, UpstreamFailure* failure);
+    /// It is carried as the endpoint's connections are to be carried now: a change of certificates alone does not matter.
+    bool fits(const upstream::Cluster& cluster, const upstream::Endpoint& endpoint) const {
+        const upstream::TransportSocket* socket = upstream::socket_of(cluster, endpoint);
+        return over_tls_ == (socket != nullptr) && (!socket || socket->settings_hash == settings_hash_);
+    }
 
     /// Carries `request` now: it must be idle or just connected.
     void attach(UpstreamRequest& request);
@@ -41,6 +46,9 @@ class UpstreamConnection final : public upstream::PooledConnection, public Trans
     UpstreamConnection* next_dead = nullptr;   // Core's
 
  private:
+    bool open_tls(const upstream::Cluster& cluster, const upstream::Endpoint& endpoint, const upstream::TransportSocket& socket,
+                  UpstreamFailure* failure);
+    void on_connect_failed();
     void on_connected();
     void pump();
     /// One step of reading; false when there is nothing to be done now.
@@ -60,9 +68,11 @@ class UpstreamConnection final : public upstream::PooledConnection, public Trans
     http::h1::HeadReader head_;
     http::h1::BodyReader body_;
     FourTuple tuple_;
+    uint64_t settings_hash_ = 0;   // upstream::TransportSocket's
     Instant opened_, deadline_ = Instant::never();
     Duration idle_timeout_;
     uint32_t served_ = 0, served_max_ = 0, interim_ = 0;
+    bool over_tls_ = false;
     bool connected_ = false, head_done_ = false, any_byte_ = false, keep_alive_ = true;
 };
 

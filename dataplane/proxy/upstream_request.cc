@@ -6,6 +6,7 @@
 #include "filter/text.h"
 #include "http/h1/codec.h"
 #include "proxy/stream.h"
+#include "proxy/tls_info.h"
 #include "proxy/upstream_connection.h"
 
 namespace sluice::proxy {
@@ -19,6 +20,9 @@ struct FailureAnswer {
     std::string_view body, details, words;
     FailureReason reason;
 };
+
+constexpr std::string_view kNoSecretReason = "TLS error: Secret is not supplied by SDS";   // Envoy's words
+constexpr size_t kTransportFailureMax = 512;
 
 #define SLUICE_RESET_BODY "upstream connect error or disconnect/reset before headers. reset reason: "
 #define SLUICE_RESET_DETAILS "upstream_reset_before_response_started"
@@ -71,16 +75,14 @@ FailureAnswer answer_for(UpstreamFailure failure) {
             return {502, kUpstreamProtocolError, SLUICE_RESET_BODY "protocol error", SLUICE_RESET_DETAILS "{protocol_error}",
                     "upstream protocol error from ",
                     FailureReason::kProtocolError};
+        case UpstreamFailure::kHandshake:
+            return {503, kUf, SLUICE_RESET_BODY "remote connection failure", SLUICE_RESET_DETAILS "{remote_connection_failure}",
+                    "no TLS with upstream ", FailureReason::kTls};
+        case UpstreamFailure::kNoSecret:
+            return {503, kUf, SLUICE_RESET_BODY "remote connection failure", SLUICE_RESET_DETAILS "{remote_connection_failure}",
+                    "no TLS with upstream ", FailureReason::kTls};
     }
     return {503, kUf, SLUICE_RESET_BODY "connection termination", SLUICE_RESET_DETAILS "{connection_termination}", "upstream failed: ", FailureReason::kReset};
-}
-
-UpstreamFailure open_failure(tcp::Error error) {
-    switch (error) {
-        case tcp::Error::kNoPorts: return UpstreamFailure::kNoPorts;
-        case tcp::Error::kNoMemory: return UpstreamFailure::kNoResources;
-        default: return UpstreamFailure::kConnectUnreachable;
-    }
 }
 
 /// RFC 9110 9.2.2.
@@ -140,9 +142,10 @@ void UpstreamRequest::start_attempt(bool fresh) {
     Core& core = stream_->core();
     attempts_++;
     if (!fresh) {
-        if (auto* idle = core.upstreams.first_idle(endpoint_->id)) {
-            static_cast<UpstreamConnection*>(idle)->attach(*this);
-            return;
+        while (auto* idle = core.upstreams.first_idle(endpoint_->id)) {
+            auto& connection = static_cast<UpstreamConnection&>(*idle);
+            if (connection.fits(*cluster_, *endpoint_)) [[likely]] return connection.attach(*this);
+            connection.close();   // made with settings that are no longer in force
         }
     }
     if (!core.upstreams.push_pending(*cluster_, endpoint_->id, *this)) {
@@ -160,6 +163,7 @@ bool UpstreamRequest::on_attached(UpstreamConnection& connection) {
     connection_ = &connection;
     state_ = State::kSent;
     local_ = connection.tuple().local;
+    if (const TlsInfo* tls = connection.transport()->tls()) tls_version_ = tls->version, cipher_suite_ = tls->cipher_suite;
     Core& core = stream_->core();
     SliceQueue out(core.nodes);
     if (!http::h1::write_request(*request_, request_->framing, request_->content_length, false, core.mbufs, out)) {
@@ -303,11 +307,12 @@ void UpstreamRequest::on_failure(UpstreamFailure failure, bool silent, bool reus
     auto& stats = core.stats.cluster(cluster_->id);
     (failure == UpstreamFailure::kProtocolError ? stats.protocol_errors : stats.resets).add();
     count_failure(answer.reason, false);
-    fail({.status = answer.status, .body = answer.body, .details = answer.details, .reason = in_words(failure, detail),
-          .flags = answer.flag});
+    if (failure == UpstreamFailure::kReset) keep_transport_failure(detail);
+    fail(transport_failed({.status = answer.status, .body = answer.body, .details = answer.details, .reason = in_words(failure, failure == UpstreamFailure::kReset ? transport_failure_ : detail),
+                           .flags = answer.flag}));
 }
 
-void UpstreamRequest::on_connect_failure(UpstreamFailure failure) {
+void UpstreamRequest::on_connect_failure(UpstreamFailure failure, std::string_view reason) {
     const FailureAnswer answer = answer_for(failure);
     auto& stats = stream_->core().stats.cluster(cluster_->id);
     if (failure == UpstreamFailure::kNoResources) {
@@ -316,8 +321,36 @@ void UpstreamRequest::on_connect_failure(UpstreamFailure failure) {
         (failure == UpstreamFailure::kConnectTimeout ? stats.connect_timeouts : stats.connect_failures).add();
         count_failure(answer.reason, true);
     }
-    fail({.status = answer.status, .body = answer.body, .details = answer.details, .reason = in_words(failure, {}),
-          .flags = answer.flag});
+    keep_transport_failure(failure == UpstreamFailure::kNoSecret ? kNoSecretReason : reason);
+    fail(transport_failed({.status = answer.status, .body = answer.body, .details = answer.details,
+                           .reason = in_words(failure, transport_failure_), .flags = answer.flag}));
+}
+
+/// It may quote the peer's certificate: what cannot be printed is not passed on.
+void UpstreamRequest::keep_transport_failure(std::string_view reason) {
+    if (reason.empty()) return;
+    reason = reason.substr(0, kTransportFailureMax);
+    auto* text = static_cast<char*>(stream_->arena().allocate(reason.size(), 1));
+    if (!text) return;
+    std::transform(reason.begin(), reason.end(), text, [](char c) { return c >= 0x20 && c < 0x7f ? c : '?'; });
+    transport_failure_ = {text, reason.size()};
+}
+
+/// Envoy's body and details name the transport's failure, the latter without spaces.
+filter::LocalReply UpstreamRequest::transport_failed(const filter::LocalReply& plain) {
+    if (transport_failure_.empty()) return plain;
+    filter::LocalReply reply = plain;
+    Arena& arena = stream_->arena();
+    const std::string_view body[] = {plain.body, ", transport failure reason: ", transport_failure_};
+    const std::string_view details[] = {plain.details.substr(0, plain.details.size() - 1), "|", transport_failure_, "}"};
+    const std::string_view full = arena.concat(body);
+    auto* const text = const_cast<char*>(arena.concat(details).data());
+    if (!full.data() || !text) return plain;
+    const size_t size = plain.details.size() + 1 + transport_failure_.size();
+    std::replace(text, text + size, ' ', '_');
+    reply.body = full;
+    reply.details = {text, size};
+    return reply;
 }
 
 void UpstreamRequest::on_timeout() {
@@ -343,15 +376,20 @@ std::string_view UpstreamRequest::in_words(UpstreamFailure failure, std::string_
 
 void serve_pending(Core& core, UpstreamConnection& connection) {
     auto* request = static_cast<UpstreamRequest*>(core.upstreams.first_pending(connection.endpoint_id()));
+    if (!connection.fits(request->cluster(), request->endpoint())) {   // the configuration changed while it was made
+        const uint32_t endpoint = connection.endpoint_id();
+        connection.close();
+        return connect_for_pending(core, endpoint);
+    }
     request->stop_waiting();
     connection.attach(*request);
 }
 
-void fail_pending(Core& core, uint32_t endpoint_id, UpstreamFailure failure) {
+void fail_pending(Core& core, uint32_t endpoint_id, UpstreamFailure failure, std::string_view reason) {
     while (auto* waiting = core.upstreams.first_pending(endpoint_id)) {
         auto& request = *static_cast<UpstreamRequest*>(waiting);
         request.stop_waiting();
-        request.on_connect_failure(failure);
+        request.on_connect_failure(failure, reason);
     }
 }
 
@@ -365,10 +403,10 @@ void connect_for_pending(Core& core, uint32_t endpoint_id) {
             if (state.connections == 0) fail_pending(core, endpoint_id, UpstreamFailure::kNoResources);
             return;
         }
-        tcp::Error error = tcp::Error::kNone;
-        if (connection->open(first.cluster(), first.endpoint(), &error)) continue;
+        UpstreamFailure failure{};
+        if (connection->open(first.cluster(), first.endpoint(), &failure)) continue;
         connection->close();
-        fail_pending(core, endpoint_id, open_failure(error));
+        fail_pending(core, endpoint_id, failure);
     }
 }
 

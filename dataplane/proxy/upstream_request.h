@@ -22,6 +22,7 @@ class UpstreamConnection;
 /// Why an exchange with an upstream failed before it was complete.
 enum class UpstreamFailure : uint8_t {
     kConnectRefused, kConnectTimeout, kConnectUnreachable, kNoPorts, kConnectReset, kNoResources, kClosed, kReset, kProtocolError,
+    kHandshake /* TLS, after the connection was made */, kNoSecret /* TLS, and its certificate is not there yet */,
 };
 
 class UpstreamRequest final : public filter::Forwarder, public upstream::PendingRequest {
@@ -54,7 +55,8 @@ class UpstreamRequest final : public filter::Forwarder, public upstream::Pending
     void on_complete();
     /// `silent`: not one byte of an answer came; `reused`: the connection had carried a request before.
     void on_failure(UpstreamFailure failure, bool silent, bool reused, std::string_view detail);
-    void on_connect_failure(UpstreamFailure failure);
+    /// `reason`: what TLS says of it.
+    void on_connect_failure(UpstreamFailure failure, std::string_view reason);
     /// Leaves the queue for a connection.
     void stop_waiting();
     http::Response& response();
@@ -75,6 +77,10 @@ class UpstreamRequest final : public filter::Forwarder, public upstream::Pending
     const SocketAddress& local_address() const { return local_; }
     uint32_t attempts() const { return attempts_; }
     bool answered() const { return answered_; }
+    /// Why the last connection could not be made or broke, where TLS knows; in the stream's arena.
+    std::string_view transport_failure() const { return transport_failure_; }
+    tls::Version tls_version() const { return tls_version_; }
+    uint16_t cipher_suite() const { return cipher_suite_; }
     void on_timeout();
 
  private:
@@ -84,6 +90,8 @@ class UpstreamRequest final : public filter::Forwarder, public upstream::Pending
     void fail(const filter::LocalReply& reply);
     bool repeatable() const;
     std::string_view in_words(UpstreamFailure failure, std::string_view detail);
+    void keep_transport_failure(std::string_view reason);
+    filter::LocalReply transport_failed(const filter::LocalReply& plain);
     void count_failure(telemetry::FailureReason reason, bool connect);
 
     Stream* stream_;
@@ -97,12 +105,15 @@ class UpstreamRequest final : public filter::Forwarder, public upstream::Pending
     bool headers_end_stream_ = false, request_sent_ = false, body_sent_ = false, resent_ = false, counted_ = false;
     bool answered_ = false;
     uint32_t attempts_ = 0;
+    std::string_view transport_failure_;
+    tls::Version tls_version_ = tls::Version::kNone;   // of the connection last used
+    uint16_t cipher_suite_ = 0;
 };
 
 /// One more request on an endpoint's connections: attaches waiting requests to a connection that is free.
 void serve_pending(Core& core, UpstreamConnection& connection);
 /// All requests that wait for an endpoint fail (its connection could not be made), as Envoy purges them.
-void fail_pending(Core& core, uint32_t endpoint_id, UpstreamFailure failure);
+void fail_pending(Core& core, uint32_t endpoint_id, UpstreamFailure failure, std::string_view reason = {});
 /// Opens connections while more requests wait for this endpoint than are being opened.
 void connect_for_pending(Core& core, uint32_t endpoint_id);
 

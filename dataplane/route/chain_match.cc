@@ -154,6 +154,7 @@ struct ChainIndex::Tree {
 std::expected<ChainIndex, std::string> ChainIndex::build(const std::vector<ChainMatch>& chains) {
     auto tree = std::make_shared<Tree>();
     ChainIndex index;
+    index.matches_all_ = chains.size() == 1 && chains.front() == ChainMatch{};
     for (size_t i = 0; i < chains.size(); i++) {
         const ChainMatch& match = chains[i];
         index.needs_hello_ |= !match.server_names.empty() || match.transport != TransportProtocol::kAny || !match.alpn.empty();

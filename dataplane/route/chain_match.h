@@ -20,6 +20,7 @@ struct IpPrefix {
     IpAddress ip;
     uint8_t bits = 0;
     bool contains(const IpAddress& address) const;
+    bool operator==(const IpPrefix&) const = default;
 };
 
 enum class TransportProtocol : uint8_t { kAny, kRaw /* raw_buffer */, kTls };
@@ -54,11 +55,13 @@ class ChainIndex {
     int find(const ConnectionFacts& facts) const;
     /// Some chain looks at the server name, the transport or ALPN: the first bytes must be waited for.
     bool needs_hello() const { return needs_hello_; }
+    /// Built of one chain without a condition, or not built: the listener's only chain takes every connection.
+    bool matches_all() const { return matches_all_; }
 
  private:
     struct Tree;   // one level for each property, in the order above
     std::shared_ptr<const Tree> tree_;
-    bool needs_hello_ = false;
+    bool needs_hello_ = false, matches_all_ = true;
 };
 
 }  // namespace sluice::route

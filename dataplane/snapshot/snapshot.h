@@ -44,6 +44,8 @@ struct HttpConnectionManager {
     std::shared_ptr<const telemetry::AccessLogSet> access_logs;   // nullptr: the machine's own
     enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough } server_header = ServerHeader::kOverwrite;
     std::string server_name = "sluice";
+    enum class ForwardClientCert : uint8_t { kSanitize, kForwardOnly, kAppendForward, kSanitizeSet, kAlwaysForwardOnly } forward_client_cert = ForwardClientCert::kSanitize;
+    struct ClientCertDetails { bool subject = false, cert = false, chain = false, dns = false, uri = false; } client_cert_details;
     Duration request_timeout = seconds(0);          // whole request received; 0 = none
     Duration request_headers_timeout = seconds(60); // head received
     Duration stream_idle_timeout = seconds(300);

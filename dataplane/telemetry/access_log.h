@@ -55,6 +55,7 @@ struct AccessLogEntry {
     uint64_t first_byte_us = kNoTime;                     // from the start to the answer's head from the upstream
     std::string_view method, path, original_path, authority, user_agent, forwarded_for, request_id, route_name, cluster, reason;
     http::Version version = http::Version::kHttp11;
+    bool https = false;         // the scheme, as it was routed
     uint16_t status = 0;
     uint32_t flags = 0;
     uint64_t bytes_received = 0, bytes_sent = 0;          // bodies

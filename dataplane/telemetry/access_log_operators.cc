@@ -29,7 +29,8 @@ constexpr auto kRequired = Argument::kRequired;
 constexpr auto kBoth = AddressPart::kBoth;
 constexpr auto kIp = AddressPart::kIp;
 constexpr auto kPort = AddressPart::kPort;
-constexpr std::string_view kTls = "TLS is not spoken yet";
+constexpr std::string_view kTls = "not kept with a request";
+constexpr std::string_view kTickets = "sessions are resumed by tickets and have no id";
 constexpr std::string_view kNoState = "no filter keeps any";
 constexpr std::string_view kNotCounted = "not counted by request";
 constexpr std::string_view kNotTimed = "not measured";
@@ -94,7 +95,7 @@ constexpr Operator kOperators[] = {
 
     {"CONNECTION_TERMINATION_DETAILS", kNone, Op::kAbsent, kBoth, "of connections ended by a filter, and none does so"},
     {"VIRTUAL_CLUSTER_NAME", kNone, Op::kAbsent, kBoth, "there are no virtual clusters"},
-    {"FILTER_CHAIN_NAME", kNone, Op::kAbsent, kBoth, "a listener has one chain"},
+    {"FILTER_CHAIN_NAME", kNone, Op::kConnection, kBoth, "empty where a listener has only one"},
     {"CUSTOM_FLAGS", kNone, Op::kAbsent, kBoth, "no filter sets any"},
     {"DYNAMIC_METADATA", kRequired, Op::kAbsent, kBoth, kNoState},
     {"CLUSTER_METADATA", kRequired, Op::kAbsent, kBoth, kNoState},
@@ -126,40 +127,40 @@ constexpr Operator kOperators[] = {
     {"DOWNSTREAM_LOCAL_CLOSE_REASON", kNone, Op::kAbsent, kBoth, "see RESPONSE_FLAGS"},
     {"UPSTREAM_DETECTED_CLOSE_TYPE", kNone, Op::kAbsent, kBoth, "see RESPONSE_FLAGS"},
     {"UPSTREAM_LOCAL_CLOSE_REASON", kNone, Op::kAbsent, kBoth, "see RESPONSE_FLAGS"},
-    {"REQUESTED_SERVER_NAME", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_TRANSPORT_FAILURE_REASON", kNone, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_TRANSPORT_FAILURE_REASON", kNone, Op::kAbsent, kBoth, kTls},
+    {"DOWNSTREAM_TLS_SESSION_ID", kNone, Op::kAbsent, kBoth, kTickets},
+    {"UPSTREAM_TLS_SESSION_ID", kNone, Op::kAbsent, kBoth, kTickets},
+    {"REQUESTED_SERVER_NAME", kNone, Op::kConnection},
+    {"DOWNSTREAM_TRANSPORT_FAILURE_REASON", kNone, Op::kConnection},
+    {"UPSTREAM_TRANSPORT_FAILURE_REASON", kNone, Op::kConnection},
     {"DOWNSTREAM_HANDSHAKE_DURATION", kNone, Op::kAbsent, kBoth, kTls},
     {"TLS_JA3_FINGERPRINT", kNone, Op::kAbsent, kBoth, kTls},
     {"TLS_JA4_FINGERPRINT", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_TLS_VERSION", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_TLS_CIPHER", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_TLS_SESSION_ID", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_PEER_CERT", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_PEER_CERT_V_START", kOptional, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_PEER_CERT_V_END", kOptional, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_PEER_ISSUER", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_PEER_SUBJECT", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_PEER_SERIAL", kNone, Op::kAbsent, kBoth, kTls},
+    {"DOWNSTREAM_TLS_VERSION", kNone, Op::kConnection},
+    {"DOWNSTREAM_TLS_CIPHER", kNone, Op::kConnection},
+    {"DOWNSTREAM_PEER_CERT", kNone, Op::kConnection, kBoth, "where X-Forwarded-Client-Cert is to carry it"},
+    {"DOWNSTREAM_PEER_CERT_V_START", kOptional, Op::kConnectionTime},
+    {"DOWNSTREAM_PEER_CERT_V_END", kOptional, Op::kConnectionTime},
+    {"DOWNSTREAM_PEER_ISSUER", kNone, Op::kConnection},
+    {"DOWNSTREAM_PEER_SUBJECT", kNone, Op::kConnection},
+    {"DOWNSTREAM_PEER_SERIAL", kNone, Op::kConnection},
     {"DOWNSTREAM_PEER_CHAIN_SERIALS", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_PEER_FINGERPRINT_1", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_PEER_FINGERPRINT_256", kNone, Op::kAbsent, kBoth, kTls},
+    {"DOWNSTREAM_PEER_FINGERPRINT_1", kNone, Op::kConnection},
+    {"DOWNSTREAM_PEER_FINGERPRINT_256", kNone, Op::kConnection},
     {"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1", kNone, Op::kAbsent, kBoth, kTls},
     {"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_PEER_URI_SAN", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_PEER_DNS_SAN", kNone, Op::kAbsent, kBoth, kTls},
+    {"DOWNSTREAM_PEER_URI_SAN", kNone, Op::kConnection},
+    {"DOWNSTREAM_PEER_DNS_SAN", kNone, Op::kConnection},
     {"DOWNSTREAM_PEER_IP_SAN", kNone, Op::kAbsent, kBoth, kTls},
     {"DOWNSTREAM_PEER_EMAIL_SAN", kNone, Op::kAbsent, kBoth, kTls},
     {"DOWNSTREAM_PEER_OTHERNAME_SAN", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_LOCAL_SUBJECT", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_LOCAL_URI_SAN", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_LOCAL_DNS_SAN", kNone, Op::kAbsent, kBoth, kTls},
+    {"DOWNSTREAM_LOCAL_SUBJECT", kNone, Op::kConnection},
+    {"DOWNSTREAM_LOCAL_URI_SAN", kNone, Op::kConnection},
+    {"DOWNSTREAM_LOCAL_DNS_SAN", kNone, Op::kConnection},
     {"DOWNSTREAM_LOCAL_IP_SAN", kNone, Op::kAbsent, kBoth, kTls},
     {"DOWNSTREAM_LOCAL_EMAIL_SAN", kNone, Op::kAbsent, kBoth, kTls},
     {"DOWNSTREAM_LOCAL_OTHERNAME_SAN", kNone, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_TLS_VERSION", kNone, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_TLS_CIPHER", kNone, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_TLS_SESSION_ID", kNone, Op::kAbsent, kBoth, kTls},
+    {"UPSTREAM_TLS_VERSION", kNone, Op::kConnection},
+    {"UPSTREAM_TLS_CIPHER", kNone, Op::kConnection},
     {"UPSTREAM_PEER_CERT", kNone, Op::kAbsent, kBoth, kTls},
     {"UPSTREAM_PEER_CERT_V_START", kOptional, Op::kAbsent, kBoth, kTls},
     {"UPSTREAM_PEER_CERT_V_END", kOptional, Op::kAbsent, kBoth, kTls},
@@ -230,6 +231,7 @@ struct Reading {
     Result<void, FormatError> time();
     Result<void, FormatError> path();
     Result<void, FormatError> grpc();
+    Result<void, FormatError> connection();
     Result<void, FormatError> points();
 };
 
@@ -337,6 +339,15 @@ Result<void, FormatError> Reading::grpc() {
     return {};
 }
 
+Result<void, FormatError> Reading::connection() {
+    const auto place = captures.place_of(AccessLogCaptures::From::kConnection, op->name);
+    if (!place) return error(fmt::format("more than {} different headers", kCapturedHeadersMax));
+    if (op->op == Op::kConnectionTime)
+        if (auto read = time(); !read) return read;
+    part.first = {op->op, *place};
+    return {};
+}
+
 // START:END:PRECISION
 Result<void, FormatError> Reading::points() {
     constexpr std::pair<std::string_view, TimePoint> kPoints[] = {
@@ -371,6 +382,8 @@ Result<void, FormatError> Reading::read_argument() {
         case Op::kEmitTime: return time();
         case Op::kHeader: return headers();
         case Op::kPathParts: return path();
+        case Op::kConnection:
+        case Op::kConnectionTime: return connection();
         case Op::kGrpcStatus: return grpc();
         case Op::kCommonDuration: return points();
         case Op::kQueryParameter: part.argument = argument; return {};

@@ -25,6 +25,7 @@ struct AccessLogRing::Record {
     SocketAddress downstream_remote, downstream_local, upstream_remote, upstream_local;
     IpAddress client;
     http::Version version;
+    bool https;
     uint8_t captured;          // so many lengths follow the record
     uint16_t lengths[kTexts];
     static constexpr uint16_t kGap = UINT16_MAX;
@@ -92,6 +93,7 @@ bool AccessLogRing::push(const AccessLogEntry& entry) {
     record->upstream_remote = entry.upstream_remote;
     record->upstream_local = entry.upstream_local;
     record->version = entry.version;
+    record->https = entry.https;
     auto* captured_lengths = reinterpret_cast<uint16_t*>(record + 1);
     auto* text = reinterpret_cast<char*>(captured_lengths + captured);
     for (uint32_t i = 0; i < kTexts; i++) {
@@ -133,6 +135,7 @@ bool AccessLogRing::read(uint64_t& at, AccessLogEntry& entry, Captured& captured
     entry.upstream_remote = record->upstream_remote;
     entry.upstream_local = record->upstream_local;
     entry.version = record->version;
+    entry.https = record->https;
     const auto* captured_lengths = reinterpret_cast<const uint16_t*>(record + 1);
     const auto* text = reinterpret_cast<const char*>(captured_lengths + record->captured);
     for (uint32_t i = 0; i < kTexts; i++) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 #include <random>
 
@@ -132,6 +133,13 @@ Value time(const Part& part, uint64_t unix_us, std::string& scratch) {
     return text(scratch);
 }
 
+/// A point in time that was captured as seconds since 1970.
+Value seconds(const Part& part, std::string_view captured, std::string& scratch) {
+    uint64_t at = 0;
+    if (std::from_chars(captured.data(), captured.data() + captured.size(), at).ec != std::errc{}) return {};
+    return time(part, at * 1'000'000, scratch);
+}
+
 Value look(const Part::Source& source, const Part& part, const AccessLogEntry& e, std::string& scratch) {
     switch (source.op) {
         case Op::kNone:
@@ -144,13 +152,15 @@ Value look(const Part::Source& source, const Part& part, const AccessLogEntry& e
         case Op::kPath: return text(e.path);
         case Op::kOriginalPath: return text(original_path(e));
         case Op::kAuthority: return text(e.authority);
-        case Op::kScheme: return text("http");
+        case Op::kScheme: return text(e.https ? "https" : "http");
         case Op::kUserAgent: return text(e.user_agent);
         case Op::kForwardedFor: return text(e.forwarded_for);
         case Op::kRequestId: return text(e.request_id);
         case Op::kUpstreamServiceTime: return upstream_service_time(e, scratch);
         case Op::kStatusText: return text(scratch = fmt::format("{}", e.status));
         case Op::kHeader: return source.capture < e.captured.size() ? text(e.captured[source.capture]) : Value{};
+        case Op::kConnection: return source.capture < e.captured.size() ? text(e.captured[source.capture]) : Value{};
+        case Op::kConnectionTime: return source.capture < e.captured.size() ? seconds(part, e.captured[source.capture], scratch) : Value{};
         case Op::kPathParts: return text(chosen_path(part, e));
         case Op::kQueryParameter: return query_parameter(part.argument, e.path, scratch);
         case Op::kProtocol: return text(protocol(e.version));

@@ -16,6 +16,7 @@ std::string_view to_string(FailureReason reason) {
         case FailureReason::kRequestTimeout: return "request timeout";
         case FailureReason::kProtocolError: return "protocol error";
         case FailureReason::kNoPorts: return "no source ports left";
+        case FailureReason::kTls: return "TLS handshake failed";
         case FailureReason::kCount: break;
     }
     return "unknown";

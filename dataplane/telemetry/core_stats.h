@@ -17,12 +17,13 @@
 #include "telemetry/histogram.h"
 #include "telemetry/request_series.h"
 #include "telemetry/stat_array.h"
+#include "telemetry/tls_stats.h"
 
 namespace sluice::telemetry {
 
 /// Why an endpoint failed us last; words for operators by to_string ("refused", "connect timeout").
 enum class FailureReason : uint8_t {
-    kNone, kRefused, kConnectTimeout, kUnreachable, kReset, kClosedEarly, kRequestTimeout, kProtocolError, kNoPorts, kCount,
+    kNone, kRefused, kConnectTimeout, kUnreachable, kReset, kClosedEarly, kRequestTimeout, kProtocolError, kNoPorts, kTls, kCount,
 };
 std::string_view to_string(FailureReason reason);
 
@@ -76,6 +77,12 @@ struct alignas(64) ListenerStats {
     Counter resets, timeouts, idle_timeouts;        // requests whose client left; that ran out of time; that stood still
     Counter redirects, direct_responses;
     BucketHistogram connection_us;                  // how long connections lasted
+    Counter no_filter_chain_match;                  // connections closed because no chain takes them
+    Counter inspect_timeouts;                       // first bytes that did not come in time
+    Counter arriving;                               // accepted and not yet with a filter chain or a finished handshake, now
+    Counter tls_found, tls_not_found, bad_hellos;   // what first bytes were
+    Counter no_secret;                              // connections closed because their chain's certificate is not there yet
+    TlsStats tls;
 };
 
 struct alignas(64) ClusterStats {
@@ -92,6 +99,8 @@ struct alignas(64) ClusterStats {
     StatusCodes codes;
     BucketHistogram request_us;                     // from the whole request to the end of the answer
     BucketHistogram connect_us, connection_us;      // until a connection was made; how long it lasted
+    Counter no_secret;                              // connections not made because the certificate for them is not there yet
+    TlsStats tls;
 };
 
 struct alignas(64) EndpointStats {

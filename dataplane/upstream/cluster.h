@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ip_address.h"
@@ -65,10 +66,15 @@ struct TransportSocket {
     std::shared_ptr<const tls::ClientContext> tls;         // nullptr: plain text
     tls::ClientPeer peer;
     bool missing_secret = false;                           // TLS whose secret is not there yet: no connection is made
+    /// Of all that a connection must have been made with to be used again, secrets left out: hash_settings(). A rotated certificate
+    /// goes to new connections; other names, trust or parameters leave those made before to no request.
+    uint64_t settings_hash = 0;
 };
 /// Fills in what look-ups need once `endpoints` are there, those of the best priority first. Weights of the best priority that
 /// add up to more than 32 bits are scaled down, in proportion. Control thread.
 void index_endpoints(EndpointSet& set);
+/// Of what `peer` asks and of `parameters`, any text that stands for the context's settings. Never 0, which is plain text.
+uint64_t hash_settings(const tls::ClientPeer& peer, std::string_view parameters);
 
 struct Cluster : snapshot::Part {
     uint32_t id = 0;                  // stable index into Snapshot::clusters
@@ -85,5 +91,14 @@ struct Cluster : snapshot::Part {
     std::shared_ptr<const EndpointSet> endpoints;
     std::vector<TransportSocket> transport_sockets;  // empty: plain text for all
 };
+
+/// How connections to `endpoint` are carried; nullptr: in plain text.
+inline const TransportSocket* socket_of(const Cluster& cluster, const Endpoint& endpoint) {
+    if (cluster.transport_sockets.empty()) return nullptr;
+    static const TransportSocket unknown{.name = {}, .tls = {}, .peer = {}, .missing_secret = true};
+    if (endpoint.transport_socket >= cluster.transport_sockets.size()) return &unknown;   // never in plain text by mistake
+    const TransportSocket& socket = cluster.transport_sockets[endpoint.transport_socket];
+    return socket.tls || socket.missing_secret ? &socket : nullptr;
+}
 
 }  // namespace sluice::upstream

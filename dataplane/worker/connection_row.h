@@ -42,6 +42,7 @@ struct ConnectionRow {
 
     // By the application. Views are of texts that live as long as the program.
     std::string_view protocol, phase;    // HTTP/1.1; idle, request, response, ...
+    std::string_view tls;                // TLSv1.3; empty: plain text, or not yet
     CutText<96> owner;                   // the listener's name, or the cluster's
     uint64_t requests = 0;               // so far
     bool in_request = false;

@@ -110,6 +110,10 @@ TEST(ChainMatch, NeedsTheFirstBytesWhereAChainLooksAtThem) {
     EXPECT_TRUE(ChainIndex::build({{.server_names = {"a.example"}}})->needs_hello());
     EXPECT_TRUE(ChainIndex::build({{.transport = TransportProtocol::kTls}})->needs_hello());
     EXPECT_TRUE(ChainIndex::build({{.alpn = {"h2"}}})->needs_hello());
+    EXPECT_TRUE(ChainIndex().matches_all());
+    EXPECT_TRUE(ChainIndex::build({{}})->matches_all());
+    EXPECT_FALSE(ChainIndex::build({})->matches_all());
+    EXPECT_FALSE(ChainIndex::build({{.destination_port = 80}})->matches_all());
 }
 
 }  // namespace

@@ -1,0 +1,16 @@
+// What an access log writes of a request's connections: TLS, identities, why they failed. In: a field a format asked for. Out: its text,
+// in the stream's arena or wherever it lies; empty where there is none. Called only for what some log wants.
+#pragma once
+
+#include <string_view>
+
+#include "base/arena.h"
+#include "proxy/stream.h"
+#include "telemetry/access_log_captures.h"
+
+namespace sluice::proxy {
+
+std::string_view connection_text(telemetry::ConnectionField field, const DownstreamInfo& info, const UpstreamRequest& upstream,
+                                 std::string_view downstream_failure, Arena& arena);
+
+}  // namespace sluice::proxy

@@ -1,0 +1,24 @@
+// What a connection over TLS agreed on and proved, as routing, headers and logs read it. Plain values, filled when the handshake is
+// done, owned by the connection's transport. RFC 8446; Envoy's downstream and upstream ssl connection info.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "tls/context.h"
+#include "tls/identity.h"
+#include "tls/types.h"
+
+namespace sluice::proxy {
+
+struct TlsInfo {
+    tls::Version version = tls::Version::kNone;
+    uint16_t cipher_suite = 0;                      // IANA number
+    bool resumed = false;
+    std::string alpn, server_name;                  // chosen; asked for
+    const tls::PeerIdentity* peer = nullptr;        // never nullptr once the handshake is done
+    const tls::CertificateInfo* local = nullptr;    // the one this end is configured with first; nullptr: none
+    bool mutual() const { return peer && peer->presented && local; }
+};
+
+}  // namespace sluice::proxy
