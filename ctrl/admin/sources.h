@@ -38,6 +38,8 @@ struct Tables {
     std::vector<std::shared_ptr<const snapshot::Listener>> listeners;
     std::vector<std::shared_ptr<const route::RouteTable>> routes;
     std::vector<std::shared_ptr<const upstream::Cluster>> clusters;   // by Cluster::id; holes are null
+    std::shared_ptr<const snapshot::TlsState> tls;                    // null: no secret
+    std::vector<bool> chains;                                         // by FilterChain::id: has its certificates
 };
 
 /// Hands Tables from the control thread, after each publish(), to whoever answers requests.
@@ -50,6 +52,8 @@ class TablesHolder {
         next->listeners = snapshot.listeners;
         next->routes = snapshot.routes;
         next->clusters = snapshot.clusters;
+        next->tls = snapshot.tls;
+        for (const auto& chain : snapshot.chains) next->chains.push_back(chain.tls != nullptr);
         std::lock_guard lock(mutex_);
         tables_ = std::move(next);
     }

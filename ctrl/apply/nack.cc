@@ -1,6 +1,6 @@
 // A refusal as a finding that people read: place in their file if it is known, else the resource's name.
 // In: a Nack. Out: a Diagnostic.
-// Codes: SLC0301, a resource uses what this gateway does not support or holds a wrong value.
+// Codes: SLC0301, a resource uses what this gateway does not support or holds a wrong value; SLC0145, a secret is refused.
 #include "ctrl/apply/nack.h"
 
 #include <charconv>
@@ -11,7 +11,7 @@ namespace sluice::apply {
 
 Diagnostic to_diagnostic(const Nack& nack) {
     Diagnostic diagnostic;
-    diagnostic.code = "SLC0301";
+    diagnostic.code = nack.type.ends_with(".tls.v3.Secret") ? "SLC0145" : "SLC0301";
     const std::string& source = nack.place.source;
     if (const size_t colon = source.rfind(':'); colon != std::string::npos) {
         const char* end = source.data() + source.size();

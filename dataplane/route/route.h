@@ -83,6 +83,7 @@ struct VirtualHost {
     std::vector<std::string> domains;
     std::string source, object;
     HeaderOps request_headers, response_headers;
+    enum class RequireTls : uint8_t { kNone, kExternalOnly, kAll } require_tls = RequireTls::kNone;
     std::vector<Route> routes;             // in the user's order
 };
 
