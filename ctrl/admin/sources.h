@@ -170,6 +170,7 @@ struct Sources {
     std::function<std::pair<uint32_t, uint32_t>()> waiting;     // snapshots and parts not yet retired
 
     std::function<control::ProcessState()> process;             // user, capabilities, seccomp
+    std::string key_log;                                        // file of TLS secrets; empty = off
     // Of the cores' own objects: each asks them between two turns.
     std::function<ListedConnections(const std::function<void(const worker::ConnectionRow&)>& take)> list_connections;
     std::function<std::optional<worker::ConnectionRow>(const ConnectionName&, bool& silent)> show_connection;

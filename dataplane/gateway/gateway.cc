@@ -141,6 +141,7 @@ int Gateway::run() {
         spdlog::critical("the gateway cannot start\n{}", render(host::start_failure(host_.file, server.error())));
         return kUnusable;
     }
+    if (!host_.tls.key_log.empty()) spdlog::warn("TLS KEYS ARE LOGGED to {}: whoever reads it can read all traffic. Remove tls.keyLog when the trace is taken", host_.tls.key_log);
     for (const auto& port : ports())
         spdlog::info("port {} {} {} queue{} {}", port.name, port.device, port.queues, port.queues == 1 ? "" : "s",
                      fmt::join(port.addresses, " "));
