@@ -11,6 +11,7 @@
 
 #include "ctrl/admin/json.h"
 #include "ctrl/admin/views.h"
+#include "ctrl/model/redact.h"
 
 namespace sluice::admin {
 
@@ -151,7 +152,7 @@ Answer revision_answer(const Sources& s, const Request& request) {
     if (found->files->bytes > kAnswerBytesMax)
         return Answer::error(413, fmt::format("its files are larger than {} MiB", kAnswerBytesMax >> 20), "read the mesh directory itself");
     Json content = Json::array();
-    for (const auto& file : found->files->files) content.push_back({{"name", file.name}, {"text", file.text}});
+    for (const auto& file : found->files->files) content.push_back({{"name", file.name}, {"text", model::redact(file.text)}});
     const auto state = state_of(s);
     Json out{{"record", found->record ? record_json(*found->record, state) : Json(nullptr)}, {"hash", found->files->hash},
              {"diagnostics", findings_json(found->record ? found->record->diagnostics : found->diagnostics)}, {"content", std::move(content)}};

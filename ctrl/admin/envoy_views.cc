@@ -1,12 +1,15 @@
 // /config_dump and /clusters in Envoy's forms (envoy.admin.v3.ConfigDump; the text of Envoy's /clusters), so that tools made
-// for Envoy read them. The dump holds what was applied, as it came. No secrets pass here: resources carry none yet.
+// for Envoy read them. The dump holds what was applied, as it came, but for
+// private keys and the like, which read [redacted].
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <google/protobuf/util/json_util.h>
 
 #include <iterator>
+#include <memory>
 
 #include "ctrl/admin/json.h"
+#include "ctrl/admin/redact_resource.h"
 #include "ctrl/admin/views.h"
 
 namespace sluice::admin {
@@ -16,7 +19,11 @@ namespace {
 std::string quoted(const std::string& text) { return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 /// The resource as an Any in JSON: "@type" first. A part that cannot be shown says why instead.
-std::string resource_json(const google::protobuf::Message& message) {
+std::string resource_json(const google::protobuf::Message& in) {
+    const std::unique_ptr<google::protobuf::Message> copy(in.New());
+    copy->CopyFrom(in);
+    redact(*copy);
+    const google::protobuf::Message& message = *copy;
     google::protobuf::util::JsonPrintOptions options;
     options.preserve_proto_field_names = true;   // as Envoy dumps
     std::string body;
@@ -58,11 +65,12 @@ std::string config_dump(const Sources& s) {
     const auto bare = [](const char* type, const char* list, const std::string& items) {
         return fmt::format("{{\"@type\":\"type.googleapis.com/envoy.admin.v3.{}\",\"{}\":{}}}", type, list, items);
     };
-    return fmt::format("{{\"configs\":[{},{},{},{}]}}\n",
+    return fmt::format("{{\"configs\":[{},{},{},{},{}]}}\n",
                        section("ClustersConfigDump", "dynamic_active_clusters", dump.list(r.clusters, "cluster", false)),
                        section("ListenersConfigDump", "dynamic_listeners", dump.list(r.listeners, "listener", true)),
                        bare("RoutesConfigDump", "dynamic_route_configs", dump.list(r.routes, "route_config", false)),
-                       bare("EndpointsConfigDump", "dynamic_endpoint_configs", dump.list(r.endpoints, "endpoint_config", false)));
+                       bare("EndpointsConfigDump", "dynamic_endpoint_configs", dump.list(r.endpoints, "endpoint_config", false)),
+                       bare("SecretsConfigDump", "dynamic_active_secrets", dump.list(r.secrets, "secret", true)));
 }
 
 std::string clusters_text(const Sources& s) {

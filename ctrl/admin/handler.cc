@@ -44,6 +44,7 @@ Handler::Handler(Sources sources) : sources_(std::move(sources)) {
         {"GET", "/v1/routes", "?host= &port= &source=", json(routes_json)},
         {"GET", "/v1/clusters", "?host= &port= &source=", json(clusters_json)},
         {"GET", "/v1/endpoints", "?host= &port= &source=", json(endpoints_json)},
+        {"GET", "/v1/secrets", "?source= : certificates and roots, never keys", json(secrets_json)},
         {"GET", "/v1/runtime", "cores: cycles by stage", json(runtime_json)},
         {"GET", "/v1/stats", "?filter= : counters by name", json(stats_json)},
         {"GET", "/v1/drops", "what was dropped or refused, by reason, and the balance of frames", json(drops_json)},

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "ctrl/admin/metrics.h"
@@ -42,6 +43,28 @@ void write_process(const Sources& s, uint64_t resident, MetricWriter& out) {
     out.one("process_open_fds", open_files());
     rlimit limit{};
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) out.one("process_max_fds", limit.rlim_cur);
+}
+
+/// Days are whole, as Envoy counts them; an expired certificate has none left.
+void write_secret_metrics(const snapshot::TlsState* tls, MetricWriter& out) {
+    const auto now_s = static_cast<int64_t>(unix_us_now() / 1'000'000);
+    int64_t first = INT64_MAX;
+    uint64_t refused = 0;
+    out.begin("sluice_certificate_expiration_timestamp_seconds");
+    if (tls) {
+        for (const auto& [name, secret] : tls->secrets) {
+            refused += !secret->refused.empty();
+            const int64_t ends = secret->not_after_s();
+            if (ends == 0) continue;
+            // A bundle of the machine's roots always holds one that ends soon.
+            if (secret->type == snapshot::SecretState::Type::kCertificate) first = std::min(first, ends);
+            out.add(label_text({{"secret", name}}), static_cast<uint64_t>(ends));
+        }
+    }
+    if (first != INT64_MAX) out.one("envoy_server_days_until_first_cert_expiring", static_cast<uint64_t>(std::max<int64_t>(0, (first - now_s) / 86400)));
+    out.one("sluice_secrets_refused", refused);
+    out.one("sluice_secret_rotations_total", tls ? tls->rotations_total : 0);
+    out.one("sluice_secret_refusals_total", tls ? tls->refusals_total : 0);
 }
 
 }  // namespace
@@ -89,6 +112,7 @@ void write_config_metrics(const Sources& s, MetricWriter& out) {
     out.one_real("sluice_config_build_seconds", seconds(state.in_force.build_time));
     out.one_real("sluice_config_live_seconds", seconds(state.in_force.time_to_live));
     out.one_real("sluice_config_in_force_timestamp_seconds", state.in_force.revision ? real_seconds(state.in_force.since) : 0);
+    write_secret_metrics(tables_of(s)->tls.get(), out);
     if (s.waiting) {
         const auto [snapshots, parts] = s.waiting();
         out.one("sluice_snapshots_retiring", snapshots);

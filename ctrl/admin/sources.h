@@ -38,6 +38,8 @@ struct Tables {
     std::vector<std::shared_ptr<const snapshot::Listener>> listeners;
     std::vector<std::shared_ptr<const route::RouteTable>> routes;
     std::vector<std::shared_ptr<const upstream::Cluster>> clusters;   // by Cluster::id; holes are null
+    std::shared_ptr<const snapshot::TlsState> tls;                    // null: no secret
+    std::vector<bool> chains;                                         // by FilterChain::id: has its certificates
 };
 
 /// Hands Tables from the control thread, after each publish(), to whoever answers requests.
@@ -50,6 +52,8 @@ class TablesHolder {
         next->listeners = snapshot.listeners;
         next->routes = snapshot.routes;
         next->clusters = snapshot.clusters;
+        next->tls = snapshot.tls;
+        for (const auto& chain : snapshot.chains) next->chains.push_back(chain.tls != nullptr);
         std::lock_guard lock(mutex_);
         tables_ = std::move(next);
     }
@@ -166,6 +170,7 @@ struct Sources {
     std::function<std::pair<uint32_t, uint32_t>()> waiting;     // snapshots and parts not yet retired
 
     std::function<control::ProcessState()> process;             // user, capabilities, seccomp
+    std::string key_log;                                        // file of TLS secrets; empty = off
     // Of the cores' own objects: each asks them between two turns.
     std::function<ListedConnections(const std::function<void(const worker::ConnectionRow&)>& take)> list_connections;
     std::function<std::optional<worker::ConnectionRow>(const ConnectionName&, bool& silent)> show_connection;

@@ -106,6 +106,14 @@ Json ports_json(const std::vector<PortState>& ports) {
     return out;
 }
 
+Json refused_secrets_json(const Tables& tables) {
+    Json out = Json::array();
+    if (tables.tls)
+        for (const auto& [name, secret] : tables.tls->secrets)
+            if (!secret->refused.empty()) out.push_back({{"name", name}, {"refused", secret->refused}, {"cure", secret->cure}, {"old_in_force", secret->hash != 0}});
+    return out;
+}
+
 }  // namespace
 
 std::string status_json(const Sources& s, const Request& request) {
@@ -120,6 +128,7 @@ std::string status_json(const Sources& s, const Request& request) {
     if (s.access_log)
         out["access_log"] = {{"path", s.access_log->path()}, {"lines", s.access_log->lines()}, {"dropped", s.access_log->dropped()},
                              {"write_failed", s.access_log->write_failed()}};
+    out["tls"] = {{"key_log", s.key_log}, {"secrets_refused", refused_secrets_json(*tables)}};
     if (s.process) {
         const control::ProcessState p = s.process();
         out["process"] = {{"user", p.user}, {"capabilities", p.capabilities}, {"seccomp", p.seccomp}, {"core_dumps", p.core_dumps}};

@@ -39,6 +39,21 @@ size_t route_count(const route::RouteTable* table) {
     return n;
 }
 
+/// HTTP, HTTPS, or both where the first bytes tell them apart.
+const char* protocol_of(const snapshot::Listener& listener) {
+    const auto tls = std::ranges::count_if(listener.chains, [](const auto& chain) { return chain.tls; });
+    return tls == 0 ? "HTTP" : tls == std::ssize(listener.chains) ? "HTTPS" : "HTTP+HTTPS";
+}
+
+Json chains_json(const snapshot::Listener& listener, const Tables& tables) {
+    Json out = Json::array();
+    for (const auto& chain : listener.chains)
+        out.push_back({{"name", chain.name}, {"match", chain.match_text}, {"tls", chain.tls ? Json(chain.tls_text) : Json(nullptr)},
+                       {"waits_for_secret", chain.tls && chain.id < tables.chains.size() && !tables.chains[chain.id]},
+                       {"route_table", chain.http.route_config_name}, {"default", listener.default_chain >= 0 && &chain == &listener.chains[static_cast<size_t>(listener.default_chain)]}});
+    return out;
+}
+
 /// Of a listener's first chain.
 std::string route_table_name(const snapshot::Listener& listener) {
     return listener.chains.empty() ? std::string() : listener.chains.front().http.route_config_name;
@@ -134,7 +149,7 @@ std::string listeners_json(const Sources& s, const Request& request) {
         };
         telemetry::HistogramSum duration;
         for (const CoreStats* core : s.cores) duration.add(core->listener(l->id).request_duration_us);
-        out.push_back({{"name", l->name}, {"place", listener_place(*l, ports)}, {"address", l->address.to_string()}, {"protocol", "HTTP"},
+        out.push_back({{"name", l->name}, {"place", listener_place(*l, ports)}, {"address", l->address.to_string()}, {"protocol", protocol_of(*l)}, {"chains", chains_json(*l, *tables)},
                        {"source", l->source}, {"object", l->object}, {"route_table", route_table_name(*l)},
                        {"routes", route_count(table_of(*tables, route_table_name(*l)))},
                        {"connections", count(&telemetry::ListenerStats::connections)},

@@ -22,6 +22,7 @@ std::string listeners_json(const Sources& sources, const Request& request);
 std::string routes_json(const Sources& sources, const Request& request);
 std::string clusters_json(const Sources& sources, const Request& request);
 std::string endpoints_json(const Sources& sources, const Request& request);
+std::string secrets_json(const Sources& sources, const Request& request);
 std::string runtime_json(const Sources& sources, const Request& request);
 std::string stats_json(const Sources& sources, const Request& request);
 std::string drops_json(const Sources& sources, const Request& request);

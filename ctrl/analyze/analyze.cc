@@ -11,6 +11,7 @@
 #include "ctrl/analyze/proxy_node.h"
 #include "ctrl/model/check.h"
 #include "ctrl/model/object_reader.h"
+#include "ctrl/source/certificate_files.h"
 #include "ctrl/source/directory.h"
 #include "ctrl/translate/translate.h"
 
@@ -57,7 +58,12 @@ void read_directory(const std::string& directory, Analysis& out) {
 }
 
 void translate_for(const host::GatewayHost& host, Analysis& out) {
-    auto resources = translate::translate(*out.mesh, proxy_node(host), &out.report.findings);
+    translate::ProxyNode node = proxy_node(host);
+    auto files = std::make_shared<std::map<std::string, translate::FileText>>();
+    for (auto& [path, text] : source::read_certificate_files(translate::certificate_files(*out.mesh, node), node.mesh_directory))
+        (*files)[path] = {std::move(text.text), std::move(text.error)};
+    node.files = std::move(files);
+    auto resources = translate::translate(*out.mesh, node, &out.report.findings);
     if (resources) out.resources = std::make_shared<const xds::ResourceSet>(std::move(*resources));
     else append(out.report.findings, std::move(resources.error()));
 }

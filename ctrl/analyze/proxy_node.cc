@@ -9,6 +9,10 @@ namespace sluice::analyze {
 translate::ProxyNode proxy_node(const host::GatewayHost& host) {
     translate::ProxyNode node{.id = host.node.id, .ns = host.node.ns, .labels = {}, .locality = host.node.locality,
                               .listen_addresses = {}, .access_log_path = host.access_log.path};
+    node.trust_domain = host.mesh.trust_domain;
+    node.trust_domain_aliases = host.mesh.trust_domain_aliases;
+    node.identity = {host.identity.certificate, host.identity.private_key, host.identity.roots};
+    node.mesh_directory = host.mesh.directory;
     for (const auto& [key, value] : host.node.labels) node.labels[key] = value;
     for (const auto& port : host.ports)
         if (port.listen)

@@ -24,11 +24,21 @@ struct OwnAccessLog {
     telemetry::AccessLogFormat format = telemetry::AccessLogFormat::text();
 };
 
+/// What TLS needs from outside of the resources.
+struct TlsInputs {
+    int64_t now_s = 0;                                  // 0: the clock's
+    std::shared_ptr<tls::TicketKeys> ticket_keys = {};  // one for all listeners; nullptr: no resumption
+    std::string key_log_path = {};                      // empty: off
+    /// A secret that is newly wrong refuses the build. Else what was good of it stays in force, and its state says why.
+    bool strict = false;
+    const snapshot::TlsState* before = nullptr;         // instead of that of `previous`
+};
+
 /// `previous` is what `publisher` has in force (or nullptr); the result is to be published there before the next build.
 std::expected<std::unique_ptr<snapshot::Snapshot>, std::vector<Nack>> build(const xds::ResourceSet& resources,
                                                                            const snapshot::Snapshot* previous,
                                                                            snapshot::Publisher& publisher, uint64_t revision,
-                                                                           std::string version, const OwnAccessLog& own_log = {});
+                                                                           std::string version, const OwnAccessLog& own_log = {}, const TlsInputs& tls = {});
 
 /// True once regexes that tables went without Hyperscan for are compiled: build the same resources again to have them.
 bool could_adopt(const snapshot::Snapshot& snapshot);

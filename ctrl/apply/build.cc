@@ -3,6 +3,8 @@
 // What did not change is found by the hashes of the build before (origin.h) and taken over unread: an edit of one cluster
 // among many costs that cluster and a walk over the others' hashes.
 // Control thread.
+#include <ctime>
+
 #include "ctrl/apply/apply.h"
 #include "ctrl/apply/readers.h"
 
@@ -61,6 +63,7 @@ bool ClusterWalk::in_step(const std::string& name, const ClusterResource& cluste
 /// The part of the build before, if the cluster's assignment did not change either.
 bool ClusterWalk::take_over(const ClusterResource& cluster) {
     const ClusterOrigin& origin = build_.before->clusters[next_++];
+    if (origin.secrets_hash != 0 && origin.secrets_hash != secrets_hash(build_, *cluster)) return false;
     const auto end = build_.resources.endpoints.end();
     if (assignment_ != end && assignment_->second.hash() == origin.assignment_hash) {
         ++assignment_;
@@ -92,7 +95,7 @@ void ClusterWalk::read(const std::string& name, const ClusterResource& cluster) 
     }
     const Assignment assignment = assignment_of(cluster);
     place_of(id) = read_cluster(build_, {name, cluster, assignment, id});
-    build_.origin.clusters.push_back({cluster.hash(), assignment.hash, id});
+    build_.origin.clusters.push_back({cluster.hash(), assignment.hash, id, secrets_hash(build_, *cluster)});
 }
 
 void ClusterWalk::run() {
@@ -132,15 +135,17 @@ void build_tables(Build& build, std::vector<ReadListener>& listeners, Snapshot& 
     };
     std::map<std::string, RouteRequest*> requests;
     for (auto& listener : listeners) {
-        RouteRequest& request = listener.routes;
-        if (request.config) {
-            add(request);
-            continue;
+        for (auto& chain : listener.chains) {
+            RouteRequest& request = chain.routes;
+            if (request.config) {
+                add(request);
+                continue;
+            }
+            const auto [known, is_new] = requests.emplace(request.name, &request);
+            if (is_new || known->second->chain == request.chain) continue;
+            build.sink.begin("envoy.config.listener.v3.Listener", listener.listeners.front()->name);
+            build.sink.add("", "routes " + request.name + " are shared with a listener that has other HTTP filters: not supported yet");
         }
-        const auto [known, is_new] = requests.emplace(request.name, &request);
-        if (is_new || known->second->chain == request.chain) continue;
-        build.sink.begin("envoy.config.listener.v3.Listener", listener.listeners.front()->name);
-        build.sink.add("", "routes " + request.name + " are shared with a listener that has other HTTP filters: not supported yet");
     }
     for (const auto& [name, config] : build.resources.routes) {
         if (build.sink.full()) return;
@@ -149,11 +154,13 @@ void build_tables(Build& build, std::vector<ReadListener>& listeners, Snapshot& 
         add(request);
     }
     for (const auto& listener : listeners) {
-        const auto table = tables.find(listener.routes.name);
         for (const auto& part : listener.listeners) {
-            for (const auto& chain : part->chains) {
-                if (out.chains.size() <= chain.id) out.chains.resize(chain.id + 1);
-                out.chains[chain.id].routes = table == tables.end() ? nullptr : table->second.get();
+            for (size_t i = 0; i < part->chains.size(); i++) {
+                const uint32_t id = part->chains[i].id;
+                const auto table = tables.find(listener.chains[i].routes.name);
+                if (out.chains.size() <= id) out.chains.resize(id + 1);
+                out.chains[id].routes = table == tables.end() ? nullptr : table->second.get();
+                out.chains[id].tls = listener.chains[i].tls;
             }
         }
     }
@@ -163,10 +170,12 @@ void build_tables(Build& build, std::vector<ReadListener>& listeners, Snapshot& 
 
 std::expected<std::unique_ptr<Snapshot>, std::vector<Nack>> build(const xds::ResourceSet& resources, const Snapshot* previous,
                                                                  Publisher& publisher, uint64_t revision, std::string version,
-                                                                 const OwnAccessLog& own_log) {
+                                                                 const OwnAccessLog& own_log, const TlsInputs& tls) {
     NackSink sink;
     auto origin = std::make_shared<Origin>();
-    Build state{resources, previous, previous ? dynamic_cast<const Origin*>(previous->origin.get()) : nullptr, publisher, sink, own_log, *origin};
+    const snapshot::TlsState* tls_before = tls.before ? tls.before : previous ? previous->tls.get() : nullptr;
+    Secrets secrets(resources, tls_before, tls.now_s ? tls.now_s : std::time(nullptr), tls.strict, sink);
+    Build state{resources, previous, previous ? dynamic_cast<const Origin*>(previous->origin.get()) : nullptr, publisher, sink, own_log, *origin, secrets, tls};
     auto snapshot = std::make_unique<Snapshot>();
     snapshot->revision = revision;
     snapshot->version = std::move(version);
@@ -183,6 +192,7 @@ std::expected<std::unique_ptr<Snapshot>, std::vector<Nack>> build(const xds::Res
     build_tables(state, listeners, *snapshot);
     if (sink.size() != 0) return std::unexpected(sink.take());
     snapshot->origin = std::move(origin);
+    snapshot->tls = secrets.take();
     return snapshot;
 }
 

@@ -53,15 +53,10 @@ bool read_http_options(const pb::Cluster& in, upstream::Cluster& out, const At& 
     return true;
 }
 
-/// Filters and transport sockets that the walk let through are those that change nothing; one check is left.
-bool read_rest(const pb::Cluster& in, upstream::Cluster& out, const At& at) {
-    if (in.has_transport_socket()) {
-        const std::string type = extension_type(in.transport_socket().typed_config());
-        if (type != "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer") {
-            return at.child("transport_socket").refuse(type + " is not a plain-text transport socket");
-        }
-    }
-    return !in.has_connect_timeout() || read_duration(in.connect_timeout(), out.connect_timeout, at.child("connect_timeout"));
+/// Filters that the walk let through are those that change nothing.
+bool read_rest(Build& build, const pb::Cluster& in, upstream::Cluster& out, const At& at) {
+    return read_transport_sockets(build, in, out, at) &&
+           (!in.has_connect_timeout() || read_duration(in.connect_timeout(), out.connect_timeout, at.child("connect_timeout")));
 }
 
 const upstream::Cluster* previous_cluster(const Build& build, uint32_t id) {
@@ -70,20 +65,26 @@ const upstream::Cluster* previous_cluster(const Build& build, uint32_t id) {
 
 }  // namespace
 
+uint64_t secrets_hash(const Build& build, const pb::Cluster& in) {
+    return in.has_transport_socket() || !in.transport_socket_matches().empty() ? build.secrets.hash() | 1 : 0;
+}
+
 std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const ClusterRequest& request) {
     const pb::Cluster& in = *request.resource;
     const uint32_t id = request.id;
     const auto [assignment, assignment_hash] = request.assignment;
-    const uint64_t hash = mix(request.resource.hash(), assignment_hash);
+    uint64_t hash = mix(request.resource.hash(), assignment_hash);
+    if (const uint64_t secrets = secrets_hash(build, in)) hash = mix(hash, secrets);
     const upstream::Cluster* before = previous_cluster(build, id);
     if (before && before->content_hash == hash) return build.previous->clusters[id];
 
     build.sink.begin("envoy.config.cluster.v3.Cluster", request.name);
     const At at(build.sink, &in.metadata());
     if (in.name() != request.name) return at.child("name").refuse(in.name().empty() ? "is missing" : "is not the resource's name"), nullptr;
-    const EndpointOptions options{id, in.common_lb_config().has_locality_weighted_lb_config(), read_service(in.name(), in.metadata())};
-    // An endpoint set carries the service's names too.
-    const uint64_t endpoints_hash = mix(mix(assignment_hash, uint64_t{options.weigh_localities}), key_of(options.service));
+    const EndpointOptions options{id, in.common_lb_config().has_locality_weighted_lb_config(), read_service(in.name(), in.metadata()), &in};
+    // An endpoint set carries the service's names too, and which transport socket each endpoint chose.
+    uint64_t endpoints_hash = mix(mix(assignment_hash, uint64_t{options.weigh_localities}), key_of(options.service));
+    for (const auto& match : in.transport_socket_matches()) endpoints_hash = content_hash(match.match(), endpoints_hash);
     if (!check_fields(in, build.sink)) return nullptr;
     auto cluster = std::make_shared<upstream::Cluster>();
     cluster->content_hash = hash;
@@ -95,7 +96,7 @@ std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const Cluste
     cluster->source = place.source;
     cluster->object = place.object;
     if (in.type() == pb::Cluster::EDS && in.has_load_assignment()) return at.child("load_assignment").refuse("not of an EDS cluster"), nullptr;
-    if (!(read_policy(in, *cluster, at) & read_breakers(in, *cluster, at) & read_http_options(in, *cluster, at) & read_rest(in, *cluster, at))) return nullptr;
+    if (!(read_policy(in, *cluster, at) & read_breakers(in, *cluster, at) & read_http_options(in, *cluster, at) & read_rest(build, in, *cluster, at))) return nullptr;
 
     if (before && before->endpoints && before->endpoints->content_hash == endpoints_hash) {
         cluster->endpoints = before->endpoints;

@@ -57,6 +57,7 @@ bool EndpointsReader::endpoint(const pb::LbEndpoint& in, upstream::Endpoint& out
     out.weight = in.has_load_balancing_weight() ? in.load_balancing_weight().value() : 1;
     if (out.weight == 0) return at.child("load_balancing_weight").refuse("must be at least 1");
     out.destination_id = destination_id(in.metadata());
+    if (options_.cluster) out.transport_socket = choose_transport_socket(*options_.cluster, in.metadata());
     out.id = build_.publisher.id_of(snapshot::Publisher::IdKind::kEndpoint,
                                     std::to_string(options_.cluster_id) + '\n' + out.address.to_string());
     return out.id != UINT32_MAX || at.refuse("more endpoints than this gateway has room for");

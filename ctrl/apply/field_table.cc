@@ -16,6 +16,7 @@
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
 namespace sluice::apply {
@@ -29,6 +30,7 @@ namespace {
 #define MATCHER "envoy.type.matcher.v3."
 #define HCM "envoy.extensions.filters.network.http_connection_manager.v3."
 #define UPSTREAM_HTTP "envoy.extensions.upstreams.http.v3."
+#define TLS "envoy.extensions.transport_sockets.tls.v3."
 #define LOG "envoy.config.accesslog.v3."
 
 constexpr auto kRead = Rule::kRead;
@@ -39,22 +41,22 @@ constexpr auto kRefuse = Rule::kRefuse;
 
 constexpr FieldRule kFields[] = {
     // Listener
-    {LISTENER "Listener", "name address additional_addresses filter_chains listener_filters", kRead},
+    {LISTENER "Listener", "name address additional_addresses filter_chains default_filter_chain listener_filters listener_filters_timeout "
+     "continue_on_listener_filters_timeout", kRead},
     {LISTENER "Listener", "metadata", kOpaque},
     {LISTENER "Listener", "traffic_direction stat_prefix", kIgnore, "names statistics"},
-    {LISTENER "Listener", "listener_filters_timeout continue_on_listener_filters_timeout", kIgnore, "no listener filter waits for bytes"},
     {LISTENER "Listener", "connection_balance_config max_connections_to_accept_per_socket_event enable_reuse_port tcp_backlog_size",
      kIgnore, "of kernel sockets and threads; connections are spread over cores by their own hash"},
     {LISTENER "Listener", "bind_to_port", kOnly, "true"},
     {LISTENER "Listener", "use_original_dst", kOnly, "false"},
     {LISTENER "Listener", "access_log", kRefuse, "access logs of connections are not supported yet"},
-    {LISTENER "Listener", "default_filter_chain filter_chain_matcher", kRefuse, "choosing among filter chains is not supported yet"},
+    {LISTENER "Listener", "filter_chain_matcher", kRefuse, "choosing among filter chains by a matcher tree is not supported yet: give filter_chain_match"},
     {LISTENER "AdditionalAddress", "address", kRead},
-    {LISTENER "FilterChain", "filters transport_socket", kRead},
-    {LISTENER "FilterChain", "name", kIgnore, "names statistics"},
+    {LISTENER "FilterChain", "name filters filter_chain_match transport_socket transport_socket_connect_timeout", kRead},
     {LISTENER "FilterChain", "metadata", kIgnore, "informative"},
-    {LISTENER "FilterChain", "filter_chain_match", kOnly, "{}"},
-    {LISTENER "FilterChain", "transport_socket_connect_timeout", kIgnore, "of TLS handshakes"},
+    {LISTENER "FilterChainMatch",
+     "destination_port prefix_ranges server_names transport_protocol application_protocols source_type source_prefix_ranges source_ports", kRead},
+    {CORE "CidrRange", "address_prefix prefix_len", kRead},
     {LISTENER "Filter", "typed_config", kRead},
     {LISTENER "Filter", "name", kIgnore, "the type within typed_config decides"},
     {LISTENER "ListenerFilter", "typed_config", kRead},
@@ -74,8 +76,8 @@ constexpr FieldRule kFields[] = {
     {HCM "HttpConnectionManager", "path_with_escaped_slashes_action", kOnly, "KEEP_UNCHANGED|REJECT_REQUEST|UNESCAPE_AND_FORWARD"},
     {HCM "HttpConnectionManager", "codec_type", kOnly, "HTTP1"},
     {HCM "HttpConnectionManager", "http2_protocol_options http3_protocol_options", kIgnore, "HTTP/1.1 alone is spoken so far"},
-    {HCM "HttpConnectionManager", "forward_client_cert_details", kOnly, "FORWARD_ONLY|APPEND_FORWARD|SANITIZE_SET"},
-    {HCM "HttpConnectionManager", "set_current_client_cert_details", kIgnore, "of client certificates, which come with TLS"},
+    {HCM "HttpConnectionManager", "forward_client_cert_details set_current_client_cert_details", kRead},
+    {HCM "HttpConnectionManager.SetCurrentClientCertDetails", "subject cert chain dns uri", kRead},
     {HCM "HttpConnectionManager",
      "skip_xff_append always_set_request_id_in_response stream_error_on_invalid_http_message strip_any_host_port "
      "strip_matching_host_port strip_trailing_host_dot append_x_forwarded_port represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
@@ -138,7 +140,7 @@ constexpr FieldRule kFields[] = {
      "name domains routes request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove "
      "typed_per_filter_config", kRead},
     {ROUTE "VirtualHost", "metadata", kOpaque},
-    {ROUTE "VirtualHost", "require_tls", kOnly, "NONE"},
+    {ROUTE "VirtualHost", "require_tls", kRead},
     {ROUTE "VirtualHost", "include_request_attempt_count", kRefuse, "x-envoy-attempt-count is not supported yet"},
     {ROUTE "VirtualHost", "retry_policy", kRefuse, "retries are not supported yet"},
     {ROUTE "Route",
@@ -185,7 +187,7 @@ constexpr FieldRule kFields[] = {
     // Cluster
     {CLUSTER "Cluster",
      "name eds_cluster_config connect_timeout load_assignment circuit_breakers typed_extension_protocol_options "
-     "max_requests_per_connection least_request_lb_config common_lb_config transport_socket", kRead},
+     "max_requests_per_connection least_request_lb_config common_lb_config transport_socket transport_socket_matches", kRead},
     {CLUSTER "Cluster", "filters", kRead},
     {CLUSTER "Cluster", "metadata", kOpaque},
     {CLUSTER "Cluster", "type", kOnly, "STATIC|EDS"},
@@ -195,7 +197,8 @@ constexpr FieldRule kFields[] = {
      "of DNS clusters, which are refused by their type"},
     {CLUSTER "Cluster", "cleanup_interval original_dst_lb_config", kIgnore, "of ORIGINAL_DST clusters, which are refused by their type"},
     {CLUSTER "Cluster", "wait_for_warm_on_init", kIgnore, "resources are handed to us whole"},
-    {CLUSTER "Cluster", "transport_socket_matches", kRefuse, "TLS to backends is not supported yet"},
+    {CLUSTER "Cluster.TransportSocketMatch", "name transport_socket", kRead},
+    {CLUSTER "Cluster.TransportSocketMatch", "match", kOpaque},
     {CLUSTER "Cluster", "outlier_detection", kRefuse, "outlier detection is not supported yet"},
     {CLUSTER "Cluster", "health_checks", kRefuse, "active health checks are not supported yet"},
     {CLUSTER "Cluster", "lb_subset_config", kRefuse, "subset load balancing is not supported yet"},
@@ -216,7 +219,9 @@ constexpr FieldRule kFields[] = {
     {CLUSTER "Filter", "typed_config", kRead},
     {CLUSTER "Filter", "name", kIgnore, "the type within typed_config decides"},
     {UPSTREAM_HTTP "HttpProtocolOptions", "common_http_protocol_options explicit_http_config use_downstream_protocol_config", kRead},
-    {UPSTREAM_HTTP "HttpProtocolOptions", "upstream_http_protocol_options", kIgnore, "of TLS to backends, refused where it is asked for"},
+    {UPSTREAM_HTTP "HttpProtocolOptions", "upstream_http_protocol_options", kRead},
+    {CORE "UpstreamHttpProtocolOptions", "auto_sni auto_san_validation", kRead},
+    {CORE "UpstreamHttpProtocolOptions", "override_auto_sni_header", kRefuse, "connections are pooled by endpoint, not by request"},
     {UPSTREAM_HTTP "HttpProtocolOptions.ExplicitHttpConfig", "http_protocol_options", kRead},
     {UPSTREAM_HTTP "HttpProtocolOptions.ExplicitHttpConfig", "http2_protocol_options", kRefuse, "HTTP/2 to backends is not supported yet"},
     {UPSTREAM_HTTP "HttpProtocolOptions.UseDownstreamHttpConfig", "http_protocol_options", kRead},
@@ -233,6 +238,44 @@ constexpr FieldRule kFields[] = {
     {ENDPOINT "Endpoint", "hostname", kIgnore, "of auto_host_rewrite, refused where it is asked for"},
     {ENDPOINT "Endpoint", "health_check_config", kIgnore, "of health checks, refused where they are asked for"},
     {CORE "Locality", "region zone sub_zone", kRead},
+
+    // TLS
+    {TLS "DownstreamTlsContext",
+     "common_tls_context require_client_certificate session_ticket_keys session_ticket_keys_sds_secret_config disable_stateless_session_resumption", kRead},
+    {TLS "DownstreamTlsContext", "disable_stateful_session_resumption", kIgnore, "sessions are resumed by tickets alone"},
+    {TLS "DownstreamTlsContext", "session_timeout", kIgnore, "a ticket opens as long as its key lives"},
+    {TLS "DownstreamTlsContext", "full_scan_certs_on_sni_mismatch", kIgnore, "a certificate is chosen by the client's algorithms, a chain by its server name"},
+    {TLS "DownstreamTlsContext", "require_sni prefer_client_ciphers", kOnly, "false"},
+    {TLS "DownstreamTlsContext", "ocsp_staple_policy", kOnly, "LENIENT_STAPLING"},
+    {TLS "UpstreamTlsContext", "common_tls_context sni max_session_keys", kRead},
+    {TLS "UpstreamTlsContext", "allow_renegotiation", kOnly, "false"},
+    {TLS "UpstreamTlsContext", "enforce_rsa_key_usage", kIgnore, "key usage is always looked at"},
+    {TLS "UpstreamTlsContext", "auto_host_sni auto_sni_san_validation", kRefuse, "the name of each endpoint is not known: give sni"},
+    {TLS "CommonTlsContext",
+     "tls_params tls_certificates tls_certificate_sds_secret_configs validation_context validation_context_sds_secret_config combined_validation_context "
+     "alpn_protocols", kRead},
+    {TLS "CommonTlsContext", "key_log", kRefuse, "keys are logged where the gateway's own file says so (tls.keyLog)"},
+    {TLS "CommonTlsContext", "custom_handshaker custom_tls_certificate_selector", kRefuse, "handshakes are the gateway's own"},
+    {TLS "CommonTlsContext.CombinedCertificateValidationContext", "default_validation_context validation_context_sds_secret_config", kRead},
+    {TLS "TlsParameters", "tls_minimum_protocol_version tls_maximum_protocol_version cipher_suites ecdh_curves", kRead},
+    {TLS "TlsParameters", "signature_algorithms compliance_policies", kRefuse, "not supported"},
+    {TLS "SdsSecretConfig", "name", kRead},
+    {TLS "SdsSecretConfig", "sds_config", kIgnore, "resources are handed to us whole"},
+    {TLS "Secret", "name tls_certificate validation_context session_ticket_keys", kRead},
+    {TLS "Secret", "generic_secret", kOpaque},
+    {TLS "TlsCertificate", "certificate_chain private_key ocsp_staple", kRead},
+    {TLS "TlsCertificate", "watched_directory", kIgnore, "certificates come inline"},
+    {TLS "TlsCertificate", "password pkcs12 private_key_provider", kRefuse, "give certificate_chain and private_key as PEM without a password"},
+    {TLS "TlsSessionTicketKeys", "keys", kRead},
+    {TLS "CertificateValidationContext",
+     "trusted_ca crl verify_certificate_spki verify_certificate_hash match_typed_subject_alt_names match_subject_alt_names trust_chain_verification "
+     "only_verify_leaf_cert_crl max_verify_depth", kRead},
+    {TLS "CertificateValidationContext", "watched_directory", kIgnore, "certificates come inline"},
+    {TLS "CertificateValidationContext", "allow_expired_certificate", kOnly, "false"},
+    {TLS "CertificateValidationContext", "require_signed_certificate_timestamp", kOnly, "false"},
+    {TLS "CertificateValidationContext", "custom_validator_config", kRefuse, "not supported yet: give trusted_ca and match_typed_subject_alt_names"},
+    {TLS "CertificateValidationContext", "system_root_certs ca_certificate_provider_instance", kRefuse, "give trusted_ca inline"},
+    {TLS "SubjectAltNameMatcher", "san_type matcher", kRead},
 };
 
 constexpr ExtensionRule kExtensions[] = {
@@ -241,22 +284,22 @@ constexpr ExtensionRule kExtensions[] = {
     {"envoy.extensions.access_loggers.file.v3.FileAccessLog", kRead},
     {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions", kRead},
     {"envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", kRead},
+    {TLS "DownstreamTlsContext", kRead},
+    {TLS "UpstreamTlsContext", kRead},
     // Without a field they do nothing until a route configures them, which is refused there.
     {"envoy.extensions.filters.http.fault.v3.HTTPFault", kRead},
     {"envoy.extensions.filters.http.cors.v3.Cors", kRead},
     {"envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", kIgnore, "statistics only"},
     {"envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig", kIgnore, "request ids are UUIDs; its options are of tracing"},
-    {"envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", kIgnore, "reads SNI for chains with TLS, which are refused"},
-    {"envoy.extensions.filters.listener.http_inspector.v3.HttpInspector", kIgnore, "there is one filter chain"},
+    {"envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", kIgnore, "the first bytes are looked at where some chain's match needs it"},
+    {"envoy.extensions.filters.listener.http_inspector.v3.HttpInspector", kIgnore, "HTTP alone is proxied"},
     // Istio's: labels on metrics, and ALPN of TLS to backends.
     {"stats.PluginConfig", kIgnore, "Istio's metrics come from our own telemetry"},
     {"io.istio.http.peer_metadata.Config", kIgnore, "labels of metrics"},
     {"envoy.tcp.metadataexchange.config.MetadataExchange", kIgnore, "labels of metrics"},
-    {"istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig", kIgnore, "ALPN of TLS to backends, refused where it is asked for"},
+    {"istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig", kIgnore, "what it would offer backends of the mesh is offered without it"},
     // Better words for what people will meet.
     {"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", kRefuse, "TCP proxying is not supported yet"},
-    {"envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", kRefuse, "TLS is not supported yet"},
-    {"envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", kRefuse, "TLS to backends is not supported yet"},
 };
 
 #undef LISTENER
@@ -267,6 +310,7 @@ constexpr ExtensionRule kExtensions[] = {
 #undef MATCHER
 #undef HCM
 #undef UPSTREAM_HTTP
+#undef TLS
 #undef LOG
 
 struct Table {
@@ -285,6 +329,7 @@ struct Table {
         envoy::extensions::filters::http::router::v3::Router::descriptor();
         envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager::descriptor();
         envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer::descriptor();
+        envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext::descriptor();
         envoy::extensions::upstreams::http::v3::HttpProtocolOptions::descriptor();
     }
     void add(const FieldRule& row) {

@@ -99,6 +99,19 @@ bool read_server_header(const HcmProto& in, snapshot::HttpConnectionManager& out
     }
 }
 
+void read_client_cert(const HcmProto& in, snapshot::HttpConnectionManager& out) {
+    using Forward = snapshot::HttpConnectionManager::ForwardClientCert;
+    switch (in.forward_client_cert_details()) {
+        case HcmProto::FORWARD_ONLY: out.forward_client_cert = Forward::kForwardOnly; break;
+        case HcmProto::APPEND_FORWARD: out.forward_client_cert = Forward::kAppendForward; break;
+        case HcmProto::SANITIZE_SET: out.forward_client_cert = Forward::kSanitizeSet; break;
+        case HcmProto::ALWAYS_FORWARD_ONLY: out.forward_client_cert = Forward::kAlwaysForwardOnly; break;
+        default: out.forward_client_cert = Forward::kSanitize; break;
+    }
+    const auto& details = in.set_current_client_cert_details();
+    out.client_cert_details = {details.subject().value(), details.cert(), details.chain(), details.dns(), details.uri()};
+}
+
 }  // namespace
 
 bool read_manager(const Build& build, const HcmProto& in, snapshot::HttpConnectionManager& out, const At& at) {
@@ -108,6 +121,7 @@ bool read_manager(const Build& build, const HcmProto& in, snapshot::HttpConnecti
     out.generate_request_id = !in.has_generate_request_id() || in.generate_request_id().value();
     out.preserve_external_request_id = in.preserve_external_request_id();
     read_path_options(in, out.path);
+    read_client_cert(in, out);
     return read_filters(in, out.filters, at) & read_limits(in, out.limits, at) & read_timeouts(in, out, at) &
            read_server_header(in, out, at) & read_access_logs(build, in, out, at);
 }

@@ -17,6 +17,7 @@ struct ClusterOrigin {
     uint64_t hash = 0;              // of the resource
     uint64_t assignment_hash = 0;   // of its ClusterLoadAssignment; 0: there was none
     uint32_t id = 0;
+    uint64_t secrets_hash = 0;      // of all secrets, where it may use one; else 0
 };
 
 /// What a table took from the clusters: it stays good while these ids are in use and those names are unknown.

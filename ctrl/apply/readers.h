@@ -14,6 +14,7 @@
 #include "ctrl/apply/apply.h"
 #include "ctrl/apply/at.h"
 #include "ctrl/apply/origin.h"
+#include "ctrl/apply/secrets.h"
 #include "ctrl/xds/resources.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "snapshot/snapshot.h"
@@ -31,6 +32,8 @@ struct Build {
     NackSink& sink;
     const OwnAccessLog& own_log;
     Origin& origin;                    // of the Snapshot in the making
+    Secrets& secrets;
+    const TlsInputs& tls;
     std::vector<bool> has_cluster{};   // by id: this set's clusters
     bool same_clusters = false;        // names and ids are those of `previous`
 
@@ -71,12 +74,32 @@ struct RouteRequest {
 std::shared_ptr<const route::RouteTable> read_routes(Build& build, const RouteRequest& request);
 
 // listeners.cc
-struct ReadListener {
-    std::vector<std::shared_ptr<const snapshot::Listener>> listeners;   // one an address
+struct ReadChain {
     RouteRequest routes;                                                // inline, or only the name
     std::unique_ptr<HcmProto> manager;                                  // owns the inline RouteConfiguration
+    std::shared_ptr<const tls::ServerContext> tls;
+};
+struct ReadListener {
+    std::vector<std::shared_ptr<const snapshot::Listener>> listeners;   // one an address
+    std::vector<ReadChain> chains;                                      // of each, in the same order
 };
 bool read_listener(Build& build, const envoy::config::listener::v3::Listener& in, ReadListener& out);
+// chains.cc
+using FilterChainProto = envoy::config::listener::v3::FilterChain;
+bool read_chain_match(const FilterChainProto& in, route::ChainMatch& out, const At& at);
+/// For people: "sni shop.example"; empty: matches all.
+std::string describe(const route::ChainMatch& match);
+// tls_contexts.cc
+/// `out` stays nullptr where the socket is plain text, or a secret is not there yet.
+struct ServerSocket {
+    bool tls = false;
+    std::string mode;   // for people: SIMPLE, MUTUAL, OPTIONAL_MUTUAL, ISTIO_MUTUAL
+    std::shared_ptr<const tls::ServerContext> context;
+};
+bool read_server_socket(Build& build, const envoy::config::core::v3::TransportSocket& in, bool identity_certificates, ServerSocket& out, const At& at);
+bool read_transport_sockets(Build& build, const envoy::config::cluster::v3::Cluster& in, upstream::Cluster& out, const At& at);
+/// Which of the cluster's sockets an endpoint takes, by its metadata envoy.transport_socket_match.
+uint8_t choose_transport_socket(const envoy::config::cluster::v3::Cluster& in, const envoy::config::core::v3::Metadata& endpoint);
 // http_manager.cc
 bool read_manager(const Build& build, const HcmProto& in, snapshot::HttpConnectionManager& out, const At& at);
 // access_logs.cc
@@ -100,6 +123,8 @@ struct ClusterRequest {
     uint32_t id = 0;
 };
 std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const ClusterRequest& request);
+/// Of all secrets in force if the cluster may use one, never 0 then; else 0.
+uint64_t secrets_hash(const Build& build, const envoy::config::cluster::v3::Cluster& in);
 // destinations.cc
 /// Both without an id.
 upstream::Destination read_service(std::string_view cluster_name, const envoy::config::core::v3::Metadata& metadata);
@@ -112,6 +137,7 @@ struct EndpointOptions {
     uint32_t cluster_id = 0;
     bool weigh_localities = false;
     upstream::Destination service;   // whom the endpoints serve for
+    const envoy::config::cluster::v3::Cluster* cluster = nullptr;   // whose transport sockets they choose from
 };
 std::shared_ptr<const upstream::EndpointSet> read_endpoints(Build& build,
                                                             const envoy::config::endpoint::v3::ClusterLoadAssignment& in,

@@ -128,6 +128,8 @@ bool RoutesReader::virtual_host(const pb::VirtualHost& in, route::VirtualHostInp
     const xds::Provenance place = xds::provenance(in.metadata());
     host.source = place.source;
     host.object = place.object;
+    using RequireTls = route::VirtualHost::RequireTls;
+    host.require_tls = in.require_tls() == pb::VirtualHost::ALL ? RequireTls::kAll : in.require_tls() == pb::VirtualHost::EXTERNAL_ONLY ? RequireTls::kExternalOnly : RequireTls::kNone;
     bool good = true;
     if (in.domains().empty()) good = at.child("domains").refuse("a virtual host without domains");
     if (!in.typed_per_filter_config().empty()) {

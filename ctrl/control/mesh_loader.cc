@@ -3,9 +3,20 @@
 
 #include <utility>
 
+#include "ctrl/source/certificate_files.h"
 #include "ctrl/source/directory.h"
 
 namespace sluice::control {
+
+Certificates with_certificates(const model::MeshConfig& mesh, const translate::ProxyNode& node) {
+    Certificates out{node, translate::certificate_files(mesh, node), ""};
+    // Before they are read: what changes meanwhile is noticed later.
+    out.mark = source::mark_of(out.paths, node.mesh_directory);
+    auto files = std::make_shared<std::map<std::string, translate::FileText>>();
+    for (auto& [path, text] : source::read_certificate_files(out.paths, node.mesh_directory)) (*files)[path] = {std::move(text.text), std::move(text.error)};
+    out.node.files = std::move(files);
+    return out;
+}
 
 std::expected<Loaded, Refused> load_mesh(const std::string& directory, const std::string& shown_as,
                                          const translate::ProxyNode& node) {
@@ -29,7 +40,8 @@ std::expected<Loaded, Refused> load_mesh_files(source::Files files, const std::s
     if (!load.mesh) return refuse(std::move(load.diagnostics));
 
     std::vector<Diagnostic> warnings = std::move(load.diagnostics);
-    auto resources = translate::translate(*load.mesh, node, &warnings);
+    Certificates certificates = with_certificates(*load.mesh, node);
+    auto resources = translate::translate(*load.mesh, certificates.node, &warnings);
     if (!resources) {
         warnings.insert(warnings.end(), resources.error().begin(), resources.error().end());
         return refuse(std::move(warnings));
@@ -39,7 +51,9 @@ std::expected<Loaded, Refused> load_mesh_files(source::Files files, const std::s
                   .content_hash = load.hash,
                   .warnings = std::move(warnings),
                   .files = load.file_count,
-                  .content = load.files};
+                  .content = load.files,
+                  .certificate_files = std::move(certificates.paths),
+                  .certificate_mark = std::move(certificates.mark)};
 }
 
 }  // namespace sluice::control

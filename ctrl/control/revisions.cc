@@ -93,7 +93,8 @@ bool Revisions::serve_last_good(steady_clock::time_point seen, const LoadFiles& 
             std::lock_guard lock(mutex_);
             state_.in_force = {.revision = record.revision, .content_hash = loaded->content_hash, .resources = loaded->resources,
                                .warnings = loaded->warnings, .since = record.since,
-                               .build_time = duration_cast<microseconds>(steady_clock::now() - seen), .content = *files};
+                               .build_time = duration_cast<microseconds>(steady_clock::now() - seen), .content = *files,
+                               .certificate_files = loaded->certificate_files, .certificate_mark = loaded->certificate_mark};
             state_.serving_last_good = true;
         }
         log_(Level::kError, fmt::format("SERVING THE LAST GOOD CONFIG, revision {} of {:%F %T} UTC, kept in the state directory: the mesh directory "
@@ -124,6 +125,26 @@ Revisions::Outcome Revisions::load_and_apply(steady_clock::time_point seen, cons
     }
     if (unchanged(*loaded)) return Outcome::kUnchanged;
     return put_in_force(std::move(*loaded), next_revision(), seen, edit, std::nullopt);
+}
+
+Revisions::Outcome Revisions::refresh(steady_clock::time_point) {
+    const InForce now = state().in_force;
+    auto loaded = load_();
+    // An edit at the same time is the watcher's to tell.
+    if (now.revision == 0 || (loaded ? loaded->content_hash : loaded.error().content_hash) != now.content_hash) return Outcome::kUnchanged;
+    if (!loaded) {
+        log_(Level::kError, fmt::format("files of certificates changed and are REFUSED; what they held before stays in force\n{}", render(loaded.error().diagnostics, loaded.error().files)));
+        return Outcome::kRefused;
+    }
+    if (const auto applied = apply_(*loaded->resources, now.revision, now.content_hash); !applied) {
+        log_(Level::kError, fmt::format("files of certificates changed and are REFUSED; what they held before stays in force\n{}", render(applied.error(), loaded->files)));
+        return Outcome::kRefused;
+    }
+    std::lock_guard lock(mutex_);
+    state_.in_force.resources = std::move(loaded->resources);
+    state_.in_force.certificate_files = std::move(loaded->certificate_files);
+    state_.in_force.certificate_mark = std::move(loaded->certificate_mark);
+    return Outcome::kApplied;
 }
 
 Record Revisions::record_of(const Edit& edit, const source::FileSetPtr& content) const {
@@ -163,7 +184,9 @@ Revisions::Outcome Revisions::put_in_force(Loaded loaded, uint64_t revision, ste
                        .warnings = std::move(loaded.warnings),
                        .since = since,
                        .build_time = build_time,
-                       .content = std::move(loaded.content)};
+                       .content = std::move(loaded.content),
+                       .certificate_files = std::move(loaded.certificate_files),
+                       .certificate_mark = std::move(loaded.certificate_mark)};
     state_.refused.reset();
     state_.serving_last_good = false;
     state_.applied_total++;

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ struct Loaded {
     std::vector<Diagnostic> warnings;
     size_t files = 0;
     source::FileSetPtr content = {};
+    std::set<std::string> certificate_files = {};   // beside them
+    std::string certificate_mark = {};   // of those, as they were read
 };
 
 /// Why a revision is refused, for those who count.
@@ -55,6 +58,8 @@ struct InForce {
     bool live_everywhere = false;        // every core has loaded it
     std::chrono::microseconds build_time{}, time_to_live{};  // edit seen -> published; edit seen -> live on all cores
     source::FileSetPtr content = {};
+    std::set<std::string> certificate_files = {};
+    std::string certificate_mark = {};
 };
 
 struct State {
@@ -98,6 +103,9 @@ class Revisions {
     Outcome start(std::chrono::steady_clock::time_point seen, const LoadFiles& load_files);
     /// Reads, builds, publishes. `seen` is when the edit was noticed. A refused revision leaves what is in force untouched.
     Outcome load_and_apply(std::chrono::steady_clock::time_point seen, const Edit& edit = {});
+    /// Files of certificates changed: the same revision again, with what they hold now. What is wrong with them is logged once, and what
+    /// was in force stays.
+    Outcome refresh(std::chrono::steady_clock::time_point seen);
     /// Notices that the newest revision is live on every core, and says so once. True while one is still on its way.
     bool tick();
     /// A refusal waits to be told.

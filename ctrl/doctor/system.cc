@@ -83,6 +83,13 @@ void check_files(const Patient& p, Findings& out) {
     else out.push_back({Level::kFail, "user", fmt::format("there is no user {}", user), fmt::format("useradd --system --no-create-home --shell /usr/sbin/nologin {}", user)});
 }
 
+void check_tls(const Patient& p, Findings& out) {
+    if (!p.host.tls.key_log.empty())
+        out.push_back({Level::kWarn, "tls", fmt::format("the keys of all connections are logged to {}", p.host.tls.key_log), "remove tls.keyLog, and the file"});
+    for (const std::string* file : {&p.host.identity.certificate, &p.host.identity.private_key, &p.host.identity.roots})
+        if (!file->empty() && !p.machine.exists(*file)) out.push_back({Level::kFail, "identity", fmt::format("there is no {}", *file), "put it there, or correct `identity`"});
+}
+
 }  // namespace
 
 std::optional<unsigned> running_gateway(const Machine& m) {
@@ -97,6 +104,7 @@ void check_system(const Patient& p, Findings& out) {
     check_clock(p, out);
     check_disk(p, out);
     check_files(p, out);
+    check_tls(p, out);
 }
 
 Findings examine(const Patient& p) {

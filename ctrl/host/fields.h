@@ -34,6 +34,8 @@ inline constexpr std::string_view kTop[] = {
     "drain",
     "process",
     "state",
+    "identity",
+    "tls",
 };
 inline constexpr std::string_view kNode[] = {"id", "namespace", "labels", "locality"};
 inline constexpr std::string_view kWorkers[] = {"cores", "count", "poll"};
@@ -57,17 +59,18 @@ inline constexpr std::string_view kMemory[] = {"limit", "hugepages"};
 inline constexpr std::string_view kLimits[] = {"connections", "requestHeader", "ephemeralPorts"};
 inline constexpr std::string_view kTcp[] = {"congestionControl", "ecn", "keepAlive", "userTimeout", "synBacklog", "hopLimit", "dscp"};
 inline constexpr std::string_view kKeepAlive[] = {"enabled", "idle", "interval", "probes"};
-inline constexpr std::string_view kMesh[] = {"directory", "trustDomain"};
+inline constexpr std::string_view kMesh[] = {"directory", "trustDomain", "trustDomainAliases"};
 inline constexpr std::string_view kAdmin[] = {"socket", "http"};
 inline constexpr std::string_view kAccessLog[] = {"path", "format", "omitEmptyValues"};
 inline constexpr std::string_view kDrain[] = {"deadline"};
 inline constexpr std::string_view kProcess[] = {"user", "seccomp", "coreDumps"};
 inline constexpr std::string_view kState[] = {"directory", "revisions"};
-inline constexpr UnsupportedField kTopLater[] = {
-    {"identity", "not supported yet: this version terminates and originates no TLS"}};
+inline constexpr std::string_view kIdentity[] = {"certificate", "privateKey", "roots"};
+inline constexpr std::string_view kTls[] = {"handshakeThreads", "handshakeCores", "keyLog", "ticketKeys"};
+inline constexpr std::string_view kTicketKeys[] = {"enabled", "rotateEvery", "lifetime"};
 
 // One a line: every section of the file adds its own.
-inline constexpr ObjectFields kFile{"", kTop, kTopLater};
+inline constexpr ObjectFields kFile{"", kTop, {}};
 inline constexpr ObjectFields kNodeObject{"node", kNode, {}};
 inline constexpr ObjectFields kWorkersObject{"workers", kWorkers, {}};
 inline constexpr ObjectFields kPortObject{"ports[]", kPort, {}};
@@ -83,6 +86,10 @@ inline constexpr ObjectFields kAccessLogObject{"accessLog", kAccessLog, {}};
 inline constexpr ObjectFields kDrainObject{"drain", kDrain, {}};
 inline constexpr ObjectFields kProcessObject{"process", kProcess, {}};
 inline constexpr ObjectFields kStateObject{"state", kState, {}};
+
+inline constexpr ObjectFields kIdentityObject{"identity", kIdentity, {}};
+inline constexpr ObjectFields kTlsObject{"tls", kTls, {}};
+inline constexpr ObjectFields kTicketKeysObject{"tls.ticketKeys", kTicketKeys, {}};
 
 inline constexpr const ObjectFields* kAll[] = {
     &kFile,
@@ -101,6 +108,9 @@ inline constexpr const ObjectFields* kAll[] = {
     &kDrainObject,
     &kProcessObject,
     &kStateObject,
+    &kIdentityObject,
+    &kTlsObject,
+    &kTicketKeysObject,
 };
 }  // namespace fields
 

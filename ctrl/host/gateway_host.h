@@ -90,6 +90,20 @@ struct Tcp {
 struct Mesh {
     std::string directory = "/etc/sluice/mesh";   // a relative one counts from the file's own directory
     std::string trust_domain = "cluster.local";
+    std::vector<std::string> trust_domain_aliases;   // older names of it, taken for the same
+};
+
+/// Who the gateway is to mutual TLS within the mesh.
+struct Identity {
+    std::string certificate, private_key, roots;  // files; a relative one counts from the file's own directory; empty = none
+};
+
+struct Tls {
+    uint32_t handshake_threads = 1;               // 0: workers shake hands themselves
+    std::vector<uint32_t> handshake_cores;        // CPU numbers; empty: any but the workers'
+    std::string key_log;                          // SSLKEYLOGFILE for debugging; empty = off
+    bool tickets = true;                          // sessions are resumed
+    Duration ticket_rotate = seconds(12 * 3600), ticket_lifetime = seconds(24 * 3600);
 };
 
 struct State {
@@ -127,6 +141,8 @@ struct GatewayHost {
     Limits limits;
     Tcp tcp;
     Mesh mesh;
+    Identity identity;
+    Tls tls;
     State state;
     Admin admin;
     AccessLog access_log;

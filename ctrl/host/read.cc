@@ -20,6 +20,7 @@
 #include "ctrl/host/read_access_log.h"
 #include "ctrl/host/read_ports.h"
 #include "ctrl/host/read_tcp.h"
+#include "ctrl/host/read_tls.h"
 
 namespace sluice::host {
 
@@ -167,6 +168,11 @@ void read_mesh(Context& context, const yaml::Node& yaml, Mesh& mesh) {
     o.text("trustDomain", mesh.trust_domain);
     if (!is_name(mesh.trust_domain, true, 255))
         o.wrong("trustDomain", fmt::format("`{}` is not a trust domain", mesh.trust_domain.substr(0, 80)), "as in cluster.local: lower-case letters, digits, dots, - and _");
+    const auto aliases = o.list("trustDomainAliases");
+    for (size_t i = 0; i < aliases.size(); i++) {
+        if (aliases[i].kind == yaml::Node::Kind::kScalar && is_name(aliases[i].text, true, 255)) mesh.trust_domain_aliases.push_back(aliases[i].text);
+        else context.report(aliases[i], "SLC0006", fmt::format("mesh.trustDomainAliases[{}]", i), "not a trust domain", "as in old.example: lower-case letters, digits, dots, - and _");
+    }
 }
 
 void read_state(Context& context, const yaml::Node& yaml, State& state) {
@@ -240,6 +246,8 @@ void read_sections(Context& context, const yaml::Node& root, GatewayHost& host) 
     if (const auto* limits = o.find("limits")) read_limits(context, *limits, host.limits);
     if (const auto* tcp = o.find("tcp")) read_tcp(context, *tcp, host.tcp);
     if (const auto* mesh = o.find("mesh")) read_mesh(context, *mesh, host.mesh);
+    if (const auto* identity = o.find("identity")) read_identity(context, *identity, host.identity);
+    if (const auto* tls = o.find("tls")) read_tls(context, *tls, host.tls);
     if (const auto* state = o.find("state")) read_state(context, *state, host.state);
     if (const auto* admin = o.find("admin")) read_admin(context, *admin, host.admin);
     if (const auto* log = o.find("accessLog")) read_access_log(context, *log, host.access_log);
@@ -274,7 +282,7 @@ Reading read(std::string name, std::string text) {
         if (file->documents.size() > 1)
             context.report(file->documents[1], "SLC0009", "", "a second document: one GatewayHost describes one machine", "remove it; mesh files live in mesh.directory");
     }
-    for (std::string* directory : {&host.mesh.directory, &host.state.directory}) {
+    for (std::string* directory : {&host.mesh.directory, &host.state.directory, &host.identity.certificate, &host.identity.private_key, &host.identity.roots}) {
         const std::filesystem::path path(*directory);
         if (!path.empty() && path.is_relative()) *directory = (std::filesystem::path(name).parent_path() / path).lexically_normal();
     }

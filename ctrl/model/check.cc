@@ -68,12 +68,12 @@ const std::vector<std::string>& protocols() {
     return names;
 }
 
-void Checker::protocol(std::string_view path, const std::string& protocol) {
-    if (absl::EqualsIgnoreCase(protocol, "HTTP")) return;
+void Checker::protocol(std::string_view path, const std::string& protocol, bool https) {
+    if (absl::EqualsIgnoreCase(protocol, "HTTP") || (https && absl::EqualsIgnoreCase(protocol, "HTTPS"))) return;
     for (const std::string& name : protocols())
         if (absl::EqualsIgnoreCase(protocol, name))
             return report("SLC0105", path, fmt::format("protocol {} is not supported in this version", name),
-                         "use HTTP");
+                         https ? "use HTTP or HTTPS" : "use HTTP; a DestinationRule with `tls` encrypts it");
     if (protocol.empty())
         return report("SLC0105", path, "protocols are not detected in this version", "add protocol: HTTP");
     report("SLC0103", path, fmt::format("unknown protocol {}", protocol),
@@ -90,7 +90,8 @@ void check_gateway(const Object<istio::Gateway>& object, std::vector<Diagnostic>
         const istio::Server& server = object.spec.servers(i);
         const std::string path = fmt::format("spec.servers[{}]", i);
         c.port(path + ".port.number", server.port().number());
-        c.protocol(path + ".port.protocol", server.port().protocol());
+        c.protocol(path + ".port.protocol", server.port().protocol(), true);
+        check_server_tls(c, path, server);
         // Istio's validation: statistics and VirtualServices of old went by this name.
         if (!server.port().name().empty() && !names.insert(server.port().name()).second)
             c.report("SLC0107", path + ".port.name", fmt::format("two servers' ports are called {}", server.port().name()),
@@ -124,6 +125,7 @@ void check_pool(Checker& c, const std::string& path, const istio::ConnectionPool
 
 void check_policy(Checker& c, const std::string& path, const istio::TrafficPolicy& policy) {
     check_pool(c, path, policy.connection_pool());
+    if (policy.has_tls()) check_client_tls(c, path + ".tls", policy.tls());
     std::set<uint32_t> numbers;
     for (int i = 0; i < policy.port_level_settings_size(); ++i) {
         const istio::PortTrafficPolicy& of_port = policy.port_level_settings(i);
@@ -133,6 +135,7 @@ void check_policy(Checker& c, const std::string& path, const istio::TrafficPolic
             c.report("SLC0107", below + ".port.number", fmt::format("port {} is given twice", of_port.port().number()),
                     "remove one");
         check_pool(c, below, of_port.connection_pool());
+        if (of_port.has_tls()) check_client_tls(c, below + ".tls", of_port.tls());
     }
 }
 

@@ -63,7 +63,10 @@ struct OpenServer {
     std::string place() const { return gateway->id() + " at " + gateway->source(path); }
 };
 
-// Servers of one socket: the same protocol, and each host once.
+// HTTP and HTTPS share a port: the first bytes tell them apart (Istio's PERMISSIVE).
+bool tell_apart(const std::string& a, const std::string& b) { return (a == "HTTP" && b == "HTTPS") || (a == "HTTPS" && b == "HTTP"); }
+
+// Servers of one socket: protocols that can be told apart, and each host once.
 void check_servers(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
     constexpr size_t kComparedMax = 16;  // Gateways of one host on one port, before one of them is named
     std::map<std::string, std::vector<OpenServer>> by_host, by_socket;
@@ -76,7 +79,8 @@ void check_servers(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
             const std::string protocol = absl::AsciiStrToUpper(server.port().protocol());
             const bool known = std::find(protocols().begin(), protocols().end(), protocol) != protocols().end();
             const auto differs = std::find_if(others.begin(), others.end(), [&](const OpenServer& other) {
-                return known && absl::AsciiStrToUpper(other.get().port().protocol()) != protocol && may_meet(other.gateway->spec, gateway.spec);
+                const std::string theirs = absl::AsciiStrToUpper(other.get().port().protocol());
+                return known && theirs != protocol && !tell_apart(theirs, protocol) && may_meet(other.gateway->spec, gateway.spec);
             });
             if (differs != others.end())
                 Checker(gateway, out).report("SLC0116", here.path, fmt::format("port {} speaks {} for {}", server.port().number(),
@@ -86,7 +90,7 @@ void check_servers(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
             for (int h = 0; h < server.hosts_size(); ++h) {
                 const ScopedHost scoped = split_scope(server.hosts(h));
                 const std::string scope = scoped.ns == "." ? gateway.ns : scoped.ns;
-                const std::string key = fmt::format("{} {}/{}", socket, scope, lower(scoped.host));
+                const std::string key = fmt::format("{} {} {}/{}", socket, protocol, scope, lower(scoped.host));
                 const OpenServer host{&gateway, i, fmt::format("spec.servers[{}].hosts[{}]", i, h)};
                 auto& same = by_host[key];
                 const auto found = std::find_if(same.begin(), same.end(), [&](const OpenServer& other) {

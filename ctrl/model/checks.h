@@ -30,8 +30,8 @@ class Checker {
     void export_to(std::string_view path, const google::protobuf::RepeatedPtrField<std::string>& names);
     // RE2 syntax, and a program small enough for every core to run.
     void regex(std::string_view path, const std::string& pattern);
-    // HTTP is what this version serves; every other protocol is refused by its name.
-    void protocol(std::string_view path, const std::string& protocol);
+    // HTTP is what this version serves, and HTTPS where TLS ends here; every other protocol is refused by its name.
+    void protocol(std::string_view path, const std::string& protocol, bool https = false);
 
     const ObjectBase& object() const { return object_; }
 
@@ -47,6 +47,8 @@ class Checker {
 const std::vector<std::string>& protocols();
 
 // The parts; check() calls them.
+void check_server_tls(Checker& c, const std::string& path, const istio::Server& server);           // check_tls.cc
+void check_client_tls(Checker& c, const std::string& path, const istio::ClientTLSSettings& tls);   // check_tls.cc
 void check_routes(const Object<istio::VirtualService>& object, std::vector<Diagnostic>& out);
 // Names of one object that another defines: hosts, subsets, ports, Gateways (check_references.cc).
 void check_references(const MeshConfig& mesh, const Registry& registry, std::vector<Diagnostic>& out);

@@ -23,7 +23,7 @@ struct Row {
 constexpr Row kIstio[] = {
     {"AuthorizationPolicy", true, "authorization comes with the filters; without it everybody would be let in"},
     {"EnvoyFilter", true, "it patches Envoy's own config, which has no counterpart here"},
-    {"PeerAuthentication", true, "mutual TLS comes with the identity work"},
+    {"PeerAuthentication", false, "as in Istio it does not speak of a gateway's servers: `tls` of the Gateway does"},
     {"ProxyConfig", true, "set it in the gateway's own file"},
     {"RequestAuthentication", true, "authentication comes with the filters; without it everybody would be let in"},
     {"Telemetry", true, "set the access log in the gateway's own file"},
@@ -66,7 +66,7 @@ std::optional<ForeignKind> foreign_kind(std::string_view api_version, std::strin
         return ForeignKind{true, fmt::format("kind {} of {} is not supported in this version", kind, api_version),
                            "write the Istio API; the Gateway API comes later"};
     // Ours under a wrong group, or misspelt without one: the reader says so.
-    const std::vector<std::string> ours = {"Gateway", "VirtualService", "DestinationRule", "ServiceEntry", "WorkloadEntry"};
+    const std::vector<std::string> ours = {"Gateway", "VirtualService", "DestinationRule", "ServiceEntry", "WorkloadEntry", "Secret"};
     if (std::find(ours.begin(), ours.end(), kind) != ours.end()) return std::nullopt;
     if (group.empty() && !closest(kind, ours).empty()) return std::nullopt;
     return verdict(api_version, kind, find(kind, std::begin(kOthers), std::end(kOthers)));

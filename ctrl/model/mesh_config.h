@@ -43,12 +43,19 @@ struct Object : ObjectBase {
     Spec spec;
 };
 
+// Kubernetes Secret: values decoded (secret.h). They are shown nowhere.
+struct Secret : ObjectBase {
+    std::string type;                         // kubernetes.io/tls, Opaque
+    std::map<std::string, std::string> data;  // tls.crt -> PEM
+};
+
 struct MeshConfig {
     std::vector<Object<istio::Gateway>> gateways;
     std::vector<Object<istio::VirtualService>> virtual_services;
     std::vector<Object<istio::DestinationRule>> destination_rules;
     std::vector<Object<istio::ServiceEntry>> service_entries;
     std::vector<Object<istio::WorkloadEntry>> workload_entries;
+    std::vector<Secret> secrets;
 
     std::map<std::string, std::string> places;  // of every object seen, also a wrong one: id -> file:line
     std::vector<std::string> files;     // names as shown, in reading order

@@ -13,6 +13,7 @@
 #include "ctrl/model/foreign_kinds.h"
 #include "ctrl/model/message_reader.h"
 #include "ctrl/model/names.h"
+#include "ctrl/model/secret.h"
 #include "ctrl/model/sidecar.pb.h"
 
 namespace sluice::model {
@@ -46,6 +47,7 @@ class DocumentReader {
         }
         if (namespace_.empty()) namespace_ = "default";
         if (kind_ == "List" && api_version_ == "v1") return read_items();
+        if (kind_ == "Secret" && api_version_ == "v1") return read_secret_object();
         if (!known()) return;
         if (kind_ == "Gateway") return read_as<istio::GatewayObject>(mesh_.gateways);
         if (kind_ == "VirtualService") return read_as<istio::VirtualServiceObject>(mesh_.virtual_services);
@@ -56,12 +58,19 @@ class DocumentReader {
     }
 
  private:
+    void read_secret_object() {
+        read_secret(file_, root_, mesh_.secrets, out_);
+        const auto [first, is_new] = mesh_.places.emplace(id(), ObjectBase{{}, {}, {}, {}, file_, &root_}.source());
+        if (!is_new && !name_.empty())
+            fail("metadata.name", "SLC0107", fmt::format("the same object is in {}", first->second), "rename or remove one");
+    }
+
     // v1 List is what kubectl prints; the API server's own lists are of one kind: VirtualServiceList.
     bool is_list() const {
         const std::string kind = text_of(root_.find("kind"));
         if (!kind.ends_with("List")) return false;
         const std::string_view of = std::string_view(kind).substr(0, kind.size() - 4);
-        return of.empty() || std::find(kKinds.begin(), kKinds.end(), of) != kKinds.end();
+        return of.empty() || of == "Secret" || std::find(kKinds.begin(), kKinds.end(), of) != kKinds.end();
     }
 
     void read_list() {

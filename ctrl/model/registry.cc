@@ -24,6 +24,9 @@ ServiceEndpoint endpoint(const istio::WorkloadEntry& workload, const istio::Serv
     out.labels = Labels(workload.labels().begin(), workload.labels().end());
     out.locality = workload.locality();
     out.weight = workload.weight() != 0 ? workload.weight() : 1;
+    out.service_account = workload.service_account();
+    const auto mode = out.labels.find("security.istio.io/tlsMode");
+    out.mutual_tls = mode != out.labels.end() && mode->second == "istio";
     return out;
 }
 

@@ -23,6 +23,8 @@ struct ServiceEndpoint {
     std::string locality;  // region/zone/subzone
     uint32_t weight = 1;
     std::string name;      // ns/workload for a WorkloadEntry
+    std::string service_account;
+    bool mutual_tls = false;   // label security.istio.io/tlsMode: istio
 };
 
 struct Service {

@@ -2,6 +2,7 @@
 // In: yaml-cpp events. Out: yaml::File, findings.
 // The builder's stack owns unfinished nodes; each moves into its parent when it ends.
 // YAML 1.2; yaml-cpp throws on malformed input, and so do our caps: both are caught in parse().
+#include "ctrl/model/redact.h"
 #include "ctrl/model/yaml.h"
 
 #include <algorithm>
@@ -334,7 +335,8 @@ std::string File::line(int number) const {
     std::string_view rest = std::string_view(text).substr(start);
     rest = rest.substr(0, rest.find('\n'));
     if (rest.ends_with('\r')) rest.remove_suffix(1);
-    return std::string(rest);
+    const size_t index = static_cast<size_t>(number) - 1;
+    return index < secret_lines.size() && secret_lines[index] ? model::redact_line(rest) : std::string(rest);
 }
 
 std::shared_ptr<const File> parse(std::string name, std::string text, std::vector<Diagnostic>& out,
@@ -350,6 +352,7 @@ std::shared_ptr<const File> parse(std::string name, std::string text, std::vecto
     file->line_starts.push_back(0);
     for (size_t i = 0; i < file->text.size(); ++i)
         if (file->text[i] == '\n') file->line_starts.push_back(i + 1);
+    file->secret_lines = model::secret_lines(file->text);
 
     if (const auto bad = first_bad_byte(file->text)) {
         append(*file, {place_at(*file, *bad), "SLC0101", "a byte that is not UTF-8 text", "save the file as UTF-8"},

@@ -52,8 +52,9 @@ struct File {
     std::string text;
     std::vector<Node> documents;  // without empty ones
     std::vector<size_t> line_starts;
+    std::vector<bool> secret_lines;  // from 0: those are never shown as they are; empty: none
 
-    std::string line(int number) const;  // from 1; without its end, "" beyond the file
+    std::string line(int number) const;  // from 1; without its end and its secrets, "" beyond the file
 };
 
 // Always returns a File; documents before an error are there. Findings are appended to `out`.

@@ -17,6 +17,7 @@ struct TableCommand {
     const char* examples;
     int (*show)(const Context&, const Filters&);
     const char* host_help;   // null: it has no host
+    bool has_port = true;
 };
 
 void add_table(CommandTree& tree, CLI::App* pc, const TableCommand& table) {
@@ -29,7 +30,7 @@ void add_table(CommandTree& tree, CLI::App* pc, const TableCommand& table) {
         return show(c, filters);
     });
     if (table.host_help) sub->add_option("--host", o.host, table.host_help)->type_name("NAME");
-    sub->add_option("--port", o.port, table.host_help ? "Only this port of it" : "Only this port")->type_name("PORT")->check(is_number(1, 65535));
+    if (table.has_port) sub->add_option("--port", o.port, table.host_help ? "Only this port of it" : "Only this port")->type_name("PORT")->check(is_number(1, 65535));
     sub->add_option("--source", o.source, "Only what was written here: mesh/reviews.yaml, or with its line, mesh/reviews.yaml:14")->type_name("PLACE");
 }
 
@@ -44,6 +45,7 @@ void add_proxy_config_commands(CommandTree& tree) {
     add_table(tree, pc, {"clusters", "Services and their subsets", "sluicectl pc clusters --host reviews.shop", clusters, "Only this service"});
     add_table(tree, pc, {"endpoints", "Addresses behind services, up or down", "sluicectl pc endpoints --host reviews.shop --port 9080", endpoints,
                          "Only this service"});
+    add_table(tree, pc, {"secrets", "Certificates and roots: in force or refused, and until when", "sluicectl pc secrets\nsluicectl pc secrets -o wide", secrets, nullptr, false});
 }
 
 }  // namespace sluice::ctl

@@ -39,6 +39,7 @@ int listeners(const Context& context, const Filters& filters);
 int routes(const Context& context, const Filters& filters);
 int clusters(const Context& context, const Filters& filters);
 int endpoints(const Context& context, const Filters& filters);
+int secrets(const Context& context, const Filters& filters);
 
 int runtime(const Context& context, Duration interval);
 /// `count` 0: until q, or for ever.

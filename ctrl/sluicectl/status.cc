@@ -64,7 +64,15 @@ void print_backends(const Context& c, const Json& backends) {
 
 bool degraded(const Json& s) {
     return text_of(s, "state") != "serving" || !child_of(child_of(s, "config"), "refused").is_null() || !child_of(child_of(s, "backends"), "down").empty() ||
-           flag_of(child_of(s, "config"), "serving_last_good") || !text_of(child_of(s, "config"), "state_directory_error").empty();
+           flag_of(child_of(s, "config"), "serving_last_good") || !text_of(child_of(s, "config"), "state_directory_error").empty() ||
+           !child_of(child_of(s, "tls"), "secrets_refused").empty();
+}
+
+void print_tls(const Context& c, const Json& tls) {
+    for (const auto& secret : child_of(tls, "secrets_refused"))
+        c.out << fmt::format("secret  {} REFUSED: {}; {}\n", text_of(secret, "name"), text_of(secret, "refused"),
+                             flag_of(secret, "old_in_force") ? "the one before stays in force" : "what needs it is closed");
+    if (const std::string log = text_of(tls, "key_log"); !log.empty()) c.out << fmt::format("tls     KEYS ARE LOGGED to {}: whoever reads it can read all traffic\n", log);
 }
 
 }  // namespace
@@ -102,6 +110,7 @@ int status(const Context& c) {
         last = line;
     }
     print_backends(c, child_of(*s, "backends"));
+    print_tls(c, child_of(*s, "tls"));
     if (const Json& process = child_of(*s, "process"); !process.is_null() && c.form == Form::kWide) {
         std::string capabilities;
         for (const auto& name : child_of(process, "capabilities")) capabilities += " " + name.get<std::string>();

@@ -110,4 +110,36 @@ int endpoints(const Context& c, const Filters& filters) {
                 {{"WEIGHT", true}, {"PRIORITY", true}, {"LOCALITY"}, {"LAST FAILURE"}}, fill, "no endpoint");
 }
 
+int secrets(const Context& c, const Filters& filters) {
+    const auto fill = [](const Json& rows, Table& table, bool wide) {
+        for (const auto& r : rows) {
+            const Json& certificates = child_of(r, "certificates");
+            const Json leaf = certificates.is_array() && !certificates.empty() ? certificates.front() : Json::object();
+            std::string names;
+            for (const auto& san : child_of(leaf, "sans"))
+                if (san.is_string()) names += (names.empty() ? "" : ",") + printable(san.get<std::string>());
+            const std::string refused = text_of(r, "refused");
+            std::vector<std::string> cells{text_of(r, "name"), text_of(r, "type"), text_of(r, "state"),
+                                           child_of(r, "days_left").is_number() ? fmt::format("{:.0f}", real_of(r, "days_left")) : "-",
+                                           text_of(r, "not_after").empty() ? "-" : text_of(r, "not_after"), names.empty() ? text_of(leaf, "subject") : names,
+                                           text_of(r, "source")};
+            if (wide) for (auto& cell : {text_of(leaf, "not_before"), text_of(leaf, "serial"), text_of(leaf, "issuer"), text_of(leaf, "key_type"), text_of(r, "object"), refused}) cells.push_back(cell);
+            table.row(std::move(cells));
+        }
+    };
+    const auto rows = c.client.get("/v1/secrets", filters);
+    const int shown = show(c, "/v1/secrets", filters,
+                           {{"NAME"}, {"TYPE"}, {"STATE"}, {"DAYS", true}, {"UNTIL"}, {"FOR"}, {"SOURCE"}},
+                           {{"FROM"}, {"SERIAL"}, {"ISSUER"}, {"KEY"}, {"OBJECT"}, {"REFUSED"}}, fill, "no secret");
+    if (shown != 0 || !rows) return shown;
+    bool bad = false;
+    for (const auto& r : *rows) {
+        if (text_of(r, "state") == "in force") continue;
+        bad = true;
+        if (c.form == Form::kTable && !text_of(r, "refused").empty())
+            c.out << fmt::format("\n{}: {}\n", text_of(r, "name"), text_of(r, "refused") + (text_of(r, "cure").empty() ? "" : "; " + text_of(r, "cure")));
+    }
+    return bad ? 1 : 0;
+}
+
 }  // namespace sluice::ctl

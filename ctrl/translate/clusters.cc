@@ -2,7 +2,10 @@
 // In: the registry. Out: one EDS cluster for each (port, subset) of each visible service, with its endpoints.
 // Appends to the ResourceSet.
 // Envoy v3 Cluster, ClusterLoadAssignment; defaults as istiod's: least request, 10 s to connect, no limits.
+#include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -24,25 +27,40 @@ constexpr char kHttpOptions[] = "envoy.extensions.upstreams.http.v3.HttpProtocol
 struct Policy {
     istio::LoadBalancerSettings load_balancer;
     istio::ConnectionPoolSettings connection_pool;
+    std::optional<istio::ClientTLSSettings> tls;
+    std::string tls_path = {};   // in the rule
 };
 
 // Istio: a field of the policy replaces what was there; one for the port replaces all of it, and what it leaves
 // out is the default.
-void apply_policy(const istio::TrafficPolicy& policy, uint32_t port, Policy& out) {
-    for (const istio::PortTrafficPolicy& of_port : policy.port_level_settings()) {
+void apply_policy(const istio::TrafficPolicy& policy, const std::string& path, uint32_t port, Policy& out) {
+    for (int i = 0; i < policy.port_level_settings_size(); ++i) {
+        const istio::PortTrafficPolicy& of_port = policy.port_level_settings(i);
         if (of_port.port().number() != port) continue;
-        out = {of_port.load_balancer(), of_port.connection_pool()};
+        out = {of_port.load_balancer(), of_port.connection_pool(), std::nullopt};
+        if (of_port.has_tls()) out.tls = of_port.tls(), out.tls_path = fmt::format("{}.portLevelSettings[{}].tls", path, i);
         return;
     }
+    if (policy.has_tls()) out.tls = policy.tls(), out.tls_path = path + ".tls";
     if (policy.has_load_balancer()) out.load_balancer = policy.load_balancer();
     if (policy.has_connection_pool()) out.connection_pool = policy.connection_pool();
 }
 
+struct Target {
+    const model::Service& service;
+    const istio::ServicePort& port;
+    const DestinationRuleObject* rule;
+    const istio::Subset* subset;  // null: the whole service
+    std::string subset_path;      // in the rule
+
+    std::string name() const { return cluster_name(port.number(), subset ? subset->name() : "", service.host); }
+};
+
 // The rule's policy, then its subset's.
-Policy effective_policy(const DestinationRuleObject* rule, const istio::Subset* subset, uint32_t port) {
+Policy effective_policy(const Target& target) {
     Policy policy;
-    if (rule) apply_policy(rule->spec.traffic_policy(), port, policy);
-    if (subset) apply_policy(subset->traffic_policy(), port, policy);
+    if (target.rule) apply_policy(target.rule->spec.traffic_policy(), "spec.trafficPolicy", target.port.number(), policy);
+    if (target.subset) apply_policy(target.subset->traffic_policy(), target.subset_path + ".trafficPolicy", target.port.number(), policy);
     return policy;
 }
 
@@ -73,18 +91,56 @@ void set_limits(const istio::ConnectionPoolSettings& pool, cluster::Cluster& out
     (*out.mutable_typed_extension_protocol_options())[kHttpOptions].PackFrom(options);
 }
 
-struct Target {
-    const model::Service& service;
-    const istio::ServicePort& port;
-    const DestinationRuleObject* rule;
-    const istio::Subset* subset;  // null: the whole service
-    std::string subset_path;      // in the rule
+// Mutual TLS without a rule: as istiod, of services within the mesh whose endpoints announce it.
+bool announces_mutual_tls(const Target& target, const std::vector<model::ServiceEndpoint>& endpoints) {
+    return target.service.entry->spec.location() == istio::ServiceEntry::MESH_INTERNAL &&
+           std::any_of(endpoints.begin(), endpoints.end(), [](const auto& one) { return one.mutual_tls; });
+}
 
-    std::string name() const { return cluster_name(port.number(), subset ? subset->name() : "", service.host); }
-};
+// spiffe://cluster.local/ns/shop/sa/reviews, also under the trust domain's older names.
+std::vector<std::string> identities_of(const Context& context, const Target& target, const std::vector<model::ServiceEndpoint>& endpoints) {
+    std::set<std::string> accounts, out(target.service.entry->spec.subject_alt_names().begin(), target.service.entry->spec.subject_alt_names().end());
+    for (const auto& one : endpoints)
+        if (!one.service_account.empty()) accounts.insert(one.service_account);
+    for (const std::string& account : accounts) {
+        out.insert(fmt::format("spiffe://{}/ns/{}/sa/{}", context.node.trust_domain, target.service.ns, account));
+        for (const std::string& alias : context.node.trust_domain_aliases) out.insert(fmt::format("spiffe://{}/ns/{}/sa/{}", alias, target.service.ns, account));
+    }
+    return {out.begin(), out.end()};
+}
 
-cluster::Cluster build_cluster(const Target& target) {
-    const Policy policy = effective_policy(target.rule, target.subset, target.port.number());
+void set_transport_socket(Context& context, const Target& target, const Policy& policy, const std::vector<model::ServiceEndpoint>& endpoints, cluster::Cluster& out) {
+    Backend backend{target.rule, policy.tls_path, target.service.host,
+                    fmt::format("outbound_.{}_.{}_.{}", target.port.number(), target.subset ? target.subset->name() : "", target.service.host),
+                    identities_of(context, target, endpoints)};
+    if (policy.tls) {
+        if (policy.tls->mode() == istio::ClientTLSSettings::DISABLE) return;
+        const auto tls = client_context(context, *policy.tls, backend);
+        return set_socket(&tls, *out.mutable_transport_socket());
+    }
+    if (!announces_mutual_tls(target, endpoints)) return;
+    istio::ClientTLSSettings automatic;
+    automatic.set_mode(istio::ClientTLSSettings::ISTIO_MUTUAL);
+    backend.rule = target.service.entry, backend.path = "spec";
+    const auto tls = client_context(context, automatic, backend);
+    auto& mutual = *out.add_transport_socket_matches();
+    mutual.set_name("tlsMode-istio");
+    (*mutual.mutable_match()->mutable_fields())["tlsMode"].set_string_value("istio");
+    set_socket(&tls, *mutual.mutable_transport_socket());
+    auto& disabled = *out.add_transport_socket_matches();
+    disabled.set_name("tlsMode-disabled");
+    disabled.mutable_match();
+    set_socket(nullptr, *disabled.mutable_transport_socket());
+}
+
+std::vector<model::ServiceEndpoint> endpoints_of(const Context& context, const Target& target) {
+    std::vector<model::ServiceEndpoint> out = context.registry.endpoints(target.service, target.port);
+    if (target.subset) std::erase_if(out, [&](const auto& one) { return !model::has_labels(one.labels, target.subset->labels()); });
+    return out;
+}
+
+cluster::Cluster build_cluster(Context& context, const Target& target, const std::vector<model::ServiceEndpoint>& endpoints) {
+    const Policy policy = effective_policy(target);
     cluster::Cluster out;
     out.set_name(target.name());
     out.set_alt_stat_name(target.name() + ";");
@@ -100,6 +156,7 @@ cluster::Cluster build_cluster(const Target& target) {
     if (policy.connection_pool.tcp().has_connect_timeout())
         *out.mutable_connect_timeout() = policy.connection_pool.tcp().connect_timeout();
     set_limits(policy.connection_pool, out);
+    set_transport_socket(context, target, policy, endpoints, out);
 
     core::Metadata& metadata = *out.mutable_metadata();
     if (target.rule) describe(*target.rule, target.subset_path, metadata);
@@ -125,13 +182,12 @@ core::Locality locality_of(const std::string& text) {
     return out;
 }
 
-endpoint::ClusterLoadAssignment build_endpoints(Context& context, const Target& target) {
+endpoint::ClusterLoadAssignment build_endpoints(const Target& target, std::vector<model::ServiceEndpoint> found_endpoints) {
     endpoint::ClusterLoadAssignment out;
     out.set_cluster_name(target.name());
     std::map<std::string, std::vector<model::ServiceEndpoint>> by_locality;
-    for (model::ServiceEndpoint& found : context.registry.endpoints(target.service, target.port))
-        if (!target.subset || model::has_labels(found.labels, target.subset->labels()))
-            by_locality[found.locality].push_back(std::move(found));
+    const bool internal = target.service.entry->spec.location() == istio::ServiceEntry::MESH_INTERNAL;
+    for (model::ServiceEndpoint& found : found_endpoints) by_locality[found.locality].push_back(std::move(found));
     for (const auto& [locality, endpoints] : by_locality) {
         auto& group = *out.add_endpoints();
         *group.mutable_locality() = locality_of(locality);
@@ -143,6 +199,8 @@ endpoint::ClusterLoadAssignment build_endpoints(Context& context, const Target& 
             address.set_port_value(found.port);
             one.mutable_load_balancing_weight()->set_value(found.weight);
             name_workload(target.service, found, *one.mutable_metadata());
+            if (found.mutual_tls && internal)
+                (*(*one.mutable_metadata()->mutable_filter_metadata())["envoy.transport_socket_match"].mutable_fields())["tlsMode"].set_string_value("istio");
             if (one.metadata().filter_metadata().empty()) one.clear_metadata();
             weight += found.weight;
         }
@@ -152,8 +210,9 @@ endpoint::ClusterLoadAssignment build_endpoints(Context& context, const Target& 
 }
 
 void build(Context& context, const Target& target) {
-    context.out.clusters[target.name()] = build_cluster(target);
-    context.out.endpoints[target.name()] = build_endpoints(context, target);
+    std::vector<model::ServiceEndpoint> endpoints = endpoints_of(context, target);
+    context.out.clusters[target.name()] = build_cluster(context, target, endpoints);
+    context.out.endpoints[target.name()] = build_endpoints(target, std::move(endpoints));
 }
 
 }  // namespace

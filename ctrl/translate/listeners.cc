@@ -1,5 +1,5 @@
 // Gateway servers -> Listeners.
-// In: a group of servers that share a socket. Out: one Listener with one HTTP connection manager.
+// In: a group of servers that share a socket. Out: one Listener; a filter chain for plain HTTP, one for each HTTPS server.
 // Appends to the ResourceSet.
 // Envoy v3 Listener, HttpConnectionManager, FileAccessLog; names and values as istiod's for a gateway.
 #include <fmt/format.h>
@@ -7,6 +7,7 @@
 #include "ctrl/translate/parts.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
+#include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 
 namespace sluice::translate {
@@ -69,11 +70,31 @@ hcm::HttpConnectionManager connection_manager(const ProxyNode& node, const Serve
     manager.mutable_normalize_path()->set_value(true);
     manager.set_path_with_escaped_slashes_action(hcm::HttpConnectionManager::KEEP_UNCHANGED);
     manager.mutable_stream_idle_timeout();  // 0: off, as istiod has it
+    // What a client says of its certificate is dropped; what the handshake proved is told.
+    manager.set_forward_client_cert_details(hcm::HttpConnectionManager::SANITIZE_SET);
+    auto& details = *manager.mutable_set_current_client_cert_details();
+    details.mutable_subject()->set_value(true);
+    details.set_cert(true), details.set_dns(true), details.set_uri(true);
     add_access_log(node, manager);
     auto& router = *manager.add_http_filters();
     router.set_name("envoy.filters.http.router");
     router.mutable_typed_config()->PackFrom(envoy::extensions::filters::http::router::v3::Router());
     return manager;
+}
+
+// `mixed`: plain text and TLS share the port, told apart by the first bytes.
+void add_chain(Context& context, const ServerGroup& group, bool mixed, envoy::config::listener::v3::FilterChain& out) {
+    const ServerGroup::Member& first = group.members.front();
+    if (mixed) out.mutable_filter_chain_match()->set_transport_protocol(group.tls ? "tls" : "raw_buffer");
+    auto& filter = *out.add_filters();
+    filter.set_name("envoy.filters.network.http_connection_manager");
+    filter.mutable_typed_config()->PackFrom(connection_manager(context.node, group));
+    if (!group.tls) return;
+    for (const std::string& name : server_names(first.server())) out.mutable_filter_chain_match()->add_server_names(name);
+    const auto tls = server_context(context, first);
+    set_socket(&tls, *out.mutable_transport_socket());
+    out.mutable_transport_socket_connect_timeout()->set_seconds(15);
+    describe(*first.gateway, first.path(), *out.mutable_metadata());
 }
 
 }  // namespace
@@ -90,9 +111,14 @@ void build_listener(Context& context, const ServerGroup& group) {
         for (size_t i = 1; i < addresses.size(); ++i)
             set_address(*listener.add_additional_addresses()->mutable_address(), addresses[i], group.port);
     }
-    auto& filter = *listener.add_filter_chains()->add_filters();
-    filter.set_name("envoy.filters.network.http_connection_manager");
-    filter.mutable_typed_config()->PackFrom(connection_manager(context.node, group));
+    const std::vector<ServerGroup> chains = group.by_routes();
+    const bool any_tls = chains.back().tls, mixed = any_tls && !chains.front().tls;
+    for (const ServerGroup& chain : chains) add_chain(context, chain, mixed, *listener.add_filter_chains());
+    if (any_tls) {
+        auto& inspector = *listener.add_listener_filters();
+        inspector.set_name("envoy.filters.listener.tls_inspector");
+        inspector.mutable_typed_config()->PackFrom(envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector());
+    }
     const ServerGroup::Member& first = group.members.front();
     describe(*first.gateway, first.path(), *listener.mutable_metadata());
     context.out.listeners[listener.name()] = std::move(listener);

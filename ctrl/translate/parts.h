@@ -12,6 +12,7 @@
 
 #include "ctrl/model/registry.h"
 #include "ctrl/translate/translate.h"
+#include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 
 namespace sluice::translate {
 
@@ -44,20 +45,25 @@ struct ServerGroup {
 
         const istio::Server& server() const { return gateway->spec.servers(index); }
         std::string path() const { return "spec.servers[" + std::to_string(index) + "]"; }
+        bool tls() const;   // HTTPS
     };
     uint32_t port = 0;
     std::string bind;  // empty: the node's listen addresses
     std::vector<Member> members;
+    bool tls = false;   // of one HTTPS server, or of those of plain HTTP; a whole socket: false
 
     std::string listener_name() const;  // 0.0.0.0_80
-    std::string route_name() const;     // http.80
+    std::string route_name() const;     // http.80, https.443.https.edge.shop
+    // What has routes of its own: the servers of plain HTTP together, each HTTPS server for itself.
+    std::vector<ServerGroup> by_routes() const;
 };
 
 // Servers of the Gateways that select the node, by port and address.
 std::vector<ServerGroup> group_servers(Context& context);
 
 void build_listener(Context& context, const ServerGroup& group);
-void build_route_configuration(Context& context, const ServerGroup& group);
+// `socket`: all servers beside it, whose hosts are misdirected here.
+void build_route_configuration(Context& context, const ServerGroup& group, const ServerGroup& socket);
 void build_clusters(Context& context);
 
 // A VirtualService bound to one of the groups' Gateways, and not for this proxy's namespace.
@@ -65,6 +71,23 @@ void warn_unexported(Context& context, const std::vector<ServerGroup>& groups);
 
 // The routes of one VirtualService for the Gateways it is reached through on this port.
 void append_routes(Context& context, const model::Object<istio::VirtualService>& service,
-                   const std::set<std::string>& gateways, uint32_t port, envoy::config::route::v3::VirtualHost& out);
+                   const std::set<std::string>& gateways, const ServerGroup& group, envoy::config::route::v3::VirtualHost& out);
+
+// tls.cc: transport sockets, and the secrets they name.
+namespace tls_pb = envoy::extensions::transport_sockets::tls::v3;
+tls_pb::DownstreamTlsContext server_context(Context& context, const ServerGroup::Member& member);
+// What is to be verified of a backend, and by what name it is called.
+struct Backend {
+    const model::ObjectBase* rule = nullptr;   // that says so; null: nobody, endpoints announce it
+    std::string path;                          // of `tls` in it
+    std::string host;                          // of the service
+    std::string istio_sni;                     // outbound_.9080_.v1_.reviews.shop.svc.cluster.local
+    std::vector<std::string> identities;       // SPIFFE IDs of its endpoints
+};
+tls_pb::UpstreamTlsContext client_context(Context& context, const istio::ClientTLSSettings& tls, const Backend& backend);
+// The transport socket of a context; without one, plain text.
+void set_socket(const google::protobuf::Message* tls, envoy::config::core::v3::TransportSocket& out);
+// Server names of a server's hosts, "*" left out where it stands beside others.
+std::vector<std::string> server_names(const istio::Server& server);
 
 }  // namespace sluice::translate

@@ -31,8 +31,8 @@ std::vector<std::pair<std::string, typename Map::mapped_type>> sorted(const Map&
 class RouteBuilder {
  public:
     RouteBuilder(Context& context, const VirtualServiceObject& service, const std::set<std::string>& gateways,
-                 uint32_t port, route::VirtualHost& out)
-        : context_(context), service_(service), gateways_(gateways), port_(port), out_(out) {}
+                 const ServerGroup& group, route::VirtualHost& out)
+        : context_(context), service_(service), gateways_(gateways), port_(group.port), tls_(group.tls), out_(out) {}
 
     void append(int index) {
         index_ = index;
@@ -46,7 +46,7 @@ class RouteBuilder {
     // Conditions on where the request arrives are decided here and leave no trace in the route.
     bool applies(const istio::HTTPMatchRequest& match) const {
         if (match.port() != 0 && match.port() != port_) return false;
-        if (match.has_scheme() && !matches(match.scheme(), "http")) return false;
+        if (match.has_scheme() && !matches(match.scheme(), tls_ ? "https" : "http")) return false;
         if (!match.source_namespace().empty() && match.source_namespace() != context_.node.ns) return false;
         if (!model::has_labels(context_.node.labels, match.source_labels())) return false;
         if (match.gateways().empty()) return true;
@@ -89,6 +89,7 @@ class RouteBuilder {
     const VirtualServiceObject& service_;
     const std::set<std::string>& gateways_;
     uint32_t port_;
+    bool tls_;
     route::VirtualHost& out_;
     int index_ = 0;
 };
@@ -252,8 +253,8 @@ std::string RouteBuilder::cluster_of(const istio::Destination& destination) {
 }  // namespace
 
 void append_routes(Context& context, const VirtualServiceObject& service, const std::set<std::string>& gateways,
-                   uint32_t port, route::VirtualHost& out) {
-    RouteBuilder builder(context, service, gateways, port, out);
+                   const ServerGroup& group, route::VirtualHost& out) {
+    RouteBuilder builder(context, service, gateways, group, out);
     for (int i = 0; i < service.spec.http_size(); ++i) builder.append(i);
 }
 

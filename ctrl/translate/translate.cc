@@ -71,6 +71,23 @@ void check_overlap(Context& context, const std::vector<ServerGroup>& groups) {
     }
 }
 
+// A server name chooses one chain: two servers cannot both have it.
+void check_server_names(Context& context, const ServerGroup& group) {
+    std::map<std::string, const ServerGroup::Member*> taken;
+    for (const ServerGroup::Member& member : group.members) {
+        if (!member.tls()) continue;
+        std::vector<std::string> names = server_names(member.server());
+        if (names.empty()) names.push_back("*");
+        for (const std::string& name : names) {
+            const auto [other, is_new] = taken.emplace(name, &member);
+            if (is_new) continue;
+            context.errors.push_back(member.gateway->finding("SLC0116", member.path() + ".hosts",
+                                                             fmt::format("{} answers for {} on port {} already", other->second->gateway->id(), name, group.port),
+                                                             "a server name chooses one certificate: put the hosts into one server"));
+        }
+    }
+}
+
 }  // namespace
 
 std::string cluster_name(uint32_t port, std::string_view subset, std::string_view host) {
@@ -88,8 +105,27 @@ std::string ServerGroup::listener_name() const {
     return fmt::format("{}_{}", bind.empty() ? "0.0.0.0" : bind, port);
 }
 
+bool ServerGroup::Member::tls() const { return absl::EqualsIgnoreCase(server().port().protocol(), "HTTPS"); }
+
 std::string ServerGroup::route_name() const {
+    if (tls) {
+        const Member& only = members.front();
+        const std::string& name = only.server().port().name();
+        return fmt::format("https.{}.{}.{}.{}{}", port, name.empty() ? fmt::format("server{}", only.index) : name, only.gateway->name, only.gateway->ns,
+                           bind.empty() ? "" : "." + bind);
+    }
     return bind.empty() ? fmt::format("http.{}", port) : fmt::format("http.{}.{}", port, bind);
+}
+
+std::vector<ServerGroup> ServerGroup::by_routes() const {
+    std::vector<ServerGroup> out;
+    ServerGroup plain{.port = port, .bind = bind, .members = {}, .tls = false};
+    for (const Member& member : members) {
+        if (member.tls()) out.push_back({.port = port, .bind = bind, .members = {member}, .tls = true});
+        else plain.members.push_back(member);
+    }
+    if (!plain.members.empty()) out.insert(out.begin(), std::move(plain));
+    return out;
 }
 
 std::vector<ServerGroup> group_servers(Context& context) {
@@ -109,6 +145,7 @@ std::vector<ServerGroup> group_servers(Context& context) {
     std::vector<ServerGroup> out;
     for (auto& [key, group] : groups) out.push_back(std::move(group));
     check_overlap(context, out);
+    for (const ServerGroup& group : out) check_server_names(context, group);
     return out;
 }
 
@@ -139,7 +176,7 @@ std::expected<xds::ResourceSet, std::vector<Diagnostic>> translate(const model::
     const std::vector<ServerGroup> groups = group_servers(context);
     for (const ServerGroup& group : groups) {
         build_listener(context, group);
-        build_route_configuration(context, group);
+        for (const ServerGroup& routes : group.by_routes()) build_route_configuration(context, routes, group);
     }
     build_clusters(context);
     // Only a gateway that opens nothing has a reason to hear of Gateways meant for others.

@@ -5,6 +5,9 @@
 #pragma once
 
 #include <expected>
+#include <map>
+#include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +17,11 @@
 
 namespace sluice::translate {
 
+// A file of certificates or keys as it was read; `error` says in words why it was not.
+struct FileText {
+    std::string text, error;
+};
+
 struct ProxyNode {
     std::string id;
     std::string ns = "istio-system";
@@ -22,7 +30,21 @@ struct ProxyNode {
     std::vector<std::string> listen_addresses;   // IPs of the ports marked `listen`; none: 0.0.0.0
     std::string access_log_path = "/dev/stdout";  // empty: no access log
     bool access_log_json = false;                // else Envoy's default text
+    std::string trust_domain = "cluster.local";
+    std::vector<std::string> trust_domain_aliases;
+    struct Identity {
+        std::string certificate, private_key, roots;   // files
+        bool empty() const { return certificate.empty(); }
+    } identity;                                  // of ISTIO_MUTUAL and automatic mutual TLS; empty: none
+    std::string mesh_directory;                  // what relative paths of certificates count from
+    // By path as certificate_files() lists it. Null: files are not looked at (an analysis elsewhere).
+    std::shared_ptr<const std::map<std::string, FileText>> files;
 };
+
+// Paths as they are written in the mesh and in the identity, of all files that a translation asks for.
+std::set<std::string> certificate_files(const model::MeshConfig& mesh, const ProxyNode& node);
+// Istio's word for the machine's own root certificates, in place of a path.
+inline constexpr char kSystemRoots[] = "system";
 
 // Warnings are appended to `warnings` when it is given: a VirtualService that reaches no server, say.
 std::expected<xds::ResourceSet, std::vector<Diagnostic>> translate(const model::MeshConfig& mesh, const ProxyNode& node,

@@ -108,7 +108,7 @@ route::VirtualHost virtual_host(Context& context, const ServerGroup& group, cons
     route::VirtualHost out;
     out.set_name(fmt::format("{}:{}", host, group.port));
     out.add_domains(host);
-    for (const Claim& claim : claims) append_routes(context, *claim.service, claim.gateways, group.port, out);
+    for (const Claim& claim : claims) append_routes(context, *claim.service, claim.gateways, group, out);
     if (claims.size() > 1) catch_all_last(out);
     describe(*claims.front().service, "spec.hosts", *out.mutable_metadata());
     return out;
@@ -133,22 +133,38 @@ std::map<std::string, const ServerGroup::Member*> redirected_hosts(const ServerG
     return out;
 }
 
-// istiod says require_tls; where all listeners are plain HTTP that is a redirect of every request.
+// Every request that came without TLS gets 301 to https.
 route::VirtualHost redirecting_host(const ServerGroup& group, const std::string& host, const ServerGroup::Member& member) {
     route::VirtualHost out;
     out.set_name(fmt::format("{}:{}", host, group.port));
     out.add_domains(host);
-    route::Route& all = *out.add_routes();
-    all.mutable_match()->set_prefix("/");
-    all.mutable_redirect()->set_https_redirect(true);
-    describe(*member.gateway, member.path() + ".tls.httpsRedirect", *all.mutable_metadata());
+    out.set_require_tls(route::VirtualHost::ALL);
     describe(*member.gateway, member.path() + ".tls.httpsRedirect", *out.mutable_metadata());
     return out;
 }
 
+// Hosts of the other HTTPS servers of the port: the client called them by a name that is not this server's, and gets 421 (RFC 9110 15.5.20).
+void add_misdirected(const ServerGroup& group, const ServerGroup& socket, route::RouteConfiguration& out) {
+    std::set<std::string> own;
+    for (const auto& host : out.virtual_hosts()) own.insert(host.domains().begin(), host.domains().end());
+    for (const std::string& text : group.members.front().server().hosts()) own.insert(model::lower(model::split_scope(text).host));
+    route::VirtualHost misdirected;
+    misdirected.set_name(fmt::format("misdirected:{}", group.port));
+    for (const ServerGroup::Member& other : socket.members) {
+        if (!other.tls()) continue;
+        for (const std::string& text : other.server().hosts())
+            if (std::string host = model::lower(model::split_scope(text).host); host != "*" && own.insert(host).second) misdirected.add_domains(host);
+    }
+    if (misdirected.domains().empty()) return;
+    route::Route& all = *misdirected.add_routes();
+    all.mutable_match()->set_prefix("/");
+    all.mutable_direct_response()->set_status(421);
+    *out.add_virtual_hosts() = std::move(misdirected);
+}
+
 }  // namespace
 
-void build_route_configuration(Context& context, const ServerGroup& group) {
+void build_route_configuration(Context& context, const ServerGroup& group, const ServerGroup& socket) {
     route::RouteConfiguration out;
     out.set_name(group.route_name());
     describe(*group.members.front().gateway, group.members.front().path(), *out.mutable_metadata());
@@ -158,19 +174,22 @@ void build_route_configuration(Context& context, const ServerGroup& group) {
 
     const std::map<std::string, Claims> hosts = claims_by_host(context, group);
     const auto redirected = redirected_hosts(group, hosts);
+    // Hosts that no VirtualService claims are redirected too.
     for (const auto& [host, member] : redirected)
-        *out.add_virtual_hosts() = redirecting_host(group, host, *member);
+        if (!hosts.contains(host)) *out.add_virtual_hosts() = redirecting_host(group, host, *member);
     // Hosts with the same claims share a virtual host, named after the first of them.
     std::map<std::string, int> built;
     for (const auto& [host, claims] : hosts) {
-        if (redirected.contains(host)) continue;
-        const auto [same, is_new] = built.emplace(text_of(claims), out.virtual_hosts_size());
+        const bool redirects = redirected.contains(host);
+        const auto [same, is_new] = built.emplace(text_of(claims) + (redirects ? "redirected" : ""), out.virtual_hosts_size());
         if (!is_new) {
             out.mutable_virtual_hosts(same->second)->add_domains(host);
             continue;
         }
         *out.add_virtual_hosts() = virtual_host(context, group, host, claims);
+        if (redirects) out.mutable_virtual_hosts(same->second)->set_require_tls(route::VirtualHost::ALL);
     }
+    if (group.tls) add_misdirected(group, socket, out);
     if (out.virtual_hosts().empty()) {
         // istiod's way to say "open, and nothing behind it": every request is a 404.
         route::VirtualHost& nothing = *out.add_virtual_hosts();

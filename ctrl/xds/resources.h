@@ -16,6 +16,7 @@
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 
 namespace sluice::xds {
 
@@ -58,13 +59,6 @@ class Resource {
 template <typename Message>
 using Resources = std::map<std::string, Resource<Message>>;
 
-struct ResourceSet {
-    Resources<envoy::config::listener::v3::Listener> listeners;
-    Resources<envoy::config::route::v3::RouteConfiguration> routes;
-    Resources<envoy::config::cluster::v3::Cluster> clusters;
-    Resources<envoy::config::endpoint::v3::ClusterLoadAssignment> endpoints;
-};
-
 // Where a resource, virtual host or route came from. Carried in metadata.filter_metadata["sluice"]
 // as {source: "mesh/reviews.yaml:9", object: "VirtualService shop/reviews", field: "spec.http[0]"}; all may be empty.
 struct Provenance {
@@ -73,6 +67,15 @@ struct Provenance {
     std::string field = {};  // of the object, what the resource was made of
 
     bool operator==(const Provenance&) const = default;
+};
+
+struct ResourceSet {
+    Resources<envoy::config::listener::v3::Listener> listeners;
+    Resources<envoy::config::route::v3::RouteConfiguration> routes;
+    Resources<envoy::config::cluster::v3::Cluster> clusters;
+    Resources<envoy::config::endpoint::v3::ClusterLoadAssignment> endpoints;
+    Resources<envoy::extensions::transport_sockets::tls::v3::Secret> secrets;
+    std::map<std::string, Provenance> secret_places;   // a Secret has no metadata to carry it
 };
 
 inline constexpr char kProvenanceKey[] = "sluice";

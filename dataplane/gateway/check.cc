@@ -20,7 +20,7 @@ std::string count_of(size_t n, const char* noun) { return fmt::format("{} {}{}",
 /// Builds what a gateway would publish; refusals join the findings. Empty unless all is well.
 std::string build(const analyze::Analysis& analysis, std::vector<Diagnostic>& findings) {
     snapshot::Publisher publisher(1);
-    auto snapshot = apply::build(*analysis.resources, nullptr, publisher, 1, analysis.mesh_hash, {.path = analysis.host->access_log.path});
+    auto snapshot = apply::build(*analysis.resources, nullptr, publisher, 1, analysis.mesh_hash, {.path = analysis.host->access_log.path}, {.strict = true});
     if (!snapshot) {
         for (Diagnostic& d : as_diagnostics(snapshot.error(), *analysis.host)) findings.push_back(std::move(d));
         sort_by_place(findings);

@@ -3,12 +3,15 @@
 
 #include <algorithm>
 #include <csignal>
+#include <ctime>
 #include <filesystem>
 #include <optional>
 #include <stop_token>
 
 #include "ctrl/apply/apply.h"
+#include "ctrl/apply/secrets.h"
 #include "ctrl/control/mesh_loader.h"
+#include "ctrl/source/certificate_files.h"
 #include "gateway/gateway.h"
 #include "gateway/setup.h"
 
@@ -35,6 +38,7 @@ Diagnostic no_log(const std::string& why, const snapshot::Listener& listener) {
     return diagnostic;
 }
 
+constexpr milliseconds kCertificateFilesEvery{200};   // looked at for change
 constexpr milliseconds kPatience{100};   // with wrong files, before they are told: more may be on their way
 
 }  // namespace
@@ -48,7 +52,10 @@ std::vector<Diagnostic> Gateway::validate(source::FileSetPtr files) const {
     auto loaded = load_files(std::move(files));
     if (!loaded) return std::move(loaded.error().diagnostics);
     snapshot::Publisher aside(1);
-    const auto built = apply::build(*loaded->resources, nullptr, aside, 1, loaded->content_hash, own_log_);
+    apply::TlsInputs tls = tls_inputs(/*strict=*/true);
+    const auto* current = publisher_.current();
+    tls.before = current ? current->tls.get() : nullptr;
+    const auto built = apply::build(*loaded->resources, nullptr, aside, 1, loaded->content_hash, own_log_, tls);
     return built ? std::move(loaded->warnings) : as_diagnostics(built.error(), host_);
 }
 
@@ -63,9 +70,44 @@ void Gateway::start_revisions() {
 std::expected<void, std::vector<Diagnostic>> Gateway::apply(const xds::ResourceSet& resources, uint64_t revision,
                                                             const std::string& hash) {
     const auto marked = drained_.mark(resources);
-    auto snapshot = apply::build(marked ? *marked : resources, publisher_.current(), publisher_, revision, hash, own_log_);
+    // At a start a secret that ran out must not keep the rest from being served; an edit that brings a wrong one is refused.
+    const auto* current = publisher_.current();
+    auto snapshot = apply::build(marked ? *marked : resources, current, publisher_, revision, hash, own_log_, tls_inputs(current && !refreshing_));
     if (!snapshot) return std::unexpected(as_diagnostics(snapshot.error(), host_));
-    return publish(std::move(*snapshot));
+    const auto before = current ? current->tls : nullptr;
+    auto published = publish(std::move(*snapshot));
+    if (published) tell_secrets(before.get());
+    return published;
+}
+
+apply::TlsInputs Gateway::tls_inputs(bool strict) const {
+    return {.now_s = std::time(nullptr), .ticket_keys = ticket_keys_, .key_log_path = host_.tls.key_log, .strict = strict};
+}
+
+void Gateway::tell_secrets(const snapshot::TlsState* before) {
+    for (const auto& news : apply::secret_news(before, publisher_.current()->tls.get()))
+        news.refused ? spdlog::error("{}", news.text) : spdlog::info("{}", news.text);
+}
+
+/// Ticket keys rotate; files of certificates that changed, and rested, are read; a secret that was refused is tried again.
+void Gateway::tend_tls() {
+    const auto now = steady_clock::now();
+    if (ticket_keys_ && (tickets_rotated_ == steady_clock::time_point{} || now - tickets_rotated_ >= std::chrono::microseconds(host_.tls.ticket_rotate.us))) {
+        ticket_keys_->rotate(std::time(nullptr));
+        tickets_rotated_ = now;
+    }
+    if (now - secrets_looked_at_ < kCertificateFilesEvery) return;
+    const auto state = revisions_.state();
+    if (state.in_force.revision == 0) return;
+    secrets_looked_at_ = now;
+    std::string mark = source::mark_of(state.in_force.certificate_files, host_.mesh.directory);
+    const bool rests = mark == certificate_mark_;   // a certificate is written before its key, or after it
+    certificate_mark_ = std::move(mark);
+    if (!rests || certificate_mark_ == state.in_force.certificate_mark || certificate_mark_ == certificate_mark_told_) return;
+    certificate_mark_told_ = certificate_mark_;
+    refreshing_ = true;
+    revisions_.refresh(now);
+    refreshing_ = false;
 }
 
 /// The writer knows a set before a worker can name it.
@@ -142,6 +184,7 @@ bool Gateway::cores_turn(control::Watchdog& watchdog) const {
 void Gateway::control_loop(control::Signals& signals, source::DirectoryWatcher& watcher) {
     bool ready = false;
     std::optional<steady_clock::time_point> deadline;   // of the drain
+    tend_tls();
     start_revisions();
     const std::stop_source never;
     control::Watchdog watchdog = make_watchdog();
@@ -158,6 +201,7 @@ void Gateway::control_loop(control::Signals& signals, source::DirectoryWatcher& 
         const auto waiting = publisher_.reclaim();
         waiting_.store(uint64_t{waiting.snapshots} << 32 | waiting.parts, std::memory_order_relaxed);
         if (!pending) adopt_compiled();
+        tend_tls();
         if (!ready && !pending && revisions_.state().in_force.live_everywhere) {
             ready = true;
             control::notify_service_manager("READY=1\nSTATUS=serving");

@@ -28,6 +28,7 @@ void log(control::Revisions::Level level, const std::string& text) {
 
 Gateway::Gateway(host::GatewayHost host)
     : host_(std::move(host)), hardening_(host_), cores_(worker_cores(host_)), publisher_(static_cast<uint32_t>(cores_.size())),
+      ticket_keys_(host_.tls.tickets ? std::make_shared<tls::TicketKeys>(host_.tls.ticket_lifetime.us / 1'000'000) : nullptr),
       history_({.directory = host_.state.directory, .revisions_max = host_.state.revisions}, log),
       revisions_([this] { return control::load_mesh(host_.mesh.directory, shown_directory(host_), proxy_node(host_)); },
                  [this](const auto& resources, uint64_t revision, const auto& hash) { return apply(resources, revision, hash); },
@@ -144,6 +145,7 @@ int Gateway::run() {
         spdlog::critical("the gateway cannot start\n{}", render(host::start_failure(host_.file, server.error())));
         return kUnusable;
     }
+    if (!host_.tls.key_log.empty()) spdlog::warn("TLS KEYS ARE LOGGED to {}: whoever reads it can read all traffic. Remove tls.keyLog when the trace is taken", host_.tls.key_log);
     for (const auto& port : ports())
         spdlog::info("port {} {} {} queue{} {}", port.name, port.device, port.queues, port.queues == 1 ? "" : "s",
                      fmt::join(port.addresses, " "));

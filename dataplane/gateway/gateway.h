@@ -28,6 +28,7 @@
 #include "proxy/proxy.h"
 #include "snapshot/snapshot.h"
 #include "telemetry/access_log_writer.h"
+#include "tls/ticket_keys.h"
 #include "telemetry/core_stats.h"
 #include "worker/crew.h"
 
@@ -51,6 +52,9 @@ class Gateway {
     std::expected<control::Loaded, control::Refused> load_files(source::FileSetPtr files) const;
     void start_revisions();
     void adopt_compiled();
+    apply::TlsInputs tls_inputs(bool strict) const;
+    void tell_secrets(const snapshot::TlsState* before);
+    void tend_tls();
     bool live_everywhere() const;
     void reset_counters_of_reused_ids();
     Result<void> open();
@@ -89,6 +93,10 @@ class Gateway {
     std::unique_ptr<worker::Crew> crew_;
     std::unique_ptr<Captures> captures_;
     admin::TablesHolder tables_;
+    const std::shared_ptr<tls::TicketKeys> ticket_keys_;   // nullptr: sessions are not resumed
+    std::chrono::steady_clock::time_point tickets_rotated_{}, secrets_looked_at_{};
+    std::string certificate_mark_, certificate_mark_told_;   // as last looked at; as last read
+    bool refreshing_ = false;            // files of certificates alone changed: what is wrong with them refuses no revision
     control::History history_;
     control::Revisions revisions_;
     const uint64_t cost_of_enter_ = StageClock::cost_of_enter();

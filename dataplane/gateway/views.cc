@@ -145,6 +145,7 @@ admin::Sources Gateway::sources() {
     sources.drops = [this] { return drops(); };
     sources.net = [this] { return sum_counters<net::Counters>(*crew_, [](const auto& w) -> auto& { return w.net_counters(); }); };
     sources.tcp = [this] { return sum_counters<tcp::Counters>(*crew_, [](const auto& w) -> auto& { return w.tcp_counters(); }); };
+    sources.key_log = host_.tls.key_log;
     sources.process = [this] { return hardening_.state(); };
     sources.waiting = [this] {
         const uint64_t both = waiting_.load(std::memory_order_relaxed);

@@ -19,6 +19,7 @@
 #include "route/chain_match.h"
 #include "route/route_table.h"
 #include "snapshot/part.h"
+#include "snapshot/tls_state.h"
 #include "tls/context.h"
 #include "upstream/cluster.h"
 
@@ -60,6 +61,7 @@ struct FilterChain {
     uint32_t id = 0;               // stable for (listener, address, name): index of Snapshot::chains
     std::string name;              // empty for a listener's only one
     bool tls = false;              // its transport socket is TLS: ChainTables::tls has the context
+    std::string match_text, tls_text;              // for people: "sni shop.example", "MUTUAL"
     Duration connect_timeout = seconds(15);        // transport_socket_connect_timeout: the TLS handshake; 0 = none
     HttpConnectionManager http;
 };
@@ -97,6 +99,7 @@ struct Snapshot {
     std::vector<std::shared_ptr<const Listener>> listeners;
     std::vector<std::shared_ptr<const route::RouteTable>> routes;
     std::vector<ChainTables> chains;   // by FilterChain::id
+    std::shared_ptr<const TlsState> tls;   // nullptr: no secret and no context
     /// By Cluster::id; holes are nullptr.
     std::vector<std::shared_ptr<const upstream::Cluster>> clusters;
     /// By core: scratch large enough for every table in this snapshot.

@@ -6,11 +6,13 @@ Everything is named sluice-*, so what a killed run left behind is found and remo
 """
 
 import glob
+import json
 import os
 import shutil
 import subprocess
 import time
 
+import certs
 from gateway import ROOT, Gateway, UnixConnection, start_best
 from netlab import Lab
 
@@ -37,11 +39,24 @@ http {{
         add_header x-served-by {name};
         location / {{ return 200 '{{"served by": "{name}", "path": "$request_uri"}}\\n'; }}
     }}
-    server {{
+{more}    server {{
         listen unix:{dir}/{name}.status;
         location / {{ stub_status; }}
     }}
 }}
+"""
+
+
+# On the host of `ratings`: who shows no certificate of the mesh gets nothing.
+VAULT = """    server {{
+        listen {address}:9443 ssl;
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        ssl_client_certificate {roots};
+        ssl_verify_client on;
+        add_header x-served-by vault;
+        location / {{ return 200 '{{"served by": "vault", "client": "$ssl_client_serial", "tls": "$ssl_protocol"}}\\n'; }}
+    }}
 """
 
 
@@ -56,6 +71,7 @@ class Demo:
 
     def start(self):
         self._wires()
+        self._certificates()
         self._backends()
         self._config()
         self.gateway = Gateway(self.lab.hosts["gateway"], self.config, os.path.join(self.work, "admin.sock"),
@@ -79,11 +95,21 @@ class Demo:
         for host in self.lab.hosts.values():
             host.hosts_file({"shop.example": GATEWAY_ADDRESS, **BACKENDS})
 
+    def _certificates(self):
+        """Of the shop for browsers, of the mesh for the gateway and the vault; all end with the demo."""
+        folder = os.path.join(self.work, "certificates")
+        self.ca = certs.Authority(os.path.join(folder, "ca"), "Sluice demo CA")
+        self.mesh_ca = certs.Authority(os.path.join(folder, "mesh"), "Sluice demo mesh CA")
+        self.shop = self.ca.issue("shop", dns=["shop.example"], usage=[certs.SERVER])
+        self.identity = self.mesh_ca.identity("gateway", "istio-system")
+        self.vault = self.mesh_ca.identity("vault", "shop")
+
     def _backends(self):
         for name, address in BACKENDS.items():
             path = os.path.join(self.work, f"{name}.conf")
             with open(path, "w") as file:
-                file.write(NGINX.format(dir=self.work, name=name, address=address))
+                vault = VAULT.format(address=address, certificate=self.vault.certificate, key=self.vault.key, roots=self.mesh_ca.certificate)
+                file.write(NGINX.format(dir=self.work, name=name, address=address, more=vault if name == "ratings" else ""))
             # -e: before it reads its file, nginx would open a log in /var/log.
             self.lab.hosts[name].start("taskset", "-c", "0", "nginx", "-e", os.path.join(self.work, f"{name}.error.log"), "-c", path,
                                        log=os.path.join(self.work, f"{name}.log"))
@@ -97,10 +123,14 @@ class Demo:
 
     def _config(self):
         shutil.copytree(os.path.join(ROOT, "configs", "mesh"), self.mesh)
+        shutil.copytree(os.path.join(ROOT, "configs", "demo", "mesh"), self.mesh, dirs_exist_ok=True)
+        with open(os.path.join(self.mesh, "certificates.yaml"), "w") as file:   # JSON is YAML too
+            json.dump(certs.tls_secret("shop-cert", self.shop), file, indent=1)
         with open(os.path.join(ROOT, "configs", "demo", "sluice.yaml")) as file:
             text = file.read()
         text = (text.replace("/etc/sluice/mesh", self.mesh).replace("/var/lib/sluice", os.path.join(self.work, "state")).replace("/run/sluice/admin.sock", os.path.join(self.work, "admin.sock"))
-                .replace("/dev/stdout", self.access_log))
+                .replace("/dev/stdout", self.access_log).replace("/etc/sluice/identity/cert-chain.pem", self.identity.certificate)
+                .replace("/etc/sluice/identity/key.pem", self.identity.key).replace("/etc/sluice/identity/root-cert.pem", self.mesh_ca.certificate))
         if (os.cpu_count() or 1) < 2:
             text = text.replace("cores: [1]", "cores: [0]")
         with open(self.config, "w") as file:

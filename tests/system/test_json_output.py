@@ -44,6 +44,7 @@ COMMANDS = {
     "pc routes": ([], {0}),
     "pc clusters": ([], {0}),
     "pc endpoints": ([], {0}),
+    "pc secrets": ([], {0, 1}),
     "runtime": (["--interval", "100ms"], {0}),
     "top": (["--count", "2", "--interval", "100ms"], {0}),
     "drops": (["--zeros"], {0}),

@@ -145,7 +145,7 @@ INSTANTIATE_TEST_SUITE_P(Files, Mistakes, testing::Values(
     Mistake{"second_document", with("---\napiVersion: sluice/v1\n"), "SLC0009", "", "second document", "remove it", 6},
     Mistake{"typo", with("acessLog: {}\n"), "SLC0003", "acessLog", "unknown field", "did you mean `accessLog`?", 5},
     Mistake{"typo_inside", with_port(", vlna: 3"), "SLC0003", "ports[0].vlna", "unknown field", "did you mean `vlan`?", 4},
-    Mistake{"identity", with("identity: {certificate: tls.crt}\n"), "SLC0004", "identity", "not supported yet", "remove it", 5},
+    Mistake{"identity", with("identity: {certificate: tls.crt}\n"), "SLC0007", "identity.privateKey", "missing", "privateKey: key.pem", 5},
     Mistake{"wrong_type", with("memory: 2Gi\n"), "SLC0005", "memory", "`2Gi` where a map", "", 5},
     Mistake{"quoted_number", with("limits: {connections: '5'}\n"), "SLC0005", "limits.connections", "whole number", "without quotes", 5},
     Mistake{"yes_is_no_boolean", "apiVersion: sluice/v1\nkind: GatewayHost\nports:\n- {name: a, device: 'af_xdp:a', addresses: [192.0.2.9/24], listen: true}\n- {name: b, device: 'af_xdp:b', addresses: [192.0.3.9/24], listen: yes}\n", "SLC0005", "ports[1].listen", "true or false", "", 5},

@@ -72,7 +72,8 @@ TEST(Listener, IsAsIstiodWritesIt) {
         "stat_prefix": "outbound_0.0.0.0_80",
         "rds": {"route_config_name": "http.80", "config_source": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}},
         "use_remote_address": true, "normalize_path": true, "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
-        "stream_idle_timeout": "0s",
+        "stream_idle_timeout": "0s", "forward_client_cert_details": "SANITIZE_SET",
+        "set_current_client_cert_details": {"subject": true, "cert": true, "dns": true, "uri": true},
         "access_log": [{"name": "envoy.access_loggers.file", "typed_config": {
           "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": "/dev/stdout"}}],
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {
@@ -207,8 +208,8 @@ spec:
     ASSERT_EQ(hosts.size(), 2);
     EXPECT_EQ(hosts[0].name(), "secure.example:80");
     EXPECT_EQ(hosts[0].domains(0), "secure.example");
-    ASSERT_EQ(hosts[0].routes_size(), 1);
-    EXPECT_TRUE(is_json(hosts[0].routes(0), R"({"match": {"prefix": "/"}, "redirect": {"https_redirect": true}})"));
+    EXPECT_EQ(hosts[0].require_tls(), envoy::config::route::v3::VirtualHost::ALL);
+    EXPECT_EQ(hosts[0].routes_size(), 0);
     EXPECT_EQ(hosts[1].name(), "shop.example:80");
     EXPECT_TRUE(hosts[1].routes(0).has_direct_response());
 }

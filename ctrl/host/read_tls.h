@@ -1,0 +1,12 @@
+// The identity and tls sections of the gateway's own file.
+#pragma once
+
+#include "ctrl/host/field_reader.h"
+#include "ctrl/host/gateway_host.h"
+
+namespace sluice::host {
+
+void read_identity(Context& context, const yaml::Node& yaml, Identity& identity);
+void read_tls(Context& context, const yaml::Node& yaml, Tls& tls);
+
+}  // namespace sluice::host
