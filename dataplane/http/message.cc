@@ -64,18 +64,14 @@ bool HeaderList::add(std::string_view name, std::string_view value) { return pus
 bool HeaderList::add(HeaderId id, std::string_view value) { return push({name_of(id), value, id}); }
 
 bool HeaderList::set_matching(std::string_view name, HeaderId id, std::string_view value) {
-    Header* first = nullptr;
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < size_; i++) {
-        const bool same = same_field(items_[i], name, id);
-        if (same && first) continue;
-        items_[kept] = items_[i];
-        if (same) first = &items_[kept];
-        kept++;
-    }
+    uint32_t at = 0;
+    while (at < size_ && !same_field(items_[at], name, id)) at++;
+    if (at == size_) return push({name, value, id});
+    items_[at].value = value;
+    uint32_t kept = at + 1;
+    for (uint32_t i = at + 1; i < size_; i++)
+        if (!same_field(items_[i], name, id)) items_[kept++] = items_[i];
     size_ = kept;
-    if (!first) return push({name, value, id});
-    first->value = value;
     return true;
 }
 

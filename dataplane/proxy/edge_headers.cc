@@ -1,8 +1,11 @@
 // Edge header work in one pass over the list where possible: a name of ours is one byte to compare.
 #include "proxy/edge_headers.h"
 
+#include <immintrin.h>
+
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "filter/text.h"
 #include "proxy/client_cert.h"
@@ -48,9 +51,10 @@ std::string_view ip_in_arena(const IpAddress& ip, Arena& arena) {
     return arena.copy({text, filter::write_ip(ip, text)});
 }
 
-/// Appends the peer to X-Forwarded-For and tells the trusted client (Envoy, x-forwarded-for, "trusted client address").
+/// Appends the peer (`peer_text`, where the peer is the client's side) to X-Forwarded-For and tells the trusted client (Envoy,
+/// x-forwarded-for, "trusted client address").
 bool forward_for(const snapshot::HttpConnectionManager& config, http::HeaderList& headers, const SocketAddress& peer,
-                 IpAddress& client) {
+                 std::string_view peer_text, IpAddress& client) {
     client = peer.ip;
     const http::Header* first = headers.find(HeaderId::kXForwardedFor);
     if (!config.use_remote_address) {
@@ -59,8 +63,6 @@ bool forward_for(const snapshot::HttpConnectionManager& config, http::HeaderList
         if (value) forwarded_address(*value, config.xff_num_trusted_hops, client);
         return true;
     }
-    const std::string_view peer_text = ip_in_arena(peer.ip, headers.arena());
-    if (!peer_text.data()) return false;
     if (!first) return headers.add(HeaderId::kXForwardedFor, peer_text);
     const auto value = headers.joined("x-forwarded-for", headers.arena());
     if (!value) return false;
@@ -83,19 +85,31 @@ bool forward_proto(const snapshot::HttpConnectionManager& config, http::Request&
     return true;
 }
 
+/// Sixteen bytes as 32 lower-case hex digits.
+void write_hex(const uint64_t (&bytes)[2], char* out) {
+    const __m128i digits = _mm_setr_epi8('0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f');
+    const __m128i nibble = _mm_set1_epi8(0xf);
+    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
+    const __m128i high = _mm_and_si128(_mm_srli_epi16(v, 4), nibble), low = _mm_and_si128(v, nibble);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_shuffle_epi8(digits, _mm_unpacklo_epi8(high, low)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 16), _mm_shuffle_epi8(digits, _mm_unpackhi_epi8(high, low)));
+}
+
 /// RFC 9562 5.4: version 4, variant 10; random otherwise.
 std::string_view make_uuid(Rng& rng, Arena& arena) {
-    static constexpr char kHex[] = "0123456789abcdef";
     auto* out = static_cast<char*>(arena.allocate(36, 1));
     if (!out) return {};
     uint64_t words[2] = {rng.next(), rng.next()};
-    words[0] = (words[0] & ~uint64_t{0xf000}) | 0x4000;
-    words[1] = (words[1] & ~(uint64_t{0xc} << 60)) | uint64_t{0x8} << 60;
-    char* at = out;
-    for (int digit = 0; digit < 32; digit++) {
-        if (digit == 8 || digit == 12 || digit == 16 || digit == 20) *at++ = '-';
-        *at++ = kHex[words[digit / 16] >> (60 - 4 * (digit % 16)) & 0xf];
-    }
+    words[0] = (words[0] & ~(uint64_t{0xf0} << 48)) | uint64_t{0x40} << 48;   // byte 6
+    words[1] = (words[1] & ~uint64_t{0xc0}) | 0x80;                           // byte 8
+    char hex[32];
+    write_hex(words, hex);
+    std::memcpy(out, hex, 8);
+    std::memcpy(out + 9, hex + 8, 4);
+    std::memcpy(out + 14, hex + 12, 4);
+    std::memcpy(out + 19, hex + 16, 4);
+    std::memcpy(out + 24, hex + 20, 12);
+    out[8] = out[13] = out[18] = out[23] = '-';
     return {out, 36};
 }
 
@@ -131,10 +145,15 @@ bool prepare_request_headers(const snapshot::HttpConnectionManager& config, http
     http::strip_hop_by_hop(request.headers);
     strip_outside(request.headers, config.use_remote_address, keeps_client_cert(config, tls));
     if (tls && !add_client_cert(config, tls, request.headers)) return false;
-    if (!forward_for(config, request.headers, peer, client)) return false;
+    std::string_view peer_text;
+    if (config.use_remote_address) {
+        peer_text = ip_in_arena(peer.ip, request.headers.arena());
+        if (!peer_text.data()) return false;
+    }
+    if (!forward_for(config, request.headers, peer, peer_text, client)) return false;
     if (!forward_proto(config, request, scheme)) return false;
     if (config.use_remote_address) {
-        const std::string_view text = ip_in_arena(client, request.headers.arena());
+        const std::string_view text = client == peer.ip ? peer_text : ip_in_arena(client, request.headers.arena());
         if (!text.data() || !request.headers.set(HeaderId::kXEnvoyExternalAddress, text)) return false;
     }
     return request_id(config, request.headers, rng);

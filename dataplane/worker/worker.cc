@@ -33,6 +33,14 @@ constexpr uint32_t kHashCheckEvery = 1024;
 constexpr Duration kSampleEvery = milliseconds(100);
 static_assert(limits::kPortsMax <= 8, "believed_hashes_ has a bit for each port");
 
+/// Link to TCP, and where a message's head begins: lines that another core, or a device, has written.
+void prefetch_head(const rte_mbuf& frame) {
+    const char* const at = rte_pktmbuf_mtod(&frame, const char*);
+    rte_prefetch0(at);
+    rte_prefetch0(at + RTE_CACHE_LINE_SIZE);
+    if (frame.data_len > 2 * RTE_CACHE_LINE_SIZE) rte_prefetch0(at + 2 * RTE_CACHE_LINE_SIZE);
+}
+
 net::StackConfig with_sharing(net::StackConfig config, bool several_cores) {
     config.share_neighbors = several_cores;
     config.share_fragments = several_cores;
@@ -126,8 +134,9 @@ void Worker::handle_frames(uint8_t port, rte_mbuf** frames, uint16_t n) {
     uint16_t count = 0;
     ExceptionEnd* const kernel = exceptions_[port].get();
     stages_.enter(Stage::kNet);
+    for (uint16_t i = 0; i < std::min<uint16_t>(n, kPrefetchAhead); i++) prefetch_head(*frames[i]);
     for (uint16_t i = 0; i < n; i++) {
-        if (i + kPrefetchAhead < n) rte_prefetch0(rte_pktmbuf_mtod(frames[i + kPrefetchAhead], void*));
+        if (i + kPrefetchAhead < n) prefetch_head(*frames[i + kPrefetchAhead]);
         net::DatagramIn& d = datagrams[count];
         const Audience who = kernel ? audience(frames[i], ports_[port]->info().mac) : Audience::kGateway;
         if (who == Audience::kBoth) kernel->to_kernel(frames[i]);

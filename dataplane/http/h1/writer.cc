@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/short_copy.h"
 #include "http/chars.h"
 #include "http/h1/codec.h"
 
@@ -27,30 +28,6 @@ uint64_t count_controls(std::span<const uint8_t> bytes) {
     }
     for (; i < bytes.size(); i++) count += (bytes[i] < 0x20 && bytes[i] != '\t') || bytes[i] == 0x7f;
     return count;
-}
-
-template <typename Word>
-void copy_ends(char* at, const char* from, size_t n) {
-    Word first, last;
-    std::memcpy(&first, from, sizeof first);
-    std::memcpy(&last, from + n - sizeof last, sizeof last);
-    std::memcpy(at, &first, sizeof first);
-    std::memcpy(at + n - sizeof last, &last, sizeof last);
-}
-
-// Names and values are short: two words that overlap cost less than a call of memcpy(), which may also not be given the null of
-// an empty view.
-[[gnu::always_inline]] inline char* append(char* at, std::string_view text) {
-    const size_t n = text.size();
-    const char* from = text.data();
-    if (n > 64) std::memcpy(at, from, n);
-    else if (n > 32) copy_ends<__m256i>(at, from, n);
-    else if (n >= 16) copy_ends<__m128i>(at, from, n);
-    else if (n >= 8) copy_ends<uint64_t>(at, from, n);
-    else if (n >= 4) copy_ends<uint32_t>(at, from, n);
-    else if (n >= 2) copy_ends<uint16_t>(at, from, n);
-    else if (n == 1) *at = *from;
-    return at + n;
 }
 
 // Bytes that may stand in a request target, from the start: visible ASCII but "#".
@@ -80,7 +57,7 @@ class Output {
 
     void put(std::string_view text) {
         if (text.size() <= static_cast<size_t>(end_ - at_)) [[likely]] {
-            at_ = append(at_, text);
+            at_ = copy_short(at_, text);
             return;
         }
         put_across(text);
@@ -124,7 +101,7 @@ class Output {
             end_line();
             return;
         }
-        at_ = append(append(append(append(at_, name), ": "), value), "\r\n");
+        at_ = copy_short(copy_short(copy_short(copy_short(at_, name), ": "), value), "\r\n");
         lines_++;
     }
     void put_number(uint64_t value, int base = 10) {
@@ -212,6 +189,18 @@ void put_content_length(Output& output, uint64_t length) {
     output.end_line();
 }
 
+void put_status_line(Output& output, uint16_t status) {
+    if (status == 200) [[likely]] {
+        output.put("HTTP/1.1 200 OK");
+    } else {
+        output.put("HTTP/1.1 ");
+        output.put_number(status);
+        output.put(" ");
+        output.put(reason_phrase(status));
+    }
+    output.end_line();
+}
+
 // Everything but what this file writes itself.
 void put_fields(Output& output, const HeaderList& headers) {
     for (const Header& header : headers.items()) {
@@ -280,11 +269,7 @@ bool write_response(const Response& response, Framing framing, uint64_t content_
     if (framing == Framing::kChunked && is_http10) return false;  // RFC 9112 6.1
     const uint16_t status = response.status;
     return write_clean(pool, out, [&](Output& output) {
-        output.put("HTTP/1.1 ");
-        output.put_number(status);
-        output.put(" ");
-        output.put(reason_phrase(status));
-        output.end_line();
+        put_status_line(output, status);
         put_fields(output, response.headers);
         if (status >= 200 && status != 204) {
             if (framing == Framing::kChunked) output.put_field("transfer-encoding", "chunked");
