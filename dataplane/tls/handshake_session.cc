@@ -55,7 +55,7 @@ HandshakeSession::HandshakeSession(std::shared_ptr<const ClientContext> context,
     if (!peer_.alpn.empty())
         if (auto own = alpn_to_wire(peer_.alpn)) wire = std::move(*own);
     if (!wire.empty()) SSL_set_alpn_protos(ssl_.get(), wire.data(), static_cast<unsigned>(wire.size()));
-    offered_ = offer_session();
+    if (offer_session()) offered_ = SSL_get_session(ssl_.get());
 }
 
 HandshakeSession::~HandshakeSession() {
@@ -151,7 +151,11 @@ void HandshakeSession::succeed() {
         return;
     }
     state_ = State::kDone;
-    if (client_ && offered_ && !SSL_session_reused(ssl_.get())) ClientContextImpl::of(*client_).sessions.forget(session_key_);
+    if (offered_) {
+        if (!SSL_session_reused(ssl_.get())) ClientContextImpl::of(*client_).sessions.forget(session_key_);
+        // A 1.2 server's new ticket for an old session: OpenSSL tells nobody of it.
+        else if (keys_.version == Version::kTls12 && SSL_get_session(ssl_.get()) != offered_) on_session(SessionPtr(SSL_get1_session(ssl_.get())));
+    }
     wants_tickets_ = client_ && keys_.version == Version::kTls13 && keys_.aead != Aead::kNone &&
                      (SSL_CTX_get_session_cache_mode(SSL_get_SSL_CTX(ssl_.get())) & SSL_SESS_CACHE_CLIENT) != 0;
 }

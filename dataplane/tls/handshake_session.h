@@ -82,7 +82,8 @@ class HandshakeSession final : private SslHooks {
     std::string first_bytes_;                  // a server's, until it is clear that they are no HTTP
     bool first_known_ = false;
     State state_ = State::kRunning;
-    bool wants_tickets_ = false, offered_ = false;
+    bool wants_tickets_ = false;
+    const SSL_SESSION* offered_ = nullptr;     // only to be compared
     uint32_t tickets_taken_ = 0;
     KeyLogSecrets secrets_;
     OutputWatch watch_;

@@ -47,8 +47,7 @@ SessionPtr SessionStore::take(std::string_view peer, int64_t now_s) {
     while (!at->sessions.empty()) {
         SSL_SESSION* newest = at->sessions.back().get();
         if (is_good(newest, now_s) && SSL_SESSION_get_protocol_version(newest) < TLS1_3_VERSION) {
-            SSL_SESSION_up_ref(newest);
-            return SessionPtr(newest);
+            return SessionPtr(SSL_SESSION_dup(newest));   // a copy: OpenSSL writes into a session that is renewed
         }
         SessionPtr session = std::move(at->sessions.back());
         at->sessions.pop_back();

@@ -38,7 +38,8 @@ int on_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_C
         }
     } else if (keys.opening_key(name, key, &renew, static_cast<int64_t>(std::time(nullptr)))) {
         const bool ready = key_mac(mac, key.hmac) && EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.aes.data(), iv) == 1;
-        answer = !ready ? -1 : renew ? 2 : 1;
+        // A 1.3 client uses a ticket once, so each that is used up is replaced; a 1.2 client keeps one until its key is old.
+        answer = !ready ? -1 : renew || SSL_version(ssl) == TLS1_3_VERSION ? 2 : 1;
     }
     OPENSSL_cleanse(&key, sizeof key);
     return answer;

@@ -171,7 +171,7 @@ X509_STORE* Verifier::roots_for(const std::vector<AlternativeName>& names, Verdi
     size_t uris = 0;
     for (const AlternativeName& name : names)
         if (name.type == SanMatcher::Type::kUri) uri = &name, uris++;
-    const auto refuse_domain = [&](const std::string& why) { verdict = {Failure::kUnknownCa, X509_V_ERR_CERT_UNTRUSTED, why}; };
+    const auto refuse_domain = [&](const std::string& why) { verdict = {Failure::kUnknownCa, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, why}; };
     if (uris != 1) {
         refuse_domain("no trust domain: " + std::to_string(uris) + " URI names instead of one");
         return nullptr;
@@ -264,7 +264,7 @@ Verdict Verifier::verify(X509* leaf, STACK_OF(X509) * untrusted, const ClientPee
     }
     const bool has_pins = !verification_.certificate_sha256.empty() || !verification_.spki_sha256.empty();
     if (roots) verdict = verify_chain(leaf, untrusted, roots);
-    else if (!has_pins) verdict = refuse(X509_V_ERR_CERT_UNTRUSTED, leaf, "no trusted CA is configured");
+    else if (!has_pins) verdict = refuse(X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, leaf, "no trusted CA is configured");
     if (verdict.error == X509_V_OK) verdict = check_leaf(leaf, *names, peer);
     return settle(std::move(verdict));
 }

@@ -170,6 +170,7 @@ TEST_P(EveryCase, WeConnect) {
     if (ask == Ask::kOptional || ask == Ask::kRequired) options.certificates = {source(client_certificate(c.key), "client")};
     if (c.aead == Aead::kNone || std::string(c.suite).starts_with("DHE")) options.parameters.cipher_suites = {c.suite};
     options.parameters.groups = {group};
+    if (std::string(group) != "P-256") options.parameters.groups.push_back("P-256");
     ClientPeer peer;
     peer.sni = peer.verify_host = "a.shop.example";
     peer.alpn = {"istio", "http/1.1"};
