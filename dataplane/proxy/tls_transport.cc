@@ -139,7 +139,7 @@ void TlsTransport::on_handshake_done(tls::HandshakeResult&& result, bool take_ti
     identity_ = core_.identities.share(std::move(result.peer));
     info_.peer = &Identities::of(identity_);
     const auto& ours = server_context_ ? server_context_->certificates() : client_context_->certificates();
-    info_.local = ours.empty() ? nullptr : &ours.front();
+    info_.local = ours.empty() ? nullptr : &ours[result.certificate];
     stats().add_handshake(info_.version, info_.cipher_suite, info_.resumed, info_.peer->presented);
     if (result.fallback) {
         stats().fallbacks.add();

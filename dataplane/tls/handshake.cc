@@ -22,6 +22,11 @@ constexpr uint32_t kChunksMin = 256;          // of a small core: a few long cha
 void run_job(HandshakeJob& job, const LiveConnection::Gauge& gauge) {
     using State = HandshakeSession::State;
     if (job.destroy) {
+        if (job.session->wants_tickets() && job.input) {   // they came together with the end
+            for (const HandshakeChunk* chunk = job.input; chunk; chunk = chunk->next) job.session->write({chunk->bytes, chunk->size});
+            job.session->run(job.output);
+            job.tickets_taken = job.session->tickets_taken();
+        }
         job.session.reset();
         return;
     }
@@ -203,8 +208,6 @@ void Handshaker::Impl::leave(Handshake& h) {
     h.owner = nullptr;
     if (h.out || h.listed || h.delivering) return;   // when it comes back, in the next poll, when its owner returns
     if (!h.job.session) return give(&h);
-    give_chunks(h.pending);
-    h.pending_tail = nullptr;
     h.job.destroy = true;
     dispatch(h, false);
 }

@@ -37,6 +37,7 @@ struct HandshakeResult {
     std::unique_ptr<const PeerIdentity> peer;      // never nullptr; presented is false without a certificate
     std::string alpn, server_name;                 // chosen; asked for
     bool resumed = false;
+    uint32_t certificate = 0;                      // which of the context's certificates() was shown, where there are several
     std::vector<uint8_t> leftover;                 // read beyond the handshake: first input of the record layer
 };
 

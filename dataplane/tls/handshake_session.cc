@@ -173,6 +173,11 @@ HandshakeResult HandshakeSession::take_result() {
     const char* name = server_ ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : peer_.sni.c_str();
     if (name) result.server_name = lower(name);
     result.resumed = SSL_session_reused(ssl) == 1;
+    if (core().infos.size() > 1 && SSL_get_certificate(ssl)) {
+        const std::string shown = digest_hex(SSL_get_certificate(ssl), EVP_sha256());
+        for (uint32_t i = 0; i < core().infos.size(); i++)
+            if (core().infos[i].sha256 == shown) result.certificate = i;
+    }
     result.leftover.resize(BIO_ctrl_pending(in_));
     if (!result.leftover.empty()) BIO_read(in_, result.leftover.data(), static_cast<int>(result.leftover.size()));
     result.keys = keys_;

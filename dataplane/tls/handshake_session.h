@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tls/context_impl.h"
@@ -47,7 +48,8 @@ class HandshakeSession final : private SslHooks {
     /// Once, when done. Afterwards wants_tickets() says whether this object has a use left.
     HandshakeResult take_result();
     bool wants_tickets() const { return wants_tickets_; }
-    uint32_t tickets_taken() const { return tickets_taken_; }
+    /// Since it was asked last.
+    uint32_t tickets_taken() { return std::exchange(tickets_taken_, 0u); }
 
     Failure failure() const { return failure_; }
     Alert alert() const { return alert_; }

@@ -41,8 +41,10 @@ class Stream {
     }
     std::string seal(std::string_view text) {
         SliceQueue plain(core_.nodes), out(core_.nodes);
-        if (!text.empty()) EXPECT_TRUE(plain.push_back(sluice::test::heap_slice(text)));
-        EXPECT_TRUE(records_.seal(plain, out, kNow));
+        if (!text.empty()) {
+            EXPECT_TRUE(plain.push_back(sluice::test::heap_slice(text)));
+            EXPECT_TRUE(records_.seal(plain, out, kNow));
+        }
         records_.take_control(out);
         std::string bytes(out.bytes(), '\0');
         out.peek(0, std::span(reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()));

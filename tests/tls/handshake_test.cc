@@ -237,6 +237,7 @@ TEST(Handshakes, TheClientsAlgorithmsChooseTheCertificate) {
         TheirEnd client(false, [&](SSL_CTX* ctx) { SSL_CTX_set1_sigalgs_list(ctx, rsa ? "RSA-PSS+SHA256" : "ECDSA+SHA256"); });
         pump(core, server, client);
         ASSERT_TRUE(server.result && client.done);
+        EXPECT_EQ(server.result->certificate, rsa ? 1u : 0u);
         EXPECT_EQ(EVP_PKEY_get_base_id(X509_get0_pubkey(SSL_get0_peer_certificate(client.ssl()))), rsa ? EVP_PKEY_RSA : EVP_PKEY_EC);
     }
 }
