@@ -10,6 +10,7 @@
 #include "gateway/check.h"
 #include "gateway/gateway.h"
 #include "gateway/setup.h"
+#include "tls/openssl_init.h"
 
 namespace sluice::gateway {
 namespace {
@@ -30,6 +31,7 @@ int run(const std::string& path, const std::string& user) {
 }  // namespace sluice::gateway
 
 int main(int argc, char** argv) {
+    sluice::tls::initialise_openssl();   // before any library does it with a configuration file
     CLI::App app{"sluiced: a mesh gateway that owns its NIC queues, its TCP and its routing."};
     std::string config, user;
     bool check = false;

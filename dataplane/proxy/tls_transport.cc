@@ -106,8 +106,8 @@ void TlsTransport::feed() {
     SliceQueue& in = raw_->receive_queue();
     if (const uint64_t bytes = in.bytes(); bytes > 0) {
         end_fed_ = !core_.handshaker.feed(*handshake_, in);   // over its limit: its failure follows
-        in.clear();
-        raw_->consumed(bytes);
+        if (end_fed_) in.clear();
+        raw_->consumed(bytes - in.bytes());   // data that came before the handshake's end was known may stay
     }
     if (end_fed_ || !raw_->peer_closed()) return;
     end_fed_ = true;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr uint32_t kInlineJobsPerPoll = 8;    // a core without handshake threads still serves others in between
 constexpr uint32_t kChunksPerHandshake = 2;   // on average: 8 KiB hold nearly every flight
+constexpr const char* kTooLong = "more bytes than a handshake may have";
 constexpr uint32_t kChunksMin = 256;          // of a small core: a few long chains at once
 
 }  // namespace
@@ -145,7 +146,7 @@ void Handshaker::Impl::give(Handshake* h) {
     h->owner = nullptr;
     h->pending_tail = nullptr;
     h->received = 0;
-    h->out = h->begun = h->closed = h->finished = h->wants_tickets = h->listed = false;
+    h->out = h->begun = h->closed = h->finished = h->wants_tickets = h->held_back = h->listed = false;
     h->leaving = true;   // a free one stays as it is when the core ends
     h->verdict = Failure::kNone;
     h->next = free;
@@ -232,17 +233,18 @@ void Handshaker::Impl::returned(Handshake& h, Instant now) {
 void Handshaker::Impl::proceed(Handshake& h, Instant now) {
     HandshakeJob& job = h.job;
     if (h.leaving) return leave(h);   // cancelled or finished meanwhile
-    if (job.has_result) return deliver_done(h, now);
-    if (job.state == HandshakeSession::State::kFailed) return deliver_failed(h, job.failure, job.alert, job.reason, now);
     if (h.verdict != Failure::kNone) {
-        const char* words = h.verdict == Failure::kTooLarge ? "more bytes than a handshake may have" : "no memory left for handshakes";
+        const char* words = h.verdict == Failure::kTooLarge ? kTooLong : "no memory left for handshakes";
         return deliver_failed(h, h.verdict, Alert::kCloseNotify, words, now);
     }
+    if (job.has_result) return deliver_done(h, now);
+    if (job.state == HandshakeSession::State::kFailed) return deliver_failed(h, job.failure, job.alert, job.reason, now);
     if (h.finished) {
         if (job.session && h.pending) dispatch(h, false);   // without a session it only waits for finish()
         return;
     }
     if (h.pending) return dispatch(h, !h.begun);
+    if (h.held_back) return deliver_failed(h, Failure::kTooLarge, Alert::kCloseNotify, kTooLong, now);
     if (h.closed) deliver_failed(h, Failure::kPeerClosed, Alert::kCloseNotify, "the peer closed during the handshake", now);
 }
 
@@ -323,6 +325,10 @@ Handshake* Handshaker::start_client(std::shared_ptr<const ClientContext> context
 bool Handshaker::feed(Handshake& h, SliceQueue& in) {
     bool taken = h.verdict == Failure::kNone;
     while (!in.empty()) {
+        if (h.out && taken && h.received + in.front().size() > impl_->limits.bytes_max) {
+            h.held_back = true;   // perhaps the handshake is over and this is data: the receive window waits, not our memory
+            return true;
+        }
         const Slice slice = in.pop_front();
         if (!taken) continue;
         h.received += slice.size();

@@ -83,7 +83,8 @@ class Handshaker {
     Handshake* start_server(std::shared_ptr<const ServerContext> context, HandshakeOwner& owner);
     /// `peer` is copied where needed. `remote` is part of the key of kept sessions. The first flight comes by poll().
     Handshake* start_client(std::shared_ptr<const ClientContext> context, const ClientPeer& peer, const SocketAddress& remote, HandshakeOwner& owner);
-    /// Takes all of `in`. False: over the limit of bytes; on_handshake_failed follows.
+    /// Takes all of `in`, but for what exceeds the limit of bytes while a job is out: that stays in `in`, and is either data behind the
+    /// handshake, the next input of the record layer after `leftover`, or too much. False: over the limit; on_handshake_failed follows.
     bool feed(Handshake& handshake, SliceQueue& in);
     /// No more bytes will come: on_handshake_failed(kPeerClosed) follows unless it is done already.
     void peer_closed(Handshake& handshake);

@@ -59,6 +59,7 @@ class Handshake {
     bool out = false;                      // a job is with the thread
     bool begun = false;                    // a job was, ever: there may be a session
     bool closed = false;                   // no byte will come
+    bool held_back = false;                // bytes beyond the limit stay with the owner until the job is back
     bool finished = false;                 // on_handshake_done was called; stays for tickets
     bool leaving = false;                  // goes back to the pool as soon as its session is gone
     Failure verdict = Failure::kNone;      // of the core: too large, closed

@@ -55,6 +55,7 @@ class OurEnd final : public HandshakeOwner {
 
     Handshake* handshake = nullptr;
     std::string output;
+    std::string held;                    // not taken by feed()
     std::optional<HandshakeResult> result;
     bool take_tickets = false;
     std::optional<Failure> failure;

@@ -284,5 +284,40 @@ TEST(Handover, BytesBehindTheHandshakeAreHandedOn) {
     }
 }
 
+/// A client that uploads at once sends more than a handshake may have before the core knows that the handshake is over.
+TEST(Handover, AnUploadBehindTheHandshakeIsNoLongHandshake) {
+    HandshakeLimits limits;
+    limits.bytes_max = 8000;
+    Core core(limits);
+    OurEnd server(core);
+    server.serve(make(server_options()));
+    TheirEnd client(false, {});
+    client.run();
+    server.give(client.take());
+    core.poll_all();
+    client.give(server.take());
+    client.run();
+    ASSERT_TRUE(client.done);
+    EXPECT_TRUE(server.give(client.take()));   // Finished: the job is out until the next poll
+    std::string sent;
+    for (int i = 0; i < 20; i++) {
+        const std::string text(1500, static_cast<char>('a' + i));
+        client.write(text);
+        sent += text;
+        EXPECT_TRUE(server.give(client.take()));
+    }
+    EXPECT_FALSE(server.held.empty());
+    core.poll_all();
+    ASSERT_TRUE(server.result) << server.reason;
+    EvpRecords records(server.result->keys);
+    std::string bytes = text_of(server.result->leftover), got;
+    while (!bytes.empty()) {
+        const auto piece = records.open(bytes);
+        ASSERT_TRUE(piece);
+        got += *piece;
+    }
+    EXPECT_TRUE(got == sent);
+}
+
 }  // namespace
 }  // namespace sluice::tls::test
