@@ -16,7 +16,7 @@ RecordEngine::RecordEngine(rte_mempool* mbufs, SliceNodePool& nodes, uint32_t ex
 RecordEngine::~RecordEngine() = default;
 const RecordCounters& RecordEngine::counters() const { return impl_->counters; }
 
-RecordEngine::Impl::Impl(rte_mempool* mbuf_pool, SliceNodePool& node_pool, uint32_t expanded_max)
+RecordEngine::Impl::Impl(rte_mempool* mbuf_pool, SliceNodePool& node_pool, uint32_t expanded_max, IMB_ARCH arch)
     : mbufs(mbuf_pool), nodes(node_pool), mbuf_room(rte_pktmbuf_data_room_size(mbuf_pool) - RTE_PKTMBUF_HEADROOM),
       kept(std::make_unique<uint8_t[]>(kRecordHeaderBytes + kCiphertextMax)), slots(std::max(expanded_max, 1u)),
       memory(sizeof(gcm_key_data) * slots), keys(static_cast<gcm_key_data*>(memory.data())),
@@ -27,7 +27,11 @@ RecordEngine::Impl::Impl(rte_mempool* mbuf_pool, SliceNodePool& node_pool, uint3
         std::fprintf(stderr, "tls: ipsec-mb has no memory for its manager\n");
         std::abort();
     }
-    init_mb_mgr_auto(mb, nullptr);
+    switch (arch) {
+        case IMB_ARCH_SSE: init_mb_mgr_sse(mb); break;
+        case IMB_ARCH_AVX2: init_mb_mgr_avx2(mb); break;
+        default: init_mb_mgr_auto(mb, nullptr);
+    }
     gcm128 = {mb->gcm128_pre, mb->gcm128_enc, mb->gcm128_dec, mb->gcm128_init, mb->gcm128_enc_update, mb->gcm128_dec_update,
               mb->gcm128_enc_finalize, mb->gcm128_dec_finalize};
     gcm256 = {mb->gcm256_pre, mb->gcm256_enc, mb->gcm256_dec, mb->gcm256_init, mb->gcm256_enc_update, mb->gcm256_dec_update,

@@ -21,7 +21,8 @@ struct GcmFunctions {
 };
 
 struct RecordEngine::Impl {
-    Impl(rte_mempool* mbufs, SliceNodePool& nodes, uint32_t expanded_max);
+    /// `arch` IMB_ARCH_NONE: the best of this CPU; another: for tests.
+    Impl(rte_mempool* mbufs, SliceNodePool& nodes, uint32_t expanded_max, IMB_ARCH arch = IMB_ARCH_NONE);
     ~Impl();
 
     /// The expanded key of `direction`; the least recently used one makes room.

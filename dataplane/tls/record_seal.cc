@@ -13,44 +13,7 @@ namespace {
 
 constexpr uint32_t kSegmentsMax = (kRecordHeaderBytes + kCiphertextMax) / kSegmentBytesMin + 1;
 
-/// Where a record's bytes go: segments of `room` bytes in order.
-class Output {
- public:
-    Output(rte_mbuf** segments, uint32_t room) : segments_(segments), room_(room) { next(); }
-    uint8_t* at() const { return at_; }
-    uint32_t left() const { return left_; }
-    void advance(uint32_t n) {
-        at_ += n, left_ -= n;
-        if (left_ == 0) next();
-    }
-    void copy(const uint8_t* from, uint32_t bytes) {
-        while (bytes > 0) {
-            const uint32_t n = std::min(bytes, left_);
-            std::memcpy(at_, from, n);
-            advance(n);
-            from += n, bytes -= n;
-        }
-    }
-    /// Encrypts into as many segments as it takes.
-    void seal(AeadPass<true>& pass, const uint8_t* from, uint32_t bytes) {
-        while (bytes > 0) {
-            const uint32_t n = std::min(bytes, left_);
-            pass.update(at_, from, n);
-            advance(n);
-            from += n, bytes -= n;
-        }
-    }
-
- private:
-    void next() {   // one behind the last is never written: the record fits exactly
-        at_ = *segments_ ? rte_pktmbuf_mtod(*segments_, uint8_t*) : nullptr;
-        segments_++;
-        left_ = room_;
-    }
-    rte_mbuf** segments_;
-    uint8_t* at_ = nullptr;
-    uint32_t room_, left_ = 0;
-};
+uint8_t* data_of(rte_mbuf* m) { return rte_pktmbuf_mtod(m, uint8_t*); }
 
 /// Bytes of a queue, from its front.
 class QueueSource {
@@ -70,6 +33,7 @@ class QueueSource {
     uint32_t offset_ = 0;
 };
 
+/// Bytes in one piece.
 class BytesSource {
  public:
     explicit BytesSource(std::span<const uint8_t> bytes) : bytes_(bytes) {}
@@ -83,6 +47,55 @@ class BytesSource {
     std::span<const uint8_t> bytes_;
 };
 
+constexpr int kNoType = -1;
+
+/// What is encrypted: data, and 1.3's type behind it.
+template <typename Source>
+class Content {
+ public:
+    Content(Source& source, uint32_t data_bytes, int type) : source_(source), data_left_(data_bytes), type_(type) {}
+    uint32_t left() const { return data_left_ + (type_ != kNoType); }
+    /// The next n bytes in one piece: where they lie, else copied to `at`, where their ciphertext will be. One call of the cipher on a
+    /// copy costs less than one for each cut of the input.
+    const uint8_t* gather(uint8_t* at, uint32_t n) {
+        uint32_t done = 0;
+        while (done < n && data_left_ > 0) {
+            const std::span<const uint8_t> part = source_.take(std::min(n - done, data_left_));
+            data_left_ -= static_cast<uint32_t>(part.size());
+            if (part.size() == n) return part.data();
+            std::memcpy(at + done, part.data(), part.size());
+            done += static_cast<uint32_t>(part.size());
+        }
+        if (done < n) at[done] = static_cast<uint8_t>(std::exchange(type_, kNoType));
+        return at;
+    }
+
+ private:
+    Source& source_;
+    uint32_t data_left_;
+    int type_;
+};
+
+/// A record over several segments, whose first begins with `header_bytes`. The tag may be cut too.
+template <typename Source>
+void seal_segments(RecordEngine::Impl& engine, Aead aead, Records::Direction& direction, const Protection& protection,
+                   Content<Source>& content, rte_mbuf** segment, uint32_t segment_bytes, uint32_t header_bytes) {
+    AeadPass<true> pass(engine, aead, direction, protection);
+    uint8_t* at = data_of(*segment) + header_bytes;
+    uint32_t room = segment_bytes - header_bytes;
+    while (content.left() > 0) {
+        if (room == 0) at = data_of(*++segment), room = segment_bytes;
+        const uint32_t n = std::min(room, content.left());
+        pass.update(at, content.gather(at, n), n);
+        at += n, room -= n;
+    }
+    uint8_t tag[kTagBytes];
+    pass.finish(tag);
+    const uint32_t here = std::min(room, kTagBytes);
+    std::memcpy(at, tag, here);
+    if (here < kTagBytes) std::memcpy(data_of(*++segment), tag + here, kTagBytes - here);
+}
+
 }  // namespace
 
 bool Records::seal(SliceQueue& plain, SliceQueue& out, Instant now) {
@@ -93,7 +106,8 @@ bool Records::seal(SliceQueue& plain, SliceQueue& out, Instant now) {
     while (!plain.empty()) {
         if (version_ == Version::kTls13 && (control_ != 0 || transmit_.sequence >= kKeyRecordsMax) && !update_transmit_key(out)) return false;
         const uint32_t bytes = next_record_bytes(plain.bytes());
-        if (!seal_record(QueueSource(plain), bytes, kTypeApplicationData, out)) return false;
+        QueueSource source(plain);
+        if (!seal_record(source, bytes, kTypeApplicationData, out)) return false;
         plain.consume(bytes);
         engine_->counters.bytes_out += bytes;
         young_bytes_ = std::min(young_bytes_ + bytes, kYoungBytes);
@@ -111,11 +125,11 @@ uint32_t Records::next_record_bytes(uint64_t available) const {
 
 /// False: no mbufs or nodes, or no sequence number is left; then nothing happened.
 template <typename Source>
-bool Records::seal_record(Source&& source, uint32_t bytes, uint8_t type, SliceQueue& out) {
+bool Records::seal_record(Source& source, uint32_t bytes, uint8_t type, SliceQueue& out) {
     RecordCounters& counters = engine_->counters;
     const uint32_t total = bytes + overhead();
     const uint32_t segments = (total + segment_bytes_ - 1) / segment_bytes_;
-    rte_mbuf* mbufs[kSegmentsMax + 1];
+    rte_mbuf* mbufs[kSegmentsMax];
     if (transmit_.sequence == UINT64_MAX) {   // RFC 8446 5.3: never wraps; 2^64 records are never reached
         closing_ = true;
         return false;
@@ -124,7 +138,6 @@ bool Records::seal_record(Source&& source, uint32_t bytes, uint8_t type, SliceQu
         counters.no_mbuf++;
         return false;
     }
-    mbufs[segments] = nullptr;
 
     const bool inner = version_ == Version::kTls13;
     const uint32_t payload = total - kRecordHeaderBytes;
@@ -138,18 +151,18 @@ bool Records::seal_record(Source&& source, uint32_t bytes, uint8_t type, SliceQu
         explicit_nonce = header + kRecordHeaderBytes;
     }
     const Protection protection(version_, transmit_, header, bytes, explicit_nonce);
-    Output output(mbufs, segment_bytes_);
-    output.copy(header, kRecordHeaderBytes + explicit_bytes());
-    AeadPass<true> pass(*engine_, aead_, transmit_, protection);
-    for (uint32_t left = bytes; left > 0;) {
-        const std::span<const uint8_t> part = source.take(left);
-        output.seal(pass, part.data(), static_cast<uint32_t>(part.size()));
-        left -= static_cast<uint32_t>(part.size());
+    const uint32_t header_bytes = kRecordHeaderBytes + explicit_bytes();
+    uint8_t* const first = data_of(mbufs[0]);
+    std::memcpy(first, header, header_bytes);
+    Content<Source> content(source, bytes, inner ? type : kNoType);
+    if (segments == 1) {
+        uint8_t* const at = first + header_bytes;
+        const uint32_t n = content.left();
+        const uint8_t* const from = content.gather(at, n);
+        protect_whole<true>(*engine_, aead_, transmit_, protection, at, from, n, at + n);
+    } else {
+        seal_segments(*engine_, aead_, transmit_, protection, content, mbufs, segment_bytes_, header_bytes);
     }
-    if (inner) output.seal(pass, &type, 1);
-    uint8_t tag[kTagBytes];
-    pass.finish(tag);
-    output.copy(tag, kTagBytes);
 
     transmit_.sequence++;
     counters.records_out++;
@@ -162,7 +175,8 @@ bool Records::seal_record(Source&& source, uint32_t bytes, uint8_t type, SliceQu
 }
 
 bool Records::seal_control(std::span<const uint8_t> content, uint8_t type, SliceQueue& out) {
-    return seal_record(BytesSource(content), static_cast<uint32_t>(content.size()), type, out);
+    BytesSource source(content);
+    return seal_record(source, static_cast<uint32_t>(content.size()), type, out);
 }
 
 }  // namespace sluice::tls

@@ -120,7 +120,7 @@ class Records {
     // record_seal.cc
     uint32_t next_record_bytes(uint64_t available) const;
     template <typename Source>
-    bool seal_record(Source&& source, uint32_t bytes, uint8_t type, SliceQueue& out);
+    bool seal_record(Source& source, uint32_t bytes, uint8_t type, SliceQueue& out);
     bool seal_control(std::span<const uint8_t> content, uint8_t type, SliceQueue& out);
     bool update_transmit_key(SliceQueue& out);
     // record_control.cc

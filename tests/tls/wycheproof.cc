@@ -1,6 +1,7 @@
 // Project Wycheproof's AEAD vectors through the record layer's own calls of ipsec-mb: whole, and piece by piece in cuts that differ from
-// vector to vector; sealed and opened. In: a folder with aes_gcm_test.json and chacha20_poly1305_test.json (scripts/fetch-wycheproof).
-// Out: a line for each wrong case, then "wycheproof: N passed, M failed". Vectors of other key, nonce or tag sizes are not TLS's: counted.
+// vector to vector; sealed and opened; with the code for this CPU, for AVX2 and for SSE. In: a folder with the two files that
+// scripts/fetch-wycheproof brings. Out: a line for each wrong case, then "wycheproof: N passed, M failed". Vectors of other key, nonce or
+// tag sizes are not TLS's: counted.
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
@@ -14,7 +15,7 @@ namespace {
 
 using namespace sluice;
 using namespace sluice::tls;
-using test::Bytes;
+using tls::test::Bytes;
 
 Bytes from_hex(const std::string& hex) {
     Bytes bytes;
@@ -63,7 +64,9 @@ int main(int argc, char** argv) {
         return 2;
     }
     SliceNodePool nodes(16);
-    RecordEngine::Impl engine(sluice::test::test_mempool(), nodes, 2);
+    using Engine = RecordEngine::Impl;
+    rte_mempool* const mbufs = sluice::test::test_mempool();
+    Engine engines[] = {Engine(mbufs, nodes, 2), Engine(mbufs, nodes, 2, IMB_ARCH_AVX2), Engine(mbufs, nodes, 2, IMB_ARCH_SSE)};
     int passed = 0, failed = 0, other = 0;
     for (const bool chacha : {false, true}) {
         const std::string path = std::string(argv[1]) + (chacha ? "/chacha20_poly1305_test.json" : "/aes_gcm_test.json");
@@ -86,8 +89,10 @@ int main(int argc, char** argv) {
                                c["result"] == "valid"};
                 const int id = c["tcId"];
                 for (const size_t cut : {size_t{0}, size_t{1}, size_t{16}, static_cast<size_t>(2 + id % 61)}) {
-                    if (passes(engine, v, cut)) passed++;
-                    else failed++, std::printf("FAILED %s %d in pieces of %zu: %s\n", path.c_str(), id, cut, std::string(c["comment"]).c_str());
+                    for (Engine& engine : engines) {
+                        if (passes(engine, v, cut)) passed++;
+                        else failed++, std::printf("FAILED %s %d in pieces of %zu: %s\n", path.c_str(), id, cut, std::string(c["comment"]).c_str());
+                    }
                 }
             }
         }
