@@ -200,6 +200,8 @@ uint16_t TlsTransport::read() {
         status = opened == tls::OpensslRecords::Status::kOk       ? Status::kOk
                  : opened == tls::OpensslRecords::Status::kClosed ? Status::kClosed
                                                                   : Status::kError;
+        SliceQueue nothing(core_.nodes), answers(core_.nodes);   // alerts and key updates leave with what is sealed next
+        if (fallback_->seal(nothing, answers, core_.mbufs) && !answers.empty() && !raw_->write(std::move(answers))) answers.clear();
     } else {
         status = open_records();
         if (handshake_ && records_->application_data_seen()) core_.handshaker.finish(*std::exchange(handshake_, nullptr));

@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "filter/router.h"
-#include "proxy/engine.h"
+#include "proxy/arrival.h"
 #include "proxy/downstream.h"
+#include "proxy/engine.h"
+#include "proxy/tls_transport.h"
 #include "proxy/upstream_connection.h"
 #include "tests/proxy/fake_network.h"
 
@@ -54,6 +56,7 @@ class ProxyTest : public ::testing::Test {
         std::vector<route::VirtualHostInput> hosts;
         HeaderOps request_headers, response_headers;
         std::map<std::string, snapshot::Listener> listeners;
+        std::map<std::string, std::shared_ptr<const tls::ServerContext>> contexts;   // by filter chain's name
     };
 
     void SetUp() override {
@@ -79,6 +82,10 @@ class ProxyTest : public ::testing::Test {
         Core& core = engine_->core();
         EXPECT_EQ(core.streams.in_use(), 0u);
         EXPECT_EQ(core.downstreams.in_use(), 0u);
+        EXPECT_EQ(core.arrivals.in_use(), 0u);
+        EXPECT_EQ(core.tls_transports.in_use(), 0u);
+        EXPECT_EQ(core.identities.distinct(), 0u);
+        EXPECT_EQ(core.handshaker.live(), 0u);
         EXPECT_EQ(core.upstream_connections.in_use(), 0u);
         EXPECT_EQ(core.arena_chunks.in_use(), 0u);
         EXPECT_EQ(core.upstreams.connections(), 0u);
@@ -263,6 +270,7 @@ class ProxyTest : public ::testing::Test {
         for (const auto& chain : made->chains) {
             if (root.chains.size() <= chain.id) root.chains.resize(chain.id + 1);
             root.chains[chain.id].routes = table;
+            if (const auto context = config_.contexts.find(chain.name); context != config_.contexts.end()) root.chains[chain.id].tls = context->second;
         }
     }
     void prepare_scratch(snapshot::Snapshot& root, const route::RouteTable& table) {
