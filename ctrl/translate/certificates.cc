@@ -19,7 +19,7 @@ constexpr int64_t kDay = 86400, kSoon = 14 * kDay;
 Diagnostic finding_at(const xds::Provenance& place, std::string code, std::string message, std::string cure) {
     Diagnostic d;
     d.code = std::move(code), d.object = place.object, d.field = place.field, d.message = std::move(message), d.cure = std::move(cure);
-    if (d.code != "SLC0145") d.severity = Severity::kWarning;
+    if (d.code != "SLC0145" && d.code != "SLC0141") d.severity = Severity::kWarning;
     const size_t colon = place.source.rfind(':');
     const std::string line = colon == std::string::npos ? "" : place.source.substr(colon + 1);
     const bool placed = !line.empty() && line.size() < 9 && line.find_first_not_of("0123456789") == line.npos;
@@ -48,7 +48,11 @@ class CertificateCheck {
         : resources_(resources), now_s_(now_s), refusals_(refusals), out_(out) {}
 
     void run() {
-        for (const auto& [name, secret] : resources_.secrets) look(name, *secret);
+        for (const auto& [name, secret] : resources_.secrets) {
+            const auto error = resources_.secret_errors.find(name);
+            if (error == resources_.secret_errors.end()) look(name, *secret);
+            else if (refusals_) out_.push_back(finding_at(place_of(name), "SLC0141", error->second, ""));
+        }
         for (const auto& [name, listener] : resources_.listeners)
             for (const auto& chain : listener->filter_chains()) server(chain);
     }
