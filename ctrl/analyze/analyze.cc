@@ -4,6 +4,7 @@
 // Order of --check: the gateway's file, the machine, mesh files, objects against objects, the mesh for this gateway.
 #include "ctrl/analyze/analyze.h"
 
+#include <ctime>
 #include <filesystem>
 
 #include "ctrl/analyze/inputs.h"
@@ -64,8 +65,11 @@ void translate_for(const host::GatewayHost& host, Analysis& out) {
         (*files)[path] = {std::move(text.text), std::move(text.error)};
     node.files = std::move(files);
     auto resources = translate::translate(*out.mesh, node, &out.report.findings);
-    if (resources) out.resources = std::make_shared<const xds::ResourceSet>(std::move(*resources));
-    else append(out.report.findings, std::move(resources.error()));
+    if (!resources) return append(out.report.findings, std::move(resources.error()));
+    std::vector<Diagnostic> certificates;
+    translate::check_certificates(*resources, std::time(nullptr), /*refusals=*/true, certificates);
+    if (!has_errors(certificates)) out.resources = std::make_shared<const xds::ResourceSet>(std::move(*resources));
+    append(out.report.findings, std::move(certificates));
 }
 
 }  // namespace

@@ -79,17 +79,19 @@ Secrets::Secrets(const xds::ResourceSet& resources, const snapshot::TlsState* be
     if (before) state_->rotations_total = before->rotations_total, state_->refusals_total = before->refusals_total;
     for (const auto& [name, secret] : resources.secrets) {
         const auto place = resources.secret_places.find(name);
-        read(name, secret, place == resources.secret_places.end() ? xds::Provenance{} : place->second, strict, sink);
+        const auto error = resources.secret_errors.find(name);
+        read(name, {secret, place == resources.secret_places.end() ? xds::Provenance{} : place->second, error == resources.secret_errors.end() ? "" : error->second}, strict, sink);
         state_->secrets_hash = mix(mix(state_->secrets_hash, name), state_->secrets.contains(name) ? state_->secrets[name]->hash : 0);
     }
 }
 
-void Secrets::read(const std::string& name, const xds::Resource<SecretProto>& resource, const xds::Provenance& place, bool strict, NackSink& sink) {
+void Secrets::read(const std::string& name, const Offered& offered, bool strict, NackSink& sink) {
+    const auto& [resource, place, error] = offered;
     std::shared_ptr<const SecretState> old;
     if (before_)
         if (const auto found = before_->secrets.find(name); found != before_->secrets.end()) old = found->second;
     const SecretProto& in = *resource;
-    const uint64_t hash = resource.hash();
+    const uint64_t hash = error.empty() ? resource.hash() : mix(resource.hash(), error);
     const bool is_new = !old || old->newest_hash != hash;
     // What was refused may have become valid with time.
     const bool look = is_new || !old->refused.empty();
@@ -103,7 +105,7 @@ void Secrets::read(const std::string& name, const xds::Resource<SecretProto>& re
         next->newest_hash = hash;
         sink.begin("envoy.extensions.transport_sockets.tls.v3.Secret", name);
         if (!check_fields(in, sink)) return;
-        const auto checked = check_content(in, now_s_);
+        const Checked checked = error.empty() ? check_content(in, now_s_) : std::unexpected(ContextError{error, "let the gateway's user read it, or correct the path"});
         if (checked) {
             if (old && old->hash != 0 && old->hash != hash) next->rotations++, state_->rotations_total++;
             next->type = type_of(in), next->hash = hash, next->certificates = *checked, next->since_s = now_s_;

@@ -44,7 +44,12 @@ class Secrets {
     std::shared_ptr<const snapshot::TlsState> take();
 
  private:
-    void read(const std::string& name, const xds::Resource<SecretProto>& in, const xds::Provenance& place, bool strict, NackSink& sink);
+    struct Offered {
+        const xds::Resource<SecretProto>& resource;
+        xds::Provenance place;
+        std::string error;   // instead of content
+    };
+    void read(const std::string& name, const Offered& offered, bool strict, NackSink& sink);
 
     const snapshot::TlsState* before_;
     const int64_t now_s_;

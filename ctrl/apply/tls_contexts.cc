@@ -107,7 +107,7 @@ bool read_version(pb::TlsParameters::TlsProtocol in, tls::Version automatic, tls
     }
 }
 
-/// `newest`: Envoy's TLS_AUTO is 1.3 for servers and 1.2 for clients; here 1.3 for both.
+/// Envoy's TLS_AUTO is 1.3 for servers and 1.2 for clients; here 1.3 for both.
 bool read_parameters(const pb::TlsParameters& in, tls::Parameters& out, const At& at) {
     out.cipher_suites.assign(in.cipher_suites().begin(), in.cipher_suites().end());
     out.groups.assign(in.ecdh_curves().begin(), in.ecdh_curves().end());
@@ -263,6 +263,7 @@ void ServerReader::client_certificate(ServerSocket& out) {
 
 bool ServerReader::options(const At& at) {
     const auto& common = in_.common_tls_context();
+    options_.certificates = materials_.certificates;
     options_.parameters.key_log_path = build_.tls.key_log_path;
     return read_parameters(common.tls_params(), options_.parameters, at.child("common_tls_context.tls_params")) &
            read_verification(materials_, options_.verification, at.child("common_tls_context")) &

@@ -1,6 +1,7 @@
 // source, then translate; their findings are reported together.
 #include "ctrl/control/mesh_loader.h"
 
+#include <ctime>
 #include <utility>
 
 #include "ctrl/source/certificate_files.h"
@@ -46,6 +47,7 @@ std::expected<Loaded, Refused> load_mesh_files(source::Files files, const std::s
         warnings.insert(warnings.end(), resources.error().begin(), resources.error().end());
         return refuse(std::move(warnings));
     }
+    translate::check_certificates(*resources, std::time(nullptr), /*refusals=*/false, warnings);
     sort_by_place(warnings);
     return Loaded{.resources = std::make_shared<const xds::ResourceSet>(std::move(*resources)),
                   .content_hash = load.hash,

@@ -107,25 +107,47 @@ std::string kubernetes_roots(Context& context, const Asker& asker, const std::st
     return resource;
 }
 
-// Nothing when it could not be read; said so, except where files are not looked at.
-std::optional<std::string> file_text(Context& context, const Asker& asker, const std::string& field, const std::string& path) {
-    if (!context.node.files) return std::nullopt;
-    const auto found = context.node.files->find(path);
-    if (found != context.node.files->end() && found->second.error.empty()) return found->second.text;
-    asker.report(context, "SLC0141", field, fmt::format("{} cannot be read: {}", path, found == context.node.files->end() ? "not looked at" : found->second.error),
-                 "correct the path, and let the gateway's user read the file");
-    return std::nullopt;
-}
+// Files of one secret. One that cannot be read leaves the secret without content, and why: ctrl/apply keeps what was good before.
+class FileSecret {
+ public:
+    FileSecret(Context& context, const Asker& asker, const std::string& name) : context_(context), asker_(asker) { secret_.set_name(name); }
+    // False: files are not looked at here.
+    bool read(const std::string& path, const std::string& field, envoy::config::core::v3::DataSource& into) {
+        if (!context_.node.files) return false;
+        const auto found = context_.node.files->find(path);
+        if (found != context_.node.files->end() && found->second.error.empty()) return set_bytes(into, found->second.text), true;
+        if (error_.empty()) {
+            error_ = fmt::format("{} cannot be read: {}", path, found == context_.node.files->end() ? "not looked at" : found->second.error);
+            field_ = field;
+        }
+        return true;
+    }
+    tls_pb::Secret& secret() { return secret_; }
+    void finish(const std::string& shown_as) {
+        const std::string name = secret_.name();
+        if (error_.empty()) return put(context_, std::move(secret_), {shown_as, {}, {}});
+        const bool trust = secret_.has_validation_context();
+        secret_.Clear();
+        secret_.set_name(name);
+        if (trust) secret_.mutable_validation_context();
+        else secret_.mutable_tls_certificate();
+        context_.out.secret_errors[name] = error_;
+        const std::string path = asker_.path + field_;
+        put(context_, std::move(secret_), asker_.object ? xds::Provenance{asker_.object->source(path), asker_.object->id(), path} : xds::Provenance{"", "GatewayHost", "identity" + field_});
+    }
+
+ private:
+    Context& context_;
+    const Asker& asker_;
+    tls_pb::Secret secret_;
+    std::string error_, field_;
+};
 
 void file_certificate_as(Context& context, const Asker& asker, const std::string& resource, const std::string& certificate, const std::string& key,
                          const char* certificate_field) {
-    const auto chain = file_text(context, asker, certificate_field, certificate), private_key = file_text(context, asker, ".privateKey", key);
-    if (!chain || !private_key) return;
-    tls_pb::Secret out;
-    out.set_name(resource);
-    set_bytes(*out.mutable_tls_certificate()->mutable_certificate_chain(), *chain);
-    set_bytes(*out.mutable_tls_certificate()->mutable_private_key(), *private_key);
-    put(context, std::move(out), {certificate, {}, {}});
+    FileSecret file(context, asker, resource);
+    auto& out = *file.secret().mutable_tls_certificate();
+    if (file.read(certificate, certificate_field, *out.mutable_certificate_chain()) && file.read(key, ".privateKey", *out.mutable_private_key())) file.finish(certificate);
 }
 
 std::string file_certificate(Context& context, const Asker& asker, const std::string& certificate, const std::string& key, const char* certificate_field) {
@@ -135,14 +157,11 @@ std::string file_certificate(Context& context, const Asker& asker, const std::st
 }
 
 void file_roots_as(Context& context, const Asker& asker, const std::string& resource, const std::string& roots, const std::string& crl, const char* field) {
-    const auto text = file_text(context, asker, field, roots);
-    const auto list = crl.empty() ? std::optional<std::string>("") : file_text(context, asker, ".caCrl", crl);
-    if (!text || !list) return;
-    tls_pb::Secret out;
-    out.set_name(resource);
-    set_bytes(*out.mutable_validation_context()->mutable_trusted_ca(), *text);
-    if (!list->empty()) set_bytes(*out.mutable_validation_context()->mutable_crl(), *list);
-    put(context, std::move(out), {roots == kSystemRoots ? "the machine" : roots, {}, {}});
+    FileSecret file(context, asker, resource);
+    auto& out = *file.secret().mutable_validation_context();
+    if (!file.read(roots, field, *out.mutable_trusted_ca())) return;
+    if (!crl.empty()) file.read(crl, ".caCrl", *out.mutable_crl());
+    file.finish(roots == kSystemRoots ? "the machine" : roots);
 }
 
 std::string file_roots(Context& context, const Asker& asker, const std::string& roots, const std::string& crl) {

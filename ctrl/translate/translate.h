@@ -50,4 +50,8 @@ inline constexpr char kSystemRoots[] = "system";
 std::expected<xds::ResourceSet, std::vector<Diagnostic>> translate(const model::MeshConfig& mesh, const ProxyNode& node,
                                                                    std::vector<Diagnostic>* warnings = nullptr);
 
+// Warnings about certificates: for other hosts than their server's (SLC0142), near their end (SLC0143). With `refusals` also, as errors
+// (SLC0145), what a gateway would refuse.
+void check_certificates(const xds::ResourceSet& resources, int64_t now_s, bool refusals, std::vector<Diagnostic>& out);
+
 }  // namespace sluice::translate

@@ -76,6 +76,7 @@ struct ResourceSet {
     Resources<envoy::config::endpoint::v3::ClusterLoadAssignment> endpoints;
     Resources<envoy::extensions::transport_sockets::tls::v3::Secret> secrets;
     std::map<std::string, Provenance> secret_places;   // a Secret has no metadata to carry it
+    std::map<std::string, std::string> secret_errors;  // of those without content: why, for people
 };
 
 inline constexpr char kProvenanceKey[] = "sluice";

@@ -72,11 +72,12 @@ tcp::Options tcp_options(const host::GatewayHost& host) {
     return options;
 }
 
-tls::HandshakeThreads::Options handshake_threads(const host::GatewayHost&, const std::vector<unsigned>& cores) {
+tls::HandshakeThreads::Options handshake_threads(const host::GatewayHost& host, const std::vector<unsigned>& cores) {
     tls::HandshakeThreads::Options options;
-    options.threads = 1;
+    options.threads = host.tls.handshake_threads;
     options.cores = static_cast<uint32_t>(cores.size());
-    return options;   // any CPU that keep_off() left
+    options.cpus.assign(host.tls.handshake_cores.begin(), host.tls.handshake_cores.end());
+    return options;   // none given: any CPU that keep_off() left
 }
 
 std::vector<unsigned> worker_cores(const host::GatewayHost& host) {

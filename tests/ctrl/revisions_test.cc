@@ -49,6 +49,30 @@ TEST_F(RevisionsTest, AppliesAndReportsLiveOnce) {
     EXPECT_NE(log_[0].second.find("revision 1 live on all cores in "), std::string::npos);
 }
 
+TEST_F(RevisionsTest, ARefreshIsTheSameRevisionWithOtherResources) {
+    ASSERT_EQ(step(), Revisions::Outcome::kApplied);
+    const auto before = revisions_.state().in_force;
+    auto loaded = good("a");
+    loaded.certificate_files = {"/c/a.crt"};
+    loaded.certificate_mark = "2";
+    next_ = loaded;
+    EXPECT_EQ(revisions_.refresh(std::chrono::steady_clock::now()), Revisions::Outcome::kApplied);
+    const auto after = revisions_.state().in_force;
+    EXPECT_EQ(after.revision, before.revision);
+    EXPECT_NE(after.resources, before.resources);
+    EXPECT_EQ(after.certificate_mark, "2");
+    EXPECT_EQ(applied_, (std::vector<uint64_t>{1, 1}));
+    // What is wrong is told, and nothing else becomes of it.
+    apply_errors_.push_back({.file = "", .code = "SLC0145", .object = "", .field = "", .message = "expired", .source_line = "", .cure = ""});
+    EXPECT_EQ(revisions_.refresh(std::chrono::steady_clock::now()), Revisions::Outcome::kRefused);
+    EXPECT_FALSE(revisions_.state().refused);
+    EXPECT_NE(log_.back().second.find("what they held before stays in force"), std::string::npos);
+    // An edit of the mesh at the same time is an edit: the watcher tells of it.
+    next_ = good("b");
+    EXPECT_EQ(revisions_.refresh(std::chrono::steady_clock::now()), Revisions::Outcome::kUnchanged);
+    EXPECT_EQ(revisions_.state().in_force.content_hash, "a");
+}
+
 TEST_F(RevisionsTest, RefusedKeepsWhatIsInForce) {
     ASSERT_EQ(step(), Revisions::Outcome::kApplied);
     next_ = std::unexpected(bad("b"));

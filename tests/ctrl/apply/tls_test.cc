@@ -173,6 +173,23 @@ TEST(ApplyTls, AWrongSecretLeavesTheOneBefore) {
     EXPECT_TRUE(world.state("cert").refused.empty());
 }
 
+TEST(ApplyTls, AFileThatCannotBeReadLeavesWhatItHeld) {
+    TlsWorld world;
+    world.secret(certificate("cert", leaf(1)));
+    world.listener(listener("filter_chains { " + manager("r") + socket(with("cert")) + "}"));
+    ASSERT_THAT(world.apply(), ElementsAre());
+    const auto* before = world.context();
+    SecretProto empty;
+    empty.set_name("cert");
+    empty.mutable_tls_certificate();
+    world.secret(empty);
+    world.resources.secret_errors["cert"] = "/c/a.key cannot be read: Permission denied";
+    EXPECT_THAT(world.apply(/*strict=*/true), ElementsAre(HasSubstr("/c/a.key cannot be read")));
+    ASSERT_THAT(world.apply(), ElementsAre());
+    EXPECT_EQ(world.context(), before);
+    EXPECT_THAT(world.state("cert").refused, HasSubstr("Permission denied"));
+}
+
 TEST(ApplyTls, AtAStartAnExpiredCertificateClosesItsChainAlone) {
     TlsWorld world;
     world.secret(certificate("cert", leaf(1, -60)));

@@ -256,7 +256,7 @@ TEST_F(Tool, WrongUseIsTwo) {
 
 TEST_F(Tool, EveryCommandsHelpHasAnExample) {
     const std::vector<std::vector<std::string>> commands{
-        {}, {"status"}, {"config"}, {"config", "show"}, {"pc"}, {"pc", "listeners"}, {"pc", "routes"}, {"pc", "clusters"}, {"pc", "endpoints"}, {"runtime"},
+        {}, {"status"}, {"config"}, {"config", "show"}, {"pc"}, {"pc", "listeners"}, {"pc", "routes"}, {"pc", "clusters"}, {"pc", "endpoints"}, {"pc", "secrets"}, {"runtime"},
         {"stats"}, {"wait"}, {"wait", "ready"}, {"wait", "revision"}, {"drain"}, {"log"}, {"log", "reopen"}, {"log", "level"}, {"completion"}};
     for (auto command : commands) {
         command.push_back("--help");

@@ -113,8 +113,15 @@ TEST(GatewayTls, FilesAreNamedByTheirPaths) {
     const auto set = translated(yaml, with_files({{"/c/a.crt", {"cert", ""}}, {"a.key", {"key", ""}}, {"/c/ca.crt", {"root", ""}}}));
     EXPECT_EQ(set.secrets.at("file-cert:/c/a.crt~a.key")->tls_certificate().certificate_chain().inline_bytes(), "cert");
     EXPECT_EQ(set.secrets.at("file-root:/c/ca.crt")->validation_context().trusted_ca().inline_bytes(), "root");
-    EXPECT_THAT(errors(yaml, with_files({{"/c/a.crt", {"cert", ""}}, {"a.key", {"", "Permission denied"}}, {"/c/ca.crt", {"root", ""}}})),
-                ElementsAre("SLC0141 spec.servers[0].tls.privateKey: a.key cannot be read: Permission denied"));
+    // One that cannot be read is told beside the resources: what was good of it before may serve on.
+    const auto without = translated(yaml, with_files({{"/c/a.crt", {"cert", ""}}, {"a.key", {"", "Permission denied"}}, {"/c/ca.crt", {"root", ""}}}));
+    EXPECT_EQ(without.secret_errors.at("file-cert:/c/a.crt~a.key"), "a.key cannot be read: Permission denied");
+    EXPECT_EQ(without.secret_places.at("file-cert:/c/a.crt~a.key").field, "spec.servers[0].tls.privateKey");
+    EXPECT_FALSE(without.secrets.at("file-cert:/c/a.crt~a.key")->tls_certificate().has_certificate_chain());
+    std::vector<Diagnostic> found;
+    check_certificates(without, 0, /*refusals=*/true, found);
+    ASSERT_FALSE(found.empty());
+    EXPECT_EQ(found[0].code + " " + found[0].field, "SLC0141 spec.servers[0].tls.privateKey");
 }
 
 TEST(GatewayTls, ASecretMustBeThereAndHoldWhatIsAsked) {
