@@ -56,7 +56,7 @@ std::string text_of(const snapshot::Snapshot& snapshot) {
         }
     }
     for (const auto& listener : snapshot.listeners) {
-        const auto* table = snapshot.routes_of_listener[listener->id];
+        const auto* table = snapshot.chains[listener->chains.front().id].routes;
         out << "listener " << listener->name << ' ' << listener->address.to_string() << " source " << listener->source << " routes "
             << (table ? table->name() : "none") << '\n';
     }
