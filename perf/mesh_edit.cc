@@ -6,6 +6,7 @@
 // directory must be quiet after a save (source::WatchTiming), and a worker's turn (perf/micro_publish).
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -16,7 +17,7 @@
 
 #include "ctrl/apply/apply.h"
 #include "ctrl/control/mesh_loader.h"
-#include "ctrl/source/directory.h"
+#include "ctrl/source/mesh_reader.h"
 
 namespace sluice {
 namespace {
@@ -59,9 +60,15 @@ std::string file_text(const Shape& shape, int file, const Edit& edit) {
     return text;
 }
 
+long peak_mib() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss / 1024;
+}
+
 class Bench {
  public:
-    Bench(std::filesystem::path directory, Shape shape) : directory_(std::move(directory)), shape_(shape) {
+    Bench(std::filesystem::path directory, Shape shape, bool whole) : directory_(std::move(directory)), shape_(shape), whole_(whole) {
         std::filesystem::create_directories(directory_);
         for (int f = 0; f < shape_.files; f++) write(f, {});
     }
@@ -83,6 +90,9 @@ class Bench {
     snapshot::Publisher publisher_{1};
     snapshot::Reader reader_ = publisher_.reader(0);
     uint64_t revision_ = 0;
+    source::MeshReader reader_of_files_{"mesh"};
+    translate::Translator translator_;
+    const bool whole_;
     std::shared_ptr<const xds::ResourceSet> kept_;
 };
 
@@ -101,10 +111,10 @@ std::map<std::string, double> Bench::load() {
     };
     source::Files files = source::read_files(directory_);
     step("1 read");
-    source::Load loaded = source::load_files(std::move(files), "mesh");
+    source::Load loaded = whole_ ? source::load_files(std::move(files), "mesh") : reader_of_files_.load(std::move(files));
     if (!loaded.mesh) fail(loaded.diagnostics);
     step("2 parse and check");
-    auto translated = translate::translate(*loaded.mesh, node());
+    auto translated = whole_ ? translate::translate(*loaded.mesh, node()) : translator_.translate(loaded.mesh, node());
     if (!translated) fail(translated.error());
     auto resources = std::make_shared<const xds::ResourceSet>(std::move(*translated));
     step("3 translate");
@@ -128,15 +138,17 @@ int main(int argc, char** argv) {
     CLI::App app{"How soon an edit of a large mesh is live, by step."};
     Shape shape;
     int repeats = 3;
+    bool whole = false;
     app.add_option("--services", shape.services, "of ten endpoints and ten routes each")->capture_default_str();
     app.add_option("--files", shape.files, "that they are spread over")->capture_default_str();
     app.add_option("--repeats", repeats, "of each edit; the fastest is shown")->capture_default_str();
+    app.add_flag("--whole", whole, "nothing is kept from one reading to the next");
     CLI11_PARSE(app, argc, argv);
     std::string name = (std::filesystem::temp_directory_path() / "sluice-mesh-edit-XXXXXX").string();
     if (!mkdtemp(name.data())) return 2;
     std::vector<std::pair<std::string, std::map<std::string, double>>> rows;
     {
-        Bench bench(name, shape);
+        Bench bench(name, shape, whole);
         rows.emplace_back("first reading", bench.load());
         const auto best = [&](const std::string& what, const std::vector<Edit>& edits) {
             std::map<std::string, double> least;
@@ -154,7 +166,7 @@ int main(int argc, char** argv) {
         best("a line above", {{.comment = true}, {}});
     }
     std::filesystem::remove_all(name);
-    fmt::print("{} services, {} files; milliseconds\n{:<14}", shape.services, shape.files, "");
+    fmt::print("{} services, {} files, {} MiB resident at most; milliseconds\n{:<14}", shape.services, shape.files, peak_mib(), "");
     for (const auto& [step, ms] : rows.front().second) fmt::print("{:>20}", step);
     fmt::print("\n");
     for (const auto& [what, took] : rows) {

@@ -19,13 +19,11 @@ Certificates with_certificates(const model::MeshConfig& mesh, const translate::P
     return out;
 }
 
-std::expected<Loaded, Refused> load_mesh(const std::string& directory, const std::string& shown_as,
-                                         const translate::ProxyNode& node) {
-    return load_mesh_files(source::read_files(directory, shown_as), shown_as, node);
-}
+namespace {
 
-std::expected<Loaded, Refused> load_mesh_files(source::Files files, const std::string& shown_as, const translate::ProxyNode& node) {
-    source::Load load = source::load_files(std::move(files), shown_as);
+/// `translate(mesh, node, warnings)` gives the resources, or why there are none.
+template <typename Translate>
+std::expected<Loaded, Refused> finish(source::Load load, const translate::ProxyNode& node, Translate&& translate) {
     // What is merely worth knowing is told by --check and `sluicectl analyze`, not by a gateway; but not that something was left out.
     std::erase_if(load.diagnostics, [](const Diagnostic& d) { return d.severity == Severity::kInfo && d.code != "SLC0135"; });
     auto refuse = [&](std::vector<Diagnostic> diagnostics) {
@@ -42,7 +40,7 @@ std::expected<Loaded, Refused> load_mesh_files(source::Files files, const std::s
 
     std::vector<Diagnostic> warnings = std::move(load.diagnostics);
     Certificates certificates = with_certificates(*load.mesh, node);
-    auto resources = translate::translate(*load.mesh, certificates.node, &warnings);
+    auto resources = translate(load.mesh, certificates.node, warnings);
     if (!resources) {
         warnings.insert(warnings.end(), resources.error().begin(), resources.error().end());
         return refuse(std::move(warnings));
@@ -56,6 +54,25 @@ std::expected<Loaded, Refused> load_mesh_files(source::Files files, const std::s
                   .content = load.files,
                   .certificate_files = std::move(certificates.paths),
                   .certificate_mark = std::move(certificates.mark)};
+}
+
+}  // namespace
+
+std::expected<Loaded, Refused> load_mesh(const std::string& directory, const std::string& shown_as,
+                                         const translate::ProxyNode& node) {
+    return load_mesh_files(source::read_files(directory, shown_as), shown_as, node);
+}
+
+std::expected<Loaded, Refused> load_mesh_files(source::Files files, const std::string& shown_as, const translate::ProxyNode& node) {
+    return finish(source::load_files(std::move(files), shown_as), node,
+                  [](const auto& mesh, const auto& with_files, auto& warnings) { return translate::translate(*mesh, with_files, &warnings); });
+}
+
+std::expected<Loaded, Refused> MeshLoader::load() { return load_files(source::read_files(directory_, shown_as_)); }
+
+std::expected<Loaded, Refused> MeshLoader::load_files(source::Files files) {
+    return finish(reader_.load(std::move(files)), node_,
+                  [&](const auto& mesh, const auto& with_files, auto& warnings) { return translator_.translate(mesh, with_files, &warnings); });
 }
 
 }  // namespace sluice::control

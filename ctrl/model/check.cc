@@ -215,7 +215,7 @@ void check_service_entry(const Object<istio::ServiceEntry>& object, std::vector<
 
 }  // namespace
 
-void check(const MeshConfig& mesh, bool references, std::vector<Diagnostic>& out) {
+void check_each(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
     for (const auto& object : mesh.gateways) check_gateway(object, out);
     for (const auto& object : mesh.virtual_services) check_routes(object, out);
     for (const auto& object : mesh.destination_rules) check_destination_rule(object, out);
@@ -224,11 +224,18 @@ void check(const MeshConfig& mesh, bool references, std::vector<Diagnostic>& out
         Checker c(object, out);
         check_workload(c, "spec", object.spec);
     }
-    if (!references) return;
+}
+
+void check_together(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
     const Registry registry(mesh);
     check_references(mesh, registry, out);
     check_conflicts(mesh, out);
     check_shadows(mesh, out);
+}
+
+void check(const MeshConfig& mesh, bool references, std::vector<Diagnostic>& out) {
+    check_each(mesh, out);
+    if (references) check_together(mesh, out);
 }
 
 }  // namespace sluice::model

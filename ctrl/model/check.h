@@ -14,4 +14,8 @@ namespace sluice::model {
 // file could not be read, because then everything that names its objects would be wrong too.
 void check(const MeshConfig& mesh, bool references, std::vector<Diagnostic>& out);
 
+// Its two halves: what one object says for itself, and what objects say about one another.
+void check_each(const MeshConfig& mesh, std::vector<Diagnostic>& out);
+void check_together(const MeshConfig& mesh, std::vector<Diagnostic>& out);
+
 }  // namespace sluice::model

@@ -4,6 +4,7 @@
 // Istio networking API v1.
 #pragma once
 
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -49,15 +50,57 @@ struct Secret : ObjectBase {
     std::map<std::string, std::string> data;  // tls.crt -> PEM
 };
 
+// Objects of one kind in reading order. Each is shared by the revisions that have it unchanged.
+template <typename Spec>
+class Objects {
+ public:
+    using Ptr = std::shared_ptr<const Object<Spec>>;
+    class Iterator {
+     public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = Object<Spec>;
+        using difference_type = std::ptrdiff_t;
+        using pointer = const Object<Spec>*;
+        using reference = const Object<Spec>&;
+
+        explicit Iterator(typename std::vector<Ptr>::const_iterator at) : at_(at) {}
+        reference operator*() const { return **at_; }
+        pointer operator->() const { return at_->get(); }
+        Iterator& operator++() { return ++at_, *this; }
+        Iterator operator++(int) { return Iterator(at_++); }
+        bool operator==(const Iterator&) const = default;
+
+     private:
+        typename std::vector<Ptr>::const_iterator at_;
+    };
+
+    void push_back(Object<Spec> object) { items_.push_back(std::make_shared<const Object<Spec>>(std::move(object))); }
+    void push_back(Ptr object) { items_.push_back(std::move(object)); }
+    void append(const Objects& more) { items_.insert(items_.end(), more.items_.begin(), more.items_.end()); }
+    Iterator begin() const { return Iterator(items_.begin()); }
+    Iterator end() const { return Iterator(items_.end()); }
+    size_t size() const { return items_.size(); }
+    bool empty() const { return items_.empty(); }
+    const Object<Spec>& operator[](size_t index) const { return *items_[index]; }
+    const Object<Spec>& at(size_t index) const { return *items_.at(index); }
+    const Object<Spec>& back() const { return *items_.back(); }
+    const std::vector<Ptr>& shared() const { return items_; }
+    // The very same objects.
+    bool operator==(const Objects&) const = default;
+
+ private:
+    std::vector<Ptr> items_;
+};
+
 struct MeshConfig {
-    std::vector<Object<istio::Gateway>> gateways;
-    std::vector<Object<istio::VirtualService>> virtual_services;
-    std::vector<Object<istio::DestinationRule>> destination_rules;
-    std::vector<Object<istio::ServiceEntry>> service_entries;
-    std::vector<Object<istio::WorkloadEntry>> workload_entries;
+    Objects<istio::Gateway> gateways;
+    Objects<istio::VirtualService> virtual_services;
+    Objects<istio::DestinationRule> destination_rules;
+    Objects<istio::ServiceEntry> service_entries;
+    Objects<istio::WorkloadEntry> workload_entries;
     std::vector<Secret> secrets;
 
-    std::map<std::string, std::string> places;  // of every object seen, also a wrong one: id -> file:line
+    std::map<std::string, std::string> places;  // of every object seen, also a wrong one: id -> file:line; for checks
     std::vector<std::string> files;     // names as shown, in reading order
     std::string hash;                   // of all files' names and bytes, 16 hex digits
     std::vector<Diagnostic> warnings;   // no error is among them

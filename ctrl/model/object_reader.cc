@@ -156,7 +156,7 @@ class DocumentReader {
     }
 
     template <typename Wrapper, typename Spec>
-    void read_as(std::vector<Object<Spec>>& objects) {
+    void read_as(Objects<Spec>& objects) {
         Wrapper wrapper;
         if (!read_wrapper(wrapper)) return;
 

@@ -116,12 +116,12 @@ std::vector<std::string> Registry::subsets(const Service& service) const {
     return out;
 }
 
-std::vector<ServiceEndpoint> Registry::endpoints(const Service& service, const istio::ServicePort& port) const {
+std::vector<ServiceEndpoint> endpoints_of(const MeshConfig& mesh, const Service& service, const istio::ServicePort& port) {
     std::vector<ServiceEndpoint> out;
     const istio::ServiceEntry& entry = service.entry->spec;
     for (const istio::WorkloadEntry& workload : entry.endpoints()) out.push_back(endpoint(workload, port));
     if (!entry.has_workload_selector()) return out;
-    for (const auto& workload : mesh_.workload_entries) {
+    for (const auto& workload : mesh.workload_entries) {
         if (workload.ns != service.ns) continue;
         // Labels of the object and of its spec count; the spec's win.
         Labels labels(workload.spec.labels().begin(), workload.spec.labels().end());

@@ -36,6 +36,9 @@ struct Service {
     bool visible_from(const std::string& ns) const;
 };
 
+// Those of its entry, and the workloads that it selects.
+std::vector<ServiceEndpoint> endpoints_of(const MeshConfig& mesh, const Service& service, const istio::ServicePort& port);
+
 class Registry {
  public:
     explicit Registry(const MeshConfig& mesh);
@@ -56,7 +59,9 @@ class Registry {
     bool has_subset(const Service& service, const std::string& subset) const;
     std::vector<std::string> subsets(const Service& service) const;
 
-    std::vector<ServiceEndpoint> endpoints(const Service& service, const istio::ServicePort& port) const;
+    std::vector<ServiceEndpoint> endpoints(const Service& service, const istio::ServicePort& port) const {
+        return endpoints_of(mesh_, service, port);
+    }
 
  private:
     const Object<istio::DestinationRule>* rule_in(const Service& service, const std::string& ns, const Proxy& proxy) const;

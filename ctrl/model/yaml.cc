@@ -21,7 +21,7 @@
 namespace sluice::yaml {
 namespace {
 
-Place place_of(const YAML::Mark& mark) { return {mark.line + 1, mark.column + 1}; }
+Place place_in(const File& file, const YAML::Mark& mark) { return {mark.line + file.first_line, mark.column + 1}; }
 
 // Our own refusals while parsing; they end the file like a syntax error does.
 struct Refusal {
@@ -59,6 +59,8 @@ class Builder : public YAML::EventHandler {
         anchors_.clear();
     }
     void OnDocumentEnd() override {}
+    size_t nodes() const { return nodes_; }
+    size_t alias_nodes() const { return alias_nodes_; }
 
     void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
         Node node;
@@ -113,6 +115,8 @@ class Builder : public YAML::EventHandler {
         std::optional<Entry> key;  // read, its value still to come
         std::unordered_map<std::string, size_t> index;  // of big maps' keys
     };
+
+    Place place_of(const YAML::Mark& mark) const { return place_in(file_, mark); }
 
     void check_tag(const YAML::Mark& mark, const std::string& tag) {
         if (tag.empty() || tag == "?" || tag == "!" || tag.starts_with("tag:yaml.org,2002:")) {
@@ -248,8 +252,8 @@ std::optional<size_t> first_bad_byte(std::string_view text) {
 
 Place place_at(const File& file, size_t offset) {
     const auto next = std::upper_bound(file.line_starts.begin(), file.line_starts.end(), offset);
-    const auto line = next - file.line_starts.begin();
-    return {static_cast<int>(line), static_cast<int>(offset - *(next - 1)) + 1};
+    const auto line = static_cast<int>(next - file.line_starts.begin());
+    return {line - 1 + file.first_line, static_cast<int>(offset - *(next - 1)) + 1};
 }
 
 void append(const File& file, const Refusal& refusal, std::vector<Diagnostic>& out) {
@@ -295,10 +299,10 @@ Place opened_at(const File& file, const YAML::Exception& e) {
         if (e.msg.find("EOF") == std::string::npos) text = text.substr(0, static_cast<size_t>(std::max(e.mark.pos, 0)));
         const bool doubled = std::count(text.begin(), text.end(), '"') % 2 != 0;
         const size_t quote = text.rfind(doubled ? '"' : '\'');
-        return quote == std::string_view::npos ? place_of(e.mark) : place_at(file, quote);
+        return quote == std::string_view::npos ? place_in(file, e.mark) : place_at(file, quote);
     }
     const char open = e.msg.find("end of sequence flow") != std::string::npos ? '[' : e.msg.find("end of map flow") != std::string::npos ? '{' : 0;
-    if (open == 0) return place_of(e.mark);
+    if (open == 0) return place_in(file, e.mark);
     std::vector<size_t> still_open;
     const size_t end = std::min(static_cast<size_t>(std::max(e.mark.pos, 0)) + 1, text.size());
     char quote = 0;
@@ -313,7 +317,7 @@ Place opened_at(const File& file, const YAML::Exception& e) {
     }
     for (auto at = still_open.rbegin(); at != still_open.rend(); ++at)
         if (text[*at] == open) return place_at(file, *at);
-    return place_of(e.mark);
+    return place_in(file, e.mark);
 }
 
 }  // namespace
@@ -330,19 +334,43 @@ const Node* Node::find(std::string_view key) const {
 }
 
 std::string File::line(int number) const {
-    if (number < 1 || static_cast<size_t>(number) > line_starts.size()) return "";
-    const size_t start = line_starts[static_cast<size_t>(number) - 1];
+    if (number < first_line || static_cast<size_t>(number - first_line) >= line_starts.size()) return "";
+    const size_t start = line_starts[static_cast<size_t>(number - first_line)];
     std::string_view rest = std::string_view(text).substr(start);
     rest = rest.substr(0, rest.find('\n'));
     if (rest.ends_with('\r')) rest.remove_suffix(1);
-    const size_t index = static_cast<size_t>(number) - 1;
+    const auto index = static_cast<size_t>(number - first_line);
     return index < secret_lines.size() && secret_lines[index] ? model::redact_line(rest) : std::string(rest);
 }
 
 std::shared_ptr<const File> parse(std::string name, std::string text, std::vector<Diagnostic>& out,
                                   const Limits& limits) {
+    return parse_part(std::move(name), std::move(text), 1, out, limits);
+}
+
+std::vector<Part> split(std::string_view text) {
+    std::vector<Part> parts = {{}};
+    int line = 1;
+    for (size_t at = 0; at < text.size(); ++line) {
+        const size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
+        const std::string_view here = text.substr(at, end - at);
+        const bool marker = here.size() == 3 || (here.size() > 3 && std::string_view(" \t\r\n").find(here[3]) != std::string_view::npos);
+        if (here[0] == '%' || (here.starts_with("...") && marker)) return {};
+        if (here.starts_with("---") && marker && at != 0) {
+            parts.back().end = at;
+            parts.push_back({at, 0, line});
+        }
+        at = end;
+    }
+    parts.back().end = text.size();
+    return parts;
+}
+
+std::shared_ptr<const File> parse_part(std::string name, std::string text, int first_line, std::vector<Diagnostic>& out,
+                                       const Limits& limits) {
     auto file = std::make_shared<File>();
     file->name = std::move(name);
+    file->first_line = first_line;
     if (text.size() > limits.bytes_max) {
         append(*file, {{}, "SLC0119", fmt::format("larger than {} MiB", limits.bytes_max >> 20), "split the file"},
                out);
@@ -372,6 +400,8 @@ std::shared_ptr<const File> parse(std::string name, std::string text, std::vecto
         const Place at = opened_at(*file, e);
         append(*file, {at, "SLC0101", "not YAML: " + e.msg, cure_of(e.msg, file->line(at.line))}, out);
     }
+    file->nodes = builder.nodes();
+    file->alias_nodes = builder.alias_nodes();
     return file;
 }
 

@@ -53,6 +53,8 @@ struct File {
     std::vector<Node> documents;  // without empty ones
     std::vector<size_t> line_starts;
     std::vector<bool> secret_lines;  // from 0: those are never shown as they are; empty: none
+    int first_line = 1;           // of its text, where that is a part of a file
+    size_t nodes = 0, alias_nodes = 0;   // what counts against the limits
 
     std::string line(int number) const;  // from 1; without its end and its secrets, "" beyond the file
 };
@@ -60,6 +62,19 @@ struct File {
 // Always returns a File; documents before an error are there. Findings are appended to `out`.
 std::shared_ptr<const File> parse(std::string name, std::string text, std::vector<Diagnostic>& out,
                                   const Limits& limits = {});
+
+// Where the documents of a file are: each begins with its own `---` but for the first. Empty where YAML's directives and document
+// ends make it less simple: then only parse() knows.
+struct Part {
+    size_t begin = 0, end = 0;  // of the text
+    int first_line = 1;
+};
+std::vector<Part> split(std::string_view text);
+
+// The same for one such part: places are those in the whole file. What is wrong with a part should be told of the whole file,
+// by parse(): a syntax error ends a file, and limits are a file's.
+std::shared_ptr<const File> parse_part(std::string name, std::string text, int first_line, std::vector<Diagnostic>& out,
+                                       const Limits& limits = {});
 
 // A finding at a place of `file`, its source line filled in.
 Diagnostic diagnostic(const File& file, Place at, std::string code, std::string message);

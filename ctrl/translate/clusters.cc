@@ -134,7 +134,7 @@ void set_transport_socket(Context& context, const Target& target, const Policy& 
 }
 
 std::vector<model::ServiceEndpoint> endpoints_of(const Context& context, const Target& target) {
-    std::vector<model::ServiceEndpoint> out = context.registry.endpoints(target.service, target.port);
+    std::vector<model::ServiceEndpoint> out = model::endpoints_of(context.mesh, target.service, target.port);
     if (target.subset) std::erase_if(out, [&](const auto& one) { return !model::has_labels(one.labels, target.subset->labels()); });
     return out;
 }

@@ -64,6 +64,7 @@ std::vector<ServerGroup> group_servers(Context& context);
 void build_listener(Context& context, const ServerGroup& group);
 // `socket`: all servers beside it, whose hosts are misdirected here.
 void build_route_configuration(Context& context, const ServerGroup& group, const ServerGroup& socket);
+// Those of the registry's services; workloads are the mesh's.
 void build_clusters(Context& context);
 
 // A VirtualService bound to one of the groups' Gateways, and not for this proxy's namespace.

@@ -34,7 +34,7 @@ bool is_any_address(std::string_view bind) { return bind == "0.0.0.0" || bind ==
 
 // Files have no creation time, by which istiod orders; the name decides, as it does there between equals.
 template <typename Spec>
-std::vector<const model::Object<Spec>*> in_order(const std::vector<model::Object<Spec>>& objects) {
+std::vector<const model::Object<Spec>*> in_order(const model::Objects<Spec>& objects) {
     std::vector<const model::Object<Spec>*> out;
     for (const auto& object : objects) out.push_back(&object);
     std::sort(out.begin(), out.end(), [](const auto* a, const auto* b) {

@@ -20,6 +20,7 @@ namespace sluice::translate {
 // A file of certificates or keys as it was read; `error` says in words why it was not.
 struct FileText {
     std::string text, error;
+    bool operator==(const FileText&) const = default;
 };
 
 struct ProxyNode {
@@ -53,5 +54,25 @@ std::expected<xds::ResourceSet, std::vector<Diagnostic>> translate(const model::
 // Warnings about certificates: for other hosts than their server's (SLC0142), near their end (SLC0143). With `refusals` also, as errors
 // (SLC0145), what a gateway would refuse.
 void check_certificates(const xds::ResourceSet& resources, int64_t now_s, bool refusals, std::vector<Diagnostic>& out);
+
+/// The same again and again: while only endpoints change, all else is taken from the last time. Resources that did not change are
+/// the same ones. Objects are told apart by identity, as source::MeshReader keeps it.
+class Translator {
+ public:
+    /// `node` is the same each time but for the files of certificates.
+    std::expected<xds::ResourceSet, std::vector<Diagnostic>> translate(std::shared_ptr<const model::MeshConfig> mesh, const ProxyNode& node,
+                                                                       std::vector<Diagnostic>* warnings = nullptr);
+    /// The last call made all anew.
+    bool whole() const { return whole_; }
+
+ private:
+    bool replace_changed(const model::MeshConfig& mesh, const ProxyNode& node);
+
+    std::shared_ptr<const std::map<std::string, FileText>> files_;
+    std::shared_ptr<const model::MeshConfig> mesh_;   // of the last time that went well
+    xds::ResourceSet resources_;
+    std::vector<Diagnostic> warnings_;
+    bool whole_ = false;
+};
 
 }  // namespace sluice::translate

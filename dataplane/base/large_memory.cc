@@ -36,9 +36,9 @@ void* map_huge(size_t bytes) {
 
 }  // namespace
 
-LargeMemory::LargeMemory(size_t bytes) {
-    mapped_bytes_ = rounded_up(bytes, bytes >= kHugeBytesMin ? kHugePageBytes : kPageBytes);
-    if (bytes >= kHugeBytesMin) data_ = map_huge(mapped_bytes_);
+LargeMemory::LargeMemory(size_t bytes, size_t huge_bytes_min) {
+    mapped_bytes_ = rounded_up(bytes, bytes >= huge_bytes_min ? kHugePageBytes : kPageBytes);
+    if (bytes >= huge_bytes_min) data_ = map_huge(mapped_bytes_);
     else if (bytes >= kMapBytesMin) data_ = map(mapped_bytes_);
     if (data_) return;
     mapped_bytes_ = 0;

@@ -13,7 +13,7 @@ class LargeMemory {
     static constexpr size_t kHugeBytesMin = 4u << 20;
     static constexpr size_t kAlignment = 64;
 
-    explicit LargeMemory(size_t bytes);
+    explicit LargeMemory(size_t bytes, size_t huge_bytes_min = kHugeBytesMin);
     ~LargeMemory();
     LargeMemory(const LargeMemory&) = delete;
     LargeMemory& operator=(const LargeMemory&) = delete;

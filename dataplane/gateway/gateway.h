@@ -17,6 +17,7 @@
 #include "ctrl/control/drained_endpoints.h"
 #include "ctrl/control/editing.h"
 #include "ctrl/control/history.h"
+#include "ctrl/control/mesh_loader.h"
 #include "ctrl/control/process.h"
 #include "ctrl/control/revisions.h"
 #include "ctrl/control/watchdog.h"
@@ -98,6 +99,7 @@ class Gateway {
     std::string certificate_mark_, certificate_mark_told_;   // as last looked at; as last read
     bool refreshing_ = false;            // files of certificates alone changed: what is wrong with them refuses no revision
     control::History history_;
+    control::MeshLoader loader_;
     control::Revisions revisions_;
     const uint64_t cost_of_enter_ = StageClock::cost_of_enter();
     control::Editor editor_;

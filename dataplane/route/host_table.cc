@@ -10,9 +10,6 @@
 namespace sluice::route {
 namespace {
 
-constexpr uint32_t kExactSpace = 0, kSuffixSpace = 1, kPrefixSpace = 2;
-constexpr uint32_t kSuffixSeenSpace = 3, kPrefixSeenSpace = 4;  // to find a wildcard that is given twice
-
 /// Where the ":port" begins, or the size. A colon inside an IPv6 literal's brackets is none.
 size_t port_begin(std::string_view authority) {
     const size_t colon = authority.rfind(':');
@@ -70,29 +67,31 @@ void HostTable::finish_index(PrefixIndex& index, std::vector<Wildcard>& wildcard
     wildcards.clear();
 }
 
-uint32_t HostTable::find(std::string_view authority) const {
+HostTable::Hit HostTable::find(std::string_view authority, const void* beside) const {
     if (ignore_port_) authority = authority.substr(0, port_begin(authority));
-    if (authority.empty()) return any_;
+    if (authority.empty()) return {any_};
     char lower[kDomainBytesMax];
     if (authority.size() <= sizeof lower) {
         to_lower(authority, lower);
         const std::string_view host(lower, authority.size());
-        if (const uint32_t owner = table_.find(kExactSpace, host); owner != StringTable::kNone) return owner;
+        const uint64_t hash = StringTable::hash_of(kExactSpace, host);
+        if (beside) __builtin_prefetch(static_cast<const char*>(beside) + table_.home_of(hash) * 64);
+        if (const size_t place = table_.place_of(kExactSpace, host, hash); place != StringTable::kNowhere) return {table_.value_at(place), place};
     }
     if (!suffix_.empty()) {
         // One byte is left for the star to stand for.
         const size_t size = std::min<size_t>(authority.size() - 1, suffix_.longest());
         for (size_t i = 0; i < size; i++) lower[i] = to_lower(authority[authority.size() - 1 - i]);
         const uint32_t owner = suffix_.find(table_, lengths_, {lower, size});
-        if (owner != StringTable::kNone) return owner;
+        if (owner != StringTable::kNone) return {owner};
     }
     if (!prefix_.empty()) {
         const size_t size = std::min<size_t>(authority.size() - 1, prefix_.longest());
         to_lower(authority.substr(0, size), lower);
         const uint32_t owner = prefix_.find(table_, lengths_, {lower, size});
-        if (owner != StringTable::kNone) return owner;
+        if (owner != StringTable::kNone) return {owner};
     }
-    return any_;
+    return {any_};
 }
 
 }  // namespace sluice::route

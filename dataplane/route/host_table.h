@@ -23,10 +23,24 @@ class HostTable {
     Result<void> add(std::string_view domain, uint32_t owner);
     /// After the last add().
     void finish(bool ignore_port);
-    /// Owner, or StringTable::kNone.
-    uint32_t find(std::string_view authority) const;
+    struct Hit {
+        uint32_t owner = StringTable::kNone;          // StringTable::kNone: nobody
+        size_t place = StringTable::kNowhere;         // of an exact domain
+    };
+    /// `beside`: what the caller keeps by place, a cache line each, is asked for while the name is compared; nullptr: nothing.
+    Hit find(std::string_view authority, const void* beside = nullptr) const;
+    /// Places there are, and f(place, owner) for every exact domain. After finish().
+    size_t places() const { return table_.places(); }
+    template <typename F>
+    void for_each_exact(F&& f) const {
+        table_.for_each([&](size_t place, uint32_t space, uint32_t owner) {
+            if (space == kExactSpace) f(place, owner);
+        });
+    }
 
  private:
+    static constexpr uint32_t kExactSpace = 0, kSuffixSpace = 1, kPrefixSpace = 2;
+    static constexpr uint32_t kSuffixSeenSpace = 3, kPrefixSeenSpace = 4;  // to find a wildcard that is given twice
     struct Wildcard {
         std::string text;  // without the star, lower case; suffixes reversed
         uint32_t owner;

@@ -30,9 +30,12 @@ void PrefixIndex::build(StringTable& table, std::vector<uint32_t>& lengths, uint
     lengths.insert(lengths.end(), distinct.begin(), distinct.end());
     count_ = static_cast<uint32_t>(distinct.size());
     longest_ = distinct.empty() ? 0 : distinct.back();
+    const bool few = count_ <= kFewLengths;
+    if (few) std::copy(distinct.begin(), distinct.end(), few_);
 
     std::vector<std::string_view> markers;
     for (std::string_view text : sorted) {
+        if (few) break;
         for (uint32_t low = 0, high = count_; low < high;) {
             const uint32_t middle = low + (high - low) / 2;
             if (distinct[middle] == text.size()) break;

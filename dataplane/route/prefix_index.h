@@ -1,6 +1,6 @@
 // The longest of many prefixes that starts a text, in O(log of the number of distinct prefix lengths) hash probes, whatever
 // the number of prefixes: binary search on lengths with markers (Waldvogel, Varghese, Turner, Plattner, SIGCOMM 1997). One
-// length, the usual case, is one probe, where a radix tree takes a dependent cache miss for each branching byte.
+// length is one probe, and a few (the usual case) are probed side by side, where a radix tree takes a dependent cache miss for each branching byte.
 // The index owns nothing: texts lie in the table's StringTable, lengths in one array shared by all indexes of the table.
 #pragma once
 
@@ -23,6 +23,32 @@ class PrefixIndex {
                std::span<const uint32_t> values);
     /// Value of the longest prefix of `text`, or StringTable::kNone.
     uint32_t find(const StringTable& table, const std::vector<uint32_t>& lengths, std::string_view text) const {
+        return count_ <= kFewLengths ? find_among_few(table, text) : find_by_halves(table, lengths, text);
+    }
+    bool empty() const { return count_ == 0; }
+    /// Bytes of the longest prefix: no look-up reads further.
+    uint32_t longest() const { return longest_; }
+
+ private:
+    static constexpr uint32_t kMarker = StringTable::kNone - 1;  // a longer prefix goes on here; nothing ends at or before it
+    static constexpr uint32_t kFewLengths = 4;
+
+    /// All lengths lie in the index itself and are probed at once: their cache misses overlap. No marker is needed.
+    uint32_t find_among_few(const StringTable& table, std::string_view text) const {
+        uint64_t hashes[kFewLengths];
+        uint32_t fitting = 0;
+        for (; fitting < count_ && few_[fitting] <= text.size(); fitting++) {
+            hashes[fitting] = StringTable::hash_of(space_, text.substr(0, few_[fitting]));
+            table.prefetch(hashes[fitting]);
+        }
+        while (fitting > 0) {
+            fitting--;
+            const uint32_t hit = table.find(space_, text.substr(0, few_[fitting]), hashes[fitting]);
+            if (hit != StringTable::kNone) return hit;
+        }
+        return StringTable::kNone;
+    }
+    uint32_t find_by_halves(const StringTable& table, const std::vector<uint32_t>& lengths, std::string_view text) const {
         uint32_t best = StringTable::kNone;
         uint32_t low = begin_, high = begin_ + count_;
         while (low < high) {
@@ -38,16 +64,11 @@ class PrefixIndex {
         }
         return best;
     }
-    bool empty() const { return count_ == 0; }
-    /// Bytes of the longest prefix: no look-up reads further.
-    uint32_t longest() const { return longest_; }
-
- private:
-    static constexpr uint32_t kMarker = StringTable::kNone - 1;  // a longer prefix goes on here; nothing ends at or before it
 
     uint32_t begin_ = 0, count_ = 0;  // of lengths
     uint32_t space_ = 0;
     uint32_t longest_ = 0;
+    uint32_t few_[kFewLengths] = {};  // the lengths, where they are few
 };
 
 }  // namespace sluice::route

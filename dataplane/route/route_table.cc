@@ -36,14 +36,21 @@ Hits hits(const RouteTable::Impl& table, uint32_t exact_space, const PrefixIndex
     return found;
 }
 
+void prefetch_lines(const void* object, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(object) + at);
+}
+
 }  // namespace
 
 Found RouteTable::find(const http::Request& request, Scratch& scratch) const {
     const Impl& table = *impl_;
-    const uint32_t host = table.hosts.find(request.authority);
+    const auto* by_place = table.paths_by_place ? static_cast<const PathIndex*>(table.paths_by_place->data()) : nullptr;
+    const auto [host, place] = table.hosts.find(request.authority, by_place);
     if (host == StringTable::kNone) return {};
     const VirtualHost& virtual_host = table.virtual_hosts[host];
-    const PathIndex& index = table.paths[host];
+    __builtin_prefetch(&virtual_host.routes);   // needed at the end
+    const PathIndex& index = by_place && place != StringTable::kNowhere ? by_place[place] : table.paths[host];
+    if (index.shards_begin != index.shards_end) prefetch_lines(&table.path_shards[index.shards_begin], sizeof(PathShard));
     const std::string_view path = without_query(request.path);
     scratch.request++;
 
@@ -56,12 +63,13 @@ Found RouteTable::find(const http::Request& request, Scratch& scratch) const {
         // One byte more than the longest text, so that a longer path is not taken for an equal one.
         const size_t size = std::min<size_t>({path.size(), index.lower_bytes + 1, scratch.text_bytes});
         to_lower(path.substr(0, size), scratch.text);
-        const Hits lower = hits(table, index.exact_lower_space, index.prefix_lower, true, {scratch.text, size});
+        const LowerPathIndex& lower_index = table.lower_paths[host];
+        const Hits lower = hits(table, lower_index.exact_space, lower_index.prefix, true, {scratch.text, size});
         table.lists.find(lower.exact, table.conditions, request, scratch, best);
         table.lists.find(lower.prefix, table.conditions, request, scratch, best);
     }
 
-    for (uint32_t i = index.shards_begin; i < index.shards_end; i++) {
+    for (uint32_t i = index.shards_begin; i < index.shards_end && index.first_regex < best; i++) {
         const PathShard& shard = table.path_shards[i];
         if (shard.first_order >= best) continue;
         uint64_t wanted = 0;  // those that could still be first

@@ -10,28 +10,36 @@ namespace sluice::route {
 
 void StringTable::reserve(size_t entries) {
     const size_t slots = std::bit_ceil(entries * 2 + 16);
-    if (slots > slots_.size()) rehash(slots);
+    if (!slots_ || slots > mask_ + 1) rehash(slots);
 }
 
 bool StringTable::insert(uint32_t space, std::string_view text, uint32_t value) {
-    if (find(space, text) != kNone) return false;
-    if ((size_ + 1) * 2 > slots_.size()) rehash(slots_.size() * 2);
     const uint64_t hash = hash_of(space, text);
-    size_t at = hash & mask();
-    while (slots_[at].value != kNone) at = (at + 1) & mask();
-    slots_[at] = {hash, static_cast<uint32_t>(texts_.size()), static_cast<uint32_t>(text.size()), space, value};
-    texts_.append(text);
+    if (find(space, text, hash) != kNone) return false;
+    if (!slots_ || (size_ + 1) * 2 > mask_ + 1) rehash(slots_ ? (mask_ + 1) * 2 : 16);
+    Slot& slot = empty_slot(hash);
+    slot.hash = hash;
+    slot.space = space;
+    slot.value = value;
+    slot.size = static_cast<uint32_t>(text.size());
+    slot.used = 1;
+    if (text.size() <= kInlineBytes) {
+        if (!text.empty()) std::memcpy(slot.text, text.data(), text.size());
+    } else {
+        slot.offset = texts_.size();
+        texts_.append(text);
+    }
     size_++;
     return true;
 }
 
 void StringTable::rehash(size_t slots) {
-    std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots));
-    for (const Slot& slot : old) {
-        if (slot.value == kNone) continue;
-        size_t at = slot.hash & mask();
-        while (slots_[at].value != kNone) at = (at + 1) & mask();
-        slots_[at] = slot;
+    const auto old = std::exchange(slots_, std::make_unique<LargeMemory>(slots * sizeof(Slot), kHugeBytesMin));
+    const size_t old_slots = old ? mask_ + 1 : 0;
+    mask_ = slots - 1;
+    for (size_t at = 0; at < old_slots; at++) {
+        const Slot& slot = static_cast<const Slot*>(old->data())[at];
+        if (slot.used != 0) empty_slot(slot.hash) = slot;
     }
 }
 

@@ -3,6 +3,7 @@
 // Control thread; 100,000 routes in a fraction of a second. The table owns all it needs.
 #include <algorithm>
 #include <map>
+#include <new>
 
 #include "route/table_impl.h"
 #include "route/text.h"
@@ -55,7 +56,8 @@ class Builder {
     void add_exact(Texts& texts, uint32_t space);
     void add_prefixes(Texts& texts, PrefixIndex& index);
     void add_regexes(Host& host, PathIndex& index);
-    void finish_host(Host& host, PathIndex& index);
+    void finish_host(Host& host, PathIndex& index, LowerPathIndex& lower);
+    void copy_paths_by_place();
 
     RouteTable::Impl& table_;
     uint32_t budget_ = kPatternsAtOnce;
@@ -82,7 +84,7 @@ Result<void> Builder::add(VirtualHostInput& input) {
                               (routes[i].name.empty() ? "" : " (" + routes[i].name + ")") + ": " + added.error());
         }
     }
-    finish_host(host, table_.paths.emplace_back());
+    finish_host(host, table_.paths.emplace_back(), table_.lower_paths.emplace_back());
     table_.virtual_hosts.push_back(std::move(input.virtual_host));
     return {};
 }
@@ -165,13 +167,14 @@ void Builder::add_regexes(Host& host, PathIndex& index) {
             lists.push_back(table_.lists.add(std::move(regex.candidates), CandidateLists::kNone, table_.conditions));
             first_order = std::min(first_order, table_.lists.first_order(lists.back()));
         }
+        index.first_regex = std::min(index.first_regex, first_order);
         table_.path_shards.push_back({Shard(std::move(patterns), budget_), std::move(lists), first_order});
         begin = end;
     }
     index.shards_end = static_cast<uint32_t>(table_.path_shards.size());
 }
 
-void Builder::finish_host(Host& host, PathIndex& index) {
+void Builder::finish_host(Host& host, PathIndex& index, LowerPathIndex& lower) {
     for (const auto& entry : host.exact_lower.entries) {
         index.lower_bytes = std::max(index.lower_bytes, static_cast<uint32_t>(entry.text.size()));
     }
@@ -180,16 +183,23 @@ void Builder::finish_host(Host& host, PathIndex& index) {
     }
     index.any_exact = !host.exact.entries.empty();
     index.exact_space = spaces_++;
-    index.exact_lower_space = spaces_++;
+    lower.exact_space = spaces_++;
     add_exact(host.exact, index.exact_space);
-    add_exact(host.exact_lower, index.exact_lower_space);
+    add_exact(host.exact_lower, lower.exact_space);
     add_prefixes(host.prefix, index.prefix);
-    add_prefixes(host.prefix_lower, index.prefix_lower);
+    add_prefixes(host.prefix_lower, lower.prefix);
     add_regexes(host, index);
+}
+
+void Builder::copy_paths_by_place() {
+    table_.paths_by_place = std::make_unique<LargeMemory>(std::max<size_t>(table_.hosts.places(), 1) * sizeof(PathIndex), StringTable::kHugeBytesMin);
+    auto* const copies = static_cast<PathIndex*>(table_.paths_by_place->data());
+    table_.hosts.for_each_exact([&](size_t place, uint32_t owner) { new (&copies[place]) PathIndex(table_.paths[owner]); });
 }
 
 void Builder::finish() {
     table_.hosts.finish(table_.ignore_port);
+    copy_paths_by_place();
     table_.conditions.finish(budget_);
 }
 

@@ -18,12 +18,21 @@
 namespace sluice::route {
 
 /// How one virtual host finds routes by path. Case-insensitive matches have indexes of their own.
-struct PathIndex {
-    uint32_t exact_space = 0, exact_lower_space = 0;  // in Impl::exact
-    PrefixIndex prefix, prefix_lower;                 // values: candidate lists
+/// One cache line is all that most requests see of it.
+struct alignas(64) PathIndex {
+    PrefixIndex prefix;                               // values: candidate lists
+    uint32_t exact_space = 0;                         // in Impl::exact
     uint32_t shards_begin = 0, shards_end = 0;        // Impl::path_shards
+    uint32_t first_regex = UINT32_MAX;                // the first order in any of them: no need to look at them before it
     uint32_t lower_bytes = 0;                         // longest text that ignores case; 0 = none does
     bool any_exact = false;
+};
+static_assert(sizeof(PathIndex) == 64);
+
+/// The same of matches that ignore case.
+struct LowerPathIndex {
+    PrefixIndex prefix;
+    uint32_t exact_space = 0;
 };
 
 /// Up to 64 path regexes of one virtual host.
@@ -41,6 +50,10 @@ struct RouteTable::Impl {
 
     HostTable hosts;
     std::vector<PathIndex> paths;  // by virtual host
+    std::vector<LowerPathIndex> lower_paths;
+    /// Copies of `paths` by the place of an exact domain in `hosts`: both are asked for at once, where one after the other would be
+    /// two cache misses.
+    std::unique_ptr<LargeMemory> paths_by_place;
     StringTable exact;             // (space, path) -> candidate list
     StringTable prefixes;
     std::vector<uint32_t> lengths;

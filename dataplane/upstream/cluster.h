@@ -60,6 +60,10 @@ struct EndpointSet : snapshot::Part {
     bool has(uint32_t endpoint_id) const { return std::binary_search(sorted_ids.begin(), sorted_ids.end(), endpoint_id); }
 };
 
+/// Fills in what look-ups need once `endpoints` are there, those of the best priority first. Weights of the best priority that
+/// add up to more than 32 bits are scaled down, in proportion. Control thread.
+void index_endpoints(EndpointSet& set);
+
 /// How connections to an endpoint are carried (envoy Cluster.transport_socket and transport_socket_matches).
 struct TransportSocket {
     std::string name;                                      // tlsMode-istio; empty: the cluster's own
