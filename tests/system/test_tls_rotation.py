@@ -76,55 +76,94 @@ def test_a_hundred_rotations_under_load_lose_nothing(loaded):
     assert tls.metric("sluice_secret_rotations_total") >= ROTATIONS
 
 
-def test_a_bad_rotation_is_refused_and_the_old_stays(tls):
+def test_a_bad_edit_is_refused_and_the_old_stays(tls):
+    """Like any other mistake in the mesh directory: the whole revision."""
     pki = tls.pki
     tls.bench.apply(objects(tls, tls.secret()))
     before, revision = serial_seen(tls), tls.gateway.revision()
     bad = certs.tls_secret("shop", pki.shop)
     bad["data"]["tls.key"] = certs.tls_secret("x", pki.client)["data"]["tls.key"]
     tls.write_mesh(objects(tls, bad))
-    deadline, told = time.monotonic() + 5, ""
-    while "match" not in told and time.monotonic() < deadline:
-        told = tls.gateway.ctl("pc", "secrets", "-o", "wide").stdout + tls.gateway.ctl("status").stdout
-        time.sleep(0.05)
-    assert "match" in told, told + tls.gateway.log_tail()
-    assert serial_seen(tls) == before and tls.ask("/still").status == 200
-    assert tls.gateway.ctl("pc", "secrets").returncode == 1, "a refused secret is a finding"
-    assert tls.metric("sluice_secrets_refused") == 1
+    told = until(lambda: tls.gateway.ctl("status").stdout, "match")
+    assert "REJECTED" in told and "mesh.yaml" in told, told
+    assert serial_seen(tls) == before and tls.ask("/still").status == 200 and tls.gateway.revision() == revision
     good = pki.ca.issue("mended", dns=[HOST], usage=[certs.SERVER])
-    tls.write_mesh(objects(tls, tls.secret(pair=good)))
-    deadline = time.monotonic() + 5
-    while serial_seen(tls) == before and time.monotonic() < deadline:
-        time.sleep(0.05)
+    tls.bench.apply(objects(tls, tls.secret(pair=good)))
     assert serial_seen(tls) == good.fingerprint()
-    assert tls.gateway.ctl("pc", "secrets").returncode == 0 and tls.metric("sluice_secrets_refused") == 0
-    assert tls.gateway.revision() > revision
+
+
+def until(ask, pattern, timeout_s=10.0):
+    """What `ask` returns once it has this pattern."""
+    deadline, text = time.monotonic() + timeout_s, ""
+    while time.monotonic() < deadline:
+        text = ask()
+        if re.search(pattern, text, re.I):
+            return text
+        time.sleep(0.05)
+    raise AssertionError(f"no {pattern!r} in\n{text}")
+
+
+class Files:
+    """A certificate and key as cert-manager or certbot replace them: by rename, no signal, no edit of the mesh."""
+
+    def __init__(self, tls, name):
+        self.tls, folder = tls, f"{tls.bench.work}/{name}"
+        os.makedirs(folder, exist_ok=True)
+        self.certificate, self.key = f"{folder}/tls.crt", f"{folder}/tls.key"
+
+    def put(self, certificate, key=None):
+        certs.write(self.key, (key or certificate).key_pem, USER, 0o600)
+        certs.write(self.certificate, certificate.chain_pem, USER)
+        return certificate
+
+    def apply(self):
+        self.tls.apply([server(credential=None, serverCertificate=self.certificate, privateKey=self.key)], [])
+
+    def wait_served(self, pair):
+        deadline = time.monotonic() + 10
+        while serial_seen(self.tls) != pair.fingerprint():
+            assert time.monotonic() < deadline, self.tls.gateway.ctl("pc", "secrets", "-o", "wide").stdout + self.tls.gateway.log_tail()
+            time.sleep(0.05)
+
+
+def shop_pair(tls, name, **more):
+    return tls.pki.ca.issue(name, dns=[HOST], usage=[certs.SERVER], **more)
 
 
 def test_files_are_watched(tls):
-    """As cert-manager or certbot replace them: by rename, no signal, no edit of the mesh."""
-    ca, folder = tls.pki.ca, f"{tls.bench.work}/files"
-    os.makedirs(folder, exist_ok=True)
-    crt, key = f"{folder}/tls.crt", f"{folder}/tls.key"
-
-    def put(name):
-        pair = ca.issue(name, dns=[HOST], usage=[certs.SERVER])
-        certs.write(key, pair.key_pem, USER, 0o600)
-        certs.write(crt, pair.chain_pem, USER)
-        return pair
-
-    first = put("file1")
-    tls.apply([server(credential=None, serverCertificate=crt, privateKey=key)], [])
+    files = Files(tls, "files")
+    first = files.put(shop_pair(tls, "file1"))
+    files.apply()
     assert serial_seen(tls) == first.fingerprint()
     kept = tls.connect()
-    second = put("file2")
-    deadline = time.monotonic() + 10
-    while serial_seen(tls) != second.fingerprint():
-        assert time.monotonic() < deadline, tls.gateway.ctl("pc", "secrets", "-o", "wide").stdout + tls.gateway.log_tail()
-        time.sleep(0.05)
+    files.wait_served(files.put(shop_pair(tls, "file2")))
     kept.send(request("/kept"))
     assert kept.response().status == 200, "a rotation ends no connection"
     kept.close()
+
+
+@pytest.mark.parametrize("wrong, says", [("mismatched", "match"), ("expired", "expired"), ("garbage", "certificate|PEM"), ("gone", "no such file|cannot be read")])
+def test_bad_files_are_refused_and_the_old_stays(tls, wrong, says):
+    """That secret alone: told in pc secrets, by a metric and in the log, and over with the next good files."""
+    files = Files(tls, f"bad-{wrong}")
+    good = files.put(shop_pair(tls, "good"))
+    files.apply()
+    since = tls.mark()
+    if wrong == "mismatched":
+        files.put(good, key=tls.pki.client)
+    elif wrong == "expired":
+        files.put(shop_pair(tls, "over", not_before="20200101000000Z", not_after="20210101000000Z"))
+    elif wrong == "garbage":
+        certs.write(files.certificate, "not a certificate\n", USER)
+    else:
+        os.unlink(files.certificate)
+    until(lambda: tls.gateway.ctl("pc", "secrets", "-o", "wide").stdout, says)
+    assert tls.gateway.ctl("pc", "secrets").returncode == 1, "a refused secret is a finding"
+    assert tls.metric("sluice_secrets_refused") == 1
+    tls.logged(says, since)
+    assert serial_seen(tls) == good.fingerprint() and tls.ask("/still").status == 200
+    files.wait_served(files.put(shop_pair(tls, "mended")))
+    assert tls.gateway.ctl("pc", "secrets").returncode == 0 and tls.metric("sluice_secrets_refused") == 0
 
 
 def test_the_gateways_own_identity_rotates(tls):
