@@ -26,8 +26,8 @@ default_crl_days = 30
 policy = any
 unique_subject = no
 [any]
-commonName = optional
 organizationName = optional
+commonName = optional
 [req]
 distinguished_name = any_name
 prompt = no
