@@ -322,11 +322,12 @@ def test_http2_is_not_offered(web):
         assert wire.response().status == 200
 
 
-def test_a_foreign_protocol_is_refused_by_alpn(web):
-    """A browser led to talk HTTPS to something else, or the reverse (ALPACA; RFC 7301 3.2)."""
-    with pytest.raises(ssl.SSLError) as told:
-        web.connect(using=context(web.pki.ca, alpn=["imap"]))
-    assert told.value.reason == "TLSV1_ALERT_NO_APPLICATION_PROTOCOL", told.value
+def test_a_foreign_protocol_gets_no_alpn_and_no_answer_of_its_own(web):
+    """A browser led to talk HTTPS to something else, or a mail client to us (ALPACA): HTTP is all that is spoken, strictly."""
+    with web.connect(using=context(web.pki.ca, alpn=["imap"])) as wire:
+        assert wire.sock.selected_alpn_protocol() is None
+        wire.send(b"a1 LOGIN me secret\r\n\r\n")
+        assert wire.response().status == 400 and wire.is_closed()
 
 
 @pytest.mark.parametrize("wrong, says", [
