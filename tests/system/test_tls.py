@@ -4,17 +4,21 @@ In: curl, Python's ssl and openssl s_client in the client's namespace. Out: what
 RFC 8446, RFC 5246, RFC 6066 (SNI), RFC 9110 15.5.20 (421).
 """
 
+import base64
 import hashlib
 import json
+import os
 import random
 import re
 import ssl
+import subprocess
 import time
 
 import pytest
 from harness import mesh
 from harness.backend import answer
 from harness.bench import BACKENDS
+from harness.nginx import start as start_nginx
 from harness.tls import ADDRESS6, HOST, PORT, TLS12, TLS13, context, gateway, plain_server, request, server
 
 SUITES_12 = {
@@ -173,7 +177,7 @@ def test_plain_and_https_listeners_side_by_side(tls):
 
 
 def test_plain_http_on_the_tls_port_is_refused_and_told(web):
-    since, sock = web.mark(), web.raw()
+    sock = web.raw()
     sock.sendall(request("/plain"))
     # An alert in clear text, or an end; never an answer, and never a backend's page.
     try:
@@ -183,7 +187,6 @@ def test_plain_http_on_the_tls_port_is_refused_and_told(web):
     assert not data.startswith(b"HTTP/1.1 200"), data
     sock.close()
     assert web.ask("/after").status == 200 and "/plain" not in web.backends[0].paths()
-    del since
 
 
 @pytest.mark.parametrize("version", [TLS12, TLS13])
@@ -279,8 +282,6 @@ def test_no_key_leaves_the_gateway(web):
     secret = web.pki.shop.key_pem.split("\n")[1]
     shown = [web.gateway.admin(path)[1] for path in ("/config_dump", "/certs", "/v1/secrets", "/v1/config", "/stats/prometheus")]
     shown += [web.gateway.ctl("config", "show").stdout, web.gateway.ctl("-o", "json", "config", "show").stdout, open(web.bench.log).read()]
-    import base64
-
     encoded = base64.b64encode(web.pki.shop.key_pem.encode()).decode()[100:160]
     for text in shown:
         assert secret not in text and encoded not in text, text[:2000]
@@ -308,8 +309,6 @@ def test_the_key_log_opens_what_was_captured(tls):
             pass
         time.sleep(0.02)
     assert re.search(r"^CLIENT_TRAFFIC_SECRET_0 [0-9a-f]{64} [0-9a-f]{64,96}$", text, re.M), text[:500]
-    import os
-
     assert os.stat(path).st_mode & 0o077 == 0
     tls.logged(r"keyLog|key log")
 
@@ -369,10 +368,8 @@ def test_certificates_from_files(tls):
 
 
 def test_load_of_wrk_over_tls(web):
-    from harness.nginx import start
-
     web.backends[0].stop()
-    nginx = start(web.backends_host, f"{web.bench.work}/load-tls", BACKENDS[0])
+    nginx = start_nginx(web.backends_host, f"{web.bench.work}/load-tls", BACKENDS[0])
     try:
         requests, failed = web.finish_wrk(start_wrk(web, 3, 32, "/1k"))
         assert failed == 0 and requests > 500, f"{failed} failed of {requests}"
@@ -382,8 +379,6 @@ def test_load_of_wrk_over_tls(web):
 
 
 def start_wrk(tls, seconds, connections=16, path="/"):
-    import subprocess
-
     return subprocess.Popen(tls.client.command("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", f"https://{HOST}{path}"),
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

@@ -10,7 +10,7 @@ import ssl
 
 import certs
 import pytest
-from harness.tls import HOST, TLS12, TLS13, context, request, server
+from harness.tls import HOST, TLS12, TLS13, context, plain_server, request, server
 
 SPIFFE = "spiffe://cluster.local/ns/web/sa/client"
 
@@ -137,8 +137,6 @@ def test_what_a_client_claims_to_be_is_dropped(mutual, tls):
 
 
 def test_plain_http_cannot_claim_an_identity_either(tls):
-    from harness.tls import plain_server
-
     tls.apply([plain_server(), server()], [tls.secret()])
     tls.bench.ask("/forged", headers=["X-Forwarded-Client-Cert: URI=spiffe://cluster.local/ns/bank/sa/owner"])
     assert tls.backends[0].find("/forged").all("x-forwarded-client-cert") == []

@@ -4,6 +4,7 @@ In: Secrets and files edited a hundred times under wrk. Out: wrk's failures (non
 No wall-clock is asserted: each rotation waits for its revision. THREATS 17.
 """
 
+import hashlib
 import os
 import re
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from harness import mesh
 from harness.bench import BACKENDS, USER
 from harness.nginx import start as start_nginx
-from harness.tls import BACKEND_PORT, HOST, TlsBackend, client_rule, gateway, plain_server, request, server
+from harness.tls import BACKEND_PORT, HOST, TlsBackend, client_rule, context, gateway, plain_server, request, server
 
 ROTATIONS = 100
 
@@ -35,8 +36,6 @@ def objects(tls, *secrets):
 
 def serial_seen(tls):
     """SHA-256 of the certificate that a new handshake gets."""
-    import hashlib
-
     with tls.connect() as wire:
         return hashlib.sha256(wire.sock.getpeercert(binary_form=True)).hexdigest()
 
@@ -192,8 +191,6 @@ def test_roots_rotate_without_an_outage(loaded):
     tls = loaded
     old, new = (certs.Authority(f"{tls.pki.folder}/root-{n}", f"Root {n}", owner=USER) for n in ("old", "new"))
     clients = {n: ca.issue("client", dns=["client.example"]) for n, ca in (("old", old), ("new", new))}
-    from harness.tls import context
-
     def served(name):
         try:
             return tls.ask("/1k", using=context(tls.pki.ca, clients[name])).status == 200
