@@ -33,6 +33,7 @@ void write_metrics(const Sources& s, MetricWriter& out) {
     write_istio_metrics(s, *tables, out);
     write_http_metrics(s, *tables, out);
     write_cluster_metrics(s, *tables, out);
+    write_tls_metrics(s, *tables, out);
     write_server_metrics(s, *tables, out);
     write_config_metrics(s, out);
     write_core_metrics(s, out);

@@ -10,6 +10,7 @@ namespace sluice::admin {
 void write_istio_metrics(const Sources& sources, const Tables& tables, MetricWriter& out);
 void write_http_metrics(const Sources& sources, const Tables& tables, MetricWriter& out);
 void write_cluster_metrics(const Sources& sources, const Tables& tables, MetricWriter& out);
+void write_tls_metrics(const Sources& sources, const Tables& tables, MetricWriter& out);
 void write_server_metrics(const Sources& sources, const Tables& tables, MetricWriter& out);
 void write_config_metrics(const Sources& sources, MetricWriter& out);
 void write_core_metrics(const Sources& sources, MetricWriter& out);

@@ -37,7 +37,7 @@ constexpr char kIstioText[] = R"(Names, labels and buckets of Istio's standard m
 | `reporter` | `source`: a gateway is the client of what it proxies to |
 | `source_workload`, `source_app`, `source_version`, `source_canonical_service`, `source_canonical_revision` | of the gateway: `node.labels` (`service.istio.io/workload-name`, `app`, `version`, `service.istio.io/canonical-name`, ...); without, `node.id` is the workload |
 | `source_workload_namespace` | `node.namespace` |
-| `source_principal`, `destination_principal` | `unknown`: there is no TLS yet |
+| `source_principal`, `destination_principal` | `unknown`: a client's identity is in the access log and in X-Forwarded-Client-Cert |
 | `source_cluster`, `destination_cluster` | the label `topology.istio.io/cluster` of the node; of the endpoint, from the control plane; else `unknown` |
 | `destination_service`, `destination_service_name`, `destination_service_namespace` | the ServiceEntry's host, its first part for `NAME.NAMESPACE.svc...` and else the host, its namespace; `unknown` for a request that reached no cluster |
 | `destination_workload`, `destination_workload_namespace`, `destination_app`, `destination_version`, `destination_canonical_service`, `destination_canonical_revision` | of the endpoint that was chosen: a WorkloadEntry's name or the label `service.istio.io/workload-name`, and the labels `app` and `version` (or their canonical forms); `unknown` where nothing is said |
@@ -102,6 +102,7 @@ const std::vector<MetricSection>& metric_catalogue() {
         {"Requests, as Istio counts them", "", istio_metrics()},
         {"Listeners and their HTTP, as Envoy counts them", "Listeners that share an HTTP connection manager's `stat_prefix` are added up under it.", envoy_http_metrics()},
         {"Clusters, as Envoy counts them", "", envoy_cluster_metrics()},
+        {"TLS", "A version, suite or reason appears with its first handshake.", tls_metrics()},
         {"Server, as Envoy and Prometheus' clients count it", "", envoy_server_metrics()},
         {"Requests, what Envoy has no name for", "", request_metrics()},
         {"Configuration and management", "", config_metrics()},

@@ -45,6 +45,7 @@ std::string metrics_document();
 std::vector<Metric> istio_metrics();
 std::vector<Metric> envoy_http_metrics();
 std::vector<Metric> envoy_cluster_metrics();
+std::vector<Metric> tls_metrics();
 std::vector<Metric> envoy_server_metrics();
 std::vector<Metric> request_metrics();
 std::vector<Metric> config_metrics();

@@ -28,6 +28,7 @@
 #include "tcp/stack.h"
 #include "telemetry/access_log_writer.h"
 #include "telemetry/core_stats.h"
+#include "tls/records.h"
 #include "worker/connection_row.h"
 
 namespace sluice::admin {
@@ -122,6 +123,12 @@ struct CoreDrops {
     uint64_t accept_refused = 0, stream_refused = 0, arena_full = 0, mbufs_empty = 0;
 };
 
+/// TLS of all cores: what is not counted by listener or cluster.
+struct TlsRuntime {
+    uint64_t openssl_objects = 0;            // alive now
+    tls::RecordCounters records;
+};
+
 /// A connection's name over all cores.
 struct ConnectionName {
     uint32_t core = 0;
@@ -164,6 +171,7 @@ struct Sources {
     std::function<std::vector<WorkerRuntime>()> workers;
     std::function<std::vector<PortState>()> ports;
     std::function<CoreDrops()> drops;
+    std::function<TlsRuntime()> tls;                            // summed over cores; empty: none
     std::function<net::Counters()> net;                         // summed over cores
     std::function<tcp::Counters()> tcp;                         // summed over cores
     std::shared_ptr<AdminRequests> admin_requests = std::make_shared<AdminRequests>();   // never null

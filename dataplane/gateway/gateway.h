@@ -66,6 +66,7 @@ class Gateway {
     std::vector<admin::WorkerRuntime> runtime() const;
     std::vector<admin::PortState> ports() const;
     admin::CoreDrops drops() const;
+    admin::TlsRuntime tls_runtime() const;
     admin::ListedConnections list_connections(const std::function<void(const worker::ConnectionRow&)>& take) const;
     std::optional<worker::ConnectionRow> show_connection(const admin::ConnectionName& name, bool& silent) const;
     std::optional<worker::CloseOutcome> close_connection(const admin::ConnectionName& name, bool reset) const;

@@ -36,7 +36,7 @@ void HandshakeLog::tick(Clock::time_point now) {
     if (now < second_ + std::chrono::seconds(1)) return;
     second_ = now;
     written_ = 0;
-    if (left_out_ > 0) write_(fmt::format("and {} more TLS handshakes failed within a second; counters tell why: sluicectl metrics ssl", std::exchange(left_out_, 0)));
+    if (left_out_ > 0) write_(fmt::format("and {} more TLS handshakes failed within a second; counters tell why: sluicectl stats handshake_failures", std::exchange(left_out_, 0)));
 }
 
 }  // namespace sluice::gateway

@@ -13,16 +13,20 @@ namespace sluice::gateway {
 
 namespace {
 
-/// Sums plain structs of uint64_t counters over the cores. Each is written by its core alone; a torn read is impossible on x86-64.
+/// Adds a plain struct of uint64_t counters to another. It is written by its core alone; a torn read is impossible on x86-64.
+template <typename Counters>
+void add_counters(Counters& total, const Counters& of_core) {
+    static_assert(sizeof(Counters) % sizeof(uint64_t) == 0);
+    auto* into = reinterpret_cast<uint64_t*>(&total);
+    const auto* from = reinterpret_cast<const uint64_t*>(&of_core);
+    for (size_t n = 0; n < sizeof(Counters) / sizeof(uint64_t); n++) into[n] += __atomic_load_n(from + n, __ATOMIC_RELAXED);
+}
+
+/// Over the cores.
 template <typename Counters, typename Pick>
 Counters sum_counters(const worker::Crew& crew, Pick&& pick) {
-    static_assert(sizeof(Counters) % sizeof(uint64_t) == 0);
     Counters total{};
-    auto* into = reinterpret_cast<uint64_t*>(&total);
-    for (uint32_t i = 0; i < crew.size(); i++) {
-        const auto* from = reinterpret_cast<const uint64_t*>(&pick(crew.worker(i)));
-        for (size_t n = 0; n < sizeof(Counters) / sizeof(uint64_t); n++) into[n] += __atomic_load_n(from + n, __ATOMIC_RELAXED);
-    }
+    for (uint32_t i = 0; i < crew.size(); i++) add_counters<Counters>(total, pick(crew.worker(i)));
     return total;
 }
 
@@ -123,6 +127,17 @@ admin::CoreDrops Gateway::drops() const {
     return all;
 }
 
+admin::TlsRuntime Gateway::tls_runtime() const {
+    admin::TlsRuntime all;
+    for (const auto& slot : proxies_) {
+        const auto* proxy = slot.load();
+        if (!proxy) continue;
+        all.openssl_objects += proxy->openssl_objects();
+        add_counters(all.records, proxy->record_counters());
+    }
+    return all;
+}
+
 admin::Sources Gateway::sources() {
     admin::Sources sources;
     sources.node_id = host_.node.id;
@@ -143,6 +158,7 @@ admin::Sources Gateway::sources() {
     sources.workers = [this] { return runtime(); };
     sources.ports = [this] { return ports(); };
     sources.drops = [this] { return drops(); };
+    sources.tls = [this] { return tls_runtime(); };
     sources.net = [this] { return sum_counters<net::Counters>(*crew_, [](const auto& w) -> auto& { return w.net_counters(); }); };
     sources.tcp = [this] { return sum_counters<tcp::Counters>(*crew_, [](const auto& w) -> auto& { return w.tcp_counters(); }); };
     sources.key_log = host_.tls.key_log;

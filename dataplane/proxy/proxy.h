@@ -40,6 +40,10 @@ class Proxy final : public worker::Application {
     const CoreCounters& counters() const { return engine_.core().counters; }
     uint64_t accept_refused() const { return network_.accept_refused(); }
 
+    /// OpenSSL's connection objects that exist now.
+    uint32_t openssl_objects() const { return engine_.core().handshaker.live(); }
+    const tls::RecordCounters& record_counters() const { return engine_.core().record_engine.counters(); }
+
     /// For the one thread that logs them.
     HandshakeFailures& handshake_failures() const { return engine_.core().handshake_failures; }
 

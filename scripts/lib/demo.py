@@ -32,12 +32,13 @@ http {{
     keepalive_requests 1000000000;
     keepalive_timeout 1h;
     default_type application/json;
+    map $http_x_forwarded_client_cert $client {{ "~URI=(?<identity>[^;,]+)" $identity; default nobody; }}
     client_body_temp_path {dir}/{name}.body; proxy_temp_path {dir}/{name}.proxy;
     fastcgi_temp_path {dir}/{name}.f; uwsgi_temp_path {dir}/{name}.u; scgi_temp_path {dir}/{name}.s;
     server {{
         listen {address}:9080;
         add_header x-served-by {name};
-        location / {{ return 200 '{{"served by": "{name}", "path": "$request_uri"}}\\n'; }}
+        location / {{ return 200 '{{"served by": "{name}", "path": "$request_uri", "client": "$client"}}\\n'; }}
     }}
 {more}    server {{
         listen unix:{dir}/{name}.status;
@@ -55,7 +56,7 @@ VAULT = """    server {{
         ssl_client_certificate {roots};
         ssl_verify_client on;
         add_header x-served-by vault;
-        location / {{ return 200 '{{"served by": "vault", "client": "$ssl_client_serial", "tls": "$ssl_protocol"}}\\n'; }}
+        location / {{ return 200 '{{"served by": "vault", "client": "$ssl_client_s_dn", "tls": "$ssl_protocol"}}\\n'; }}
     }}
 """
 
@@ -100,9 +101,20 @@ class Demo:
         folder = os.path.join(self.work, "certificates")
         self.ca = certs.Authority(os.path.join(folder, "ca"), "Sluice demo CA")
         self.mesh_ca = certs.Authority(os.path.join(folder, "mesh"), "Sluice demo mesh CA")
-        self.shop = self.ca.issue("shop", dns=["shop.example"], usage=[certs.SERVER])
+        self.alice = self.ca.identity("alice", "people", usage=[certs.CLIENT])
+        self.shop = self.issue_shop()
         self.identity = self.mesh_ca.identity("gateway", "istio-system")
         self.vault = self.mesh_ca.identity("vault", "shop")
+
+        self.ca_shown = os.path.join(".cache", "demo-ca.crt")   # where commands on test hosts find it
+        shutil.copy(self.ca.certificate, os.path.join(ROOT, self.ca_shown))
+
+    def issue_shop(self):
+        return self.ca.issue("shop", dns=["shop.example"], usage=[certs.SERVER])
+
+    def write_certificates(self, shop):
+        """The Secret that the doors of edge.yaml name, and whose clients the second one takes; an edit of the mesh like any other."""
+        certs.write(os.path.join(self.mesh, "certificates.yaml"), json.dumps(certs.tls_secret("shop-cert", shop, ca=self.ca.pem), indent=1) + "\n")   # JSON is YAML too
 
     def _backends(self):
         for name, address in BACKENDS.items():
@@ -124,8 +136,7 @@ class Demo:
     def _config(self):
         shutil.copytree(os.path.join(ROOT, "configs", "mesh"), self.mesh)
         shutil.copytree(os.path.join(ROOT, "configs", "demo", "mesh"), self.mesh, dirs_exist_ok=True)
-        with open(os.path.join(self.mesh, "certificates.yaml"), "w") as file:   # JSON is YAML too
-            json.dump(certs.tls_secret("shop-cert", self.shop), file, indent=1)
+        self.write_certificates(self.shop)
         with open(os.path.join(ROOT, "configs", "demo", "sluice.yaml")) as file:
             text = file.read()
         text = (text.replace("/etc/sluice/mesh", self.mesh).replace("/var/lib/sluice", os.path.join(self.work, "state")).replace("/run/sluice/admin.sock", os.path.join(self.work, "admin.sock"))
@@ -141,12 +152,18 @@ class Demo:
     def curl(self, *arguments):
         return self.lab.hosts["client"].run("curl", "-sS", "--max-time", "5", *arguments, check=False)
 
-    def wrk(self, seconds, connections=16):
+    def wrk(self, seconds, connections=16, url="http://shop.example/reviews/7"):
         """Load from the client in the background; its report is read with finish_wrk."""
         return subprocess.Popen(
             self.lab.hosts["client"].command("taskset", "-c", "0", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
-                                             "http://shop.example/reviews/7"),
+                                             url),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+    def serial_served(self):
+        """Of the certificate that a new handshake gets."""
+        shown = subprocess.run(self.lab.hosts["client"].command("openssl", "s_client", "-connect", f"{GATEWAY_ADDRESS}:443", "-servername", "shop.example"),
+                               input="", capture_output=True, text=True, timeout=20)
+        return subprocess.run(["openssl", "x509", "-noout", "-serial"], input=shown.stdout, capture_output=True, text=True).stdout.strip().removeprefix("serial=")
 
     def served(self, name):
         """Requests this backend has answered so far, from nginx's own count."""
@@ -179,4 +196,8 @@ class Demo:
         return ""
 
     def destroy(self):
+        try:
+            os.unlink(os.path.join(ROOT, ".cache", "demo-ca.crt"))
+        except FileNotFoundError:
+            pass
         return self.lab.destroy()

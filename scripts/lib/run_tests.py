@@ -24,7 +24,8 @@ RESULTS = os.path.join(ROOT, "build", "test-results")
 LOGS = os.path.join(ROOT, ".cache", "logs")
 FUZZ_SECONDS = 30
 TOOLS = ["meson", "ninja", "g++", "clang++", "protoc", "nginx", "curl", "wrk", "ip", "ethtool", "ping", "tshark",
-         "dpkg-deb", "dpkg-shlibdeps", "lintian", "systemd-analyze", "setpriv"]
+         "dpkg-deb", "dpkg-shlibdeps", "lintian", "systemd-analyze", "setpriv", "openssl", "gnutls-cli", "gnutls-serv",
+         "go", "sslscan", "testssl"]
 START = time.monotonic()
 # One compilation serves every checkout and every build folder that would do the same.
 os.environ.setdefault("CCACHE_NOHASHDIR", "true")

@@ -173,6 +173,44 @@ def caret_error(demo):
     return text.splitlines()
 
 
+def act_https(demo, stage):
+    stage.act("HTTPS and identities")
+    stage.command(f"scripts/in client curl --cacert {demo.ca_shown} https://shop.example/vault")
+    answer = demo.curl("--cacert", demo.ca.certificate, "https://shop.example/vault")
+    stage.say(answer.stdout.rstrip() or answer.stderr.strip())
+    expect("CN=gateway" in answer.stdout, f"the vault, behind mutual TLS, did not see the gateway: {answer.stdout} {answer.stderr}")
+    stage.say("  the vault takes mutual TLS alone: that is who the gateway is to it; 8443 asks clients for theirs:")
+    door = "https://shop.example:8443/ratings/7"
+    stage.command(f"scripts/in client curl --cacert {demo.ca_shown} --cert alice.crt --key alice.key {door}")
+    known = demo.curl("--cacert", demo.ca.certificate, "--cert", demo.alice.certificate, "--key", demo.alice.key, door)
+    stage.say(known.stdout.rstrip() or known.stderr.strip())
+    expect('"client": "spiffe://cluster.local/ns/people/sa/alice"' in known.stdout, f"the backend was not told who alice is: {known.stdout} {known.stderr}")
+    stage.command(f"scripts/in client curl --cacert {demo.ca_shown} {door}")
+    nobody = demo.curl("--cacert", demo.ca.certificate, door)
+    stage.say("  " + nobody.stderr.strip())
+    expect(nobody.returncode != 0 and "certificate required" in nobody.stderr, f"a client without a certificate is not refused: {nobody.stdout} {nobody.stderr}")
+    wait_for(lambda: "no_certificate" in demo.gateway.log_tail(40), 5, "the gateway's log tells of the refused client")
+    stage.say("gateway's log:")
+    stage.say("  " + [line for line in demo.gateway.log_tail(40).splitlines() if "no_certificate" in line][-1].strip())
+    rotate(demo, stage)
+
+
+def rotate(demo, stage):
+    """The shop's certificate replaced under load."""
+    revision, before = demo.gateway.revision(), demo.serial_served()
+    load = demo.wrk(4, url="https://shop.example/reviews/7")
+    time.sleep(1)
+    demo.write_certificates(demo.issue_shop())
+    demo.gateway.wait_revision(revision + 1)
+    after = demo.serial_served()
+    requests, failed = finish_wrk(load)
+    stage.say(f"  certificate {before[-8:]} -> {after[-8:]} while wrk ran: {failed} failed of {requests:,}")
+    expect(before != after, f"a new handshake still gets certificate {before}")
+    expect(failed == 0, f"{failed} requests of {requests} failed while the certificate was replaced")
+    for line in demo.gateway.ctl("pc", "secrets").stdout.splitlines():
+        stage.say("  " + line)
+
+
 def act_race(demo, stage):
     stage.act("Race")
     stage.say("  nginx and Sluice proxy 1 KiB for 32 connections, in turns, on one core each time")
@@ -200,6 +238,7 @@ def act_race(demo, stage):
 def act_your_turn(demo, stage):
     stage.act("Your turn (in another terminal)")
     stage.say("  scripts/in client curl -i http://shop.example/reviews/7")
+    stage.say(f"  scripts/in client curl -i --cacert {demo.ca_shown} https://shop.example/reviews/7")
     stage.say(f"  $EDITOR {demo.reviews_file()}")
     stage.say(f"  {os.path.relpath(sluicectl_path(), ROOT)} --target {demo.gateway.admin_socket} status")
     expect(demo.gateway.ctl("status").returncode == 0, "sluicectl status does not exit 0 at the end of the tour")
@@ -211,4 +250,4 @@ def sluicectl_path():
     return program("sluicectl")
 
 
-ACTS = [act_map, act_no_socket, act_edit_live, act_break_it, act_race, act_your_turn]
+ACTS = [act_map, act_no_socket, act_edit_live, act_break_it, act_https, act_race, act_your_turn]

@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness.bench import Bench  # noqa: E402
+from harness.tls import Pki, Tls  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,7 @@ def bench(session_bench):
         if backend.listener is None:
             backend.start()
     session_bench.clear_mesh()
+    session_bench.standing = {}
     yield session_bench
     gateway = session_bench.gateway
     if gateway is not None and not gateway.running() and not getattr(session_bench, "may_end", False):
@@ -37,3 +39,15 @@ def bench(session_bench):
         session_bench.gateway = None
         pytest.fail(f"sluiced ended with status {gateway.process.returncode} during the test\n{tail}")
     session_bench.may_end = False
+
+
+@pytest.fixture(scope="session")
+def pki(session_bench):
+    return Pki(os.path.join(session_bench.work, "pki"))
+
+
+@pytest.fixture
+def tls(bench, pki):
+    """The bench with certificates and an identity of its gateway."""
+    bench.standing = {"identity": pki.identity_section()}
+    return Tls(bench, pki)

@@ -71,6 +71,7 @@ class Bench:
         self.backends = [Backend(self.backends_host, a, name=f"b{i + 1}") for i, a in enumerate(BACKENDS)]
         self.gateway = None
         self.settings = None
+        self.standing = {}   # what the tests of a file change in config()
         self.edits = 0
 
     def wire_client(self):
@@ -109,7 +110,7 @@ class Bench:
         }
         if self.vlan is not None:
             base["ports"][0]["vlan"] = self.vlan
-        return merge(base, changes or {})
+        return merge(merge(base, self.standing), changes or {})
 
     def write_config(self, settings):
         with open(self.config_path, "w") as file:
