@@ -29,7 +29,11 @@ class TlsLab(CompareLab):
 
     def _fill(self, name, **words):
         tls = f"tls_{name}"
-        return super()._fill(tls if os.path.exists(os.path.join(ROOT, "perf", "peers", tls)) else name, **words)
+        path = super()._fill(tls if os.path.exists(os.path.join(ROOT, "perf", "peers", tls)) else name, **words)
+        if name == "sluice.yaml":
+            with open(path, "a") as file:
+                file.write(f"tls: {{handshakeThreads: 1, handshakeCores: [{PROXY_CPU}]}}\n")   # on the core that is counted
+        return path
 
     def _mesh(self):
         shutil.move(self._fill("mesh.yaml", BACKEND="10.1.0.21", PLAIN_PORT="9080", TLS_PORT="9444", **secret_words(self.certificates)),

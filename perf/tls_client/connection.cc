@@ -51,6 +51,7 @@ std::string ClientContext::open(const Options& options) {
     if (!options.certificate.empty() && (SSL_CTX_use_certificate_chain_file(c, options.certificate.c_str()) != 1 ||
                                          SSL_CTX_use_PrivateKey_file(c, options.certificate.c_str(), SSL_FILETYPE_PEM) != 1))
         return options.certificate + ": " + openssl_error();
+    SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(c, [](SSL* ssl, SSL_SESSION* session) {
         auto& connection = *static_cast<ClientConnection*>(SSL_get_app_data(ssl));

@@ -49,6 +49,9 @@ class ClientConnection {
     void close();
 
     State state() const { return state_; }
+    /// For users who only ask whether anything came.
+    bool answered() const { return answered_; }
+    void set_answered() { answered_ = true; }
     bool resumed() const { return SSL_session_reused(ssl_.get()) == 1; }
     /// Tickets that came since start(); the last one is taken by take_session().
     uint32_t tickets() const { return tickets_; }
@@ -71,6 +74,7 @@ class ClientConnection {
     State state_ = State::kClosed;
     uint32_t tickets_ = 0;
     int error_ = 0;
+    bool answered_ = false;
 };
 
 /// CLOCK_MONOTONIC.

@@ -1,7 +1,8 @@
-// tls_client: a TLS 1.3 client over the kernel's TCP that shakes hands (closed loop) or sends requests when they are due (open loop).
-// In: see --help. Out: one line of JSON. perf/compare --tls and perf/idle_connections use it. Owns its sockets.
+// tls_client: a TLS 1.3 client over the kernel's TCP that shakes hands (closed loop), sends requests when they are due (open loop),
+// or holds connections. In: see --help. Out: one line of JSON. perf/compare --tls and perf/idle_connections use it. Owns its sockets.
 #include <fmt/format.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <cstdio>
@@ -9,6 +10,7 @@
 
 #include "perf/command_line.h"
 #include "perf/tls_client/handshakes.h"
+#include "perf/tls_client/hold.h"
 #include "perf/tls_client/requests.h"
 
 namespace {
@@ -20,6 +22,7 @@ struct Given {
     uint32_t concurrency = 8;
     double seconds = 1, warmup = 0.2, rate = 0;
     uint64_t seed = 1;
+    uint32_t hold = 0;
     bool resume = false;
 };
 
@@ -39,6 +42,7 @@ std::optional<int> read_command_line(int argc, char** argv, Given& g) {
         .number("--seconds", g.seconds, 0.01, 3600.0, "measured window")
         .number("--warmup", g.warmup, 0.0, 3600.0, "before it")
         .number("--requests-per-s", g.rate, 0.0, 1e6, "requests instead of handshakes, at this rate")
+        .number("--hold", g.hold, 0u, 1'000'000u, "open so many, ask once on each, say `ready` and keep them")
         .seed(g.seed)
         .flag("--resume", g.resume, "handshakes are resumed by a ticket")
         .read(argc, argv);
@@ -71,8 +75,16 @@ int main(int argc, char** argv) {
     perf::ClientContext context;
     if (const std::string wrong = context.open({given.name, given.authority, given.certificate}); !wrong.empty()) return fail(wrong);
     const auto warmup = static_cast<uint64_t>(given.warmup * 1e9), measure = static_cast<uint64_t>(given.seconds * 1e9);
+    const std::string request = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", given.path, given.name);
+    if (given.hold > 0) {
+        std::deque<perf::ClientConnection> held;
+        if (const std::string wrong = run_hold(context, *target, given.hold, given.concurrency, request, held); !wrong.empty()) return fail(wrong);
+        fmt::print("ready\n");
+        std::fflush(stdout);
+        for (;;) pause();
+    }
     if (given.rate > 0) {
-        const perf::RequestPlan plan{*target, fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", given.path, given.name), given.concurrency, given.rate, warmup,
+        const perf::RequestPlan plan{*target, request, given.concurrency, given.rate, warmup,
                                      measure, given.seed};
         perf::RequestOutcome out;
         if (const std::string wrong = run_requests(context, plan, out); !wrong.empty()) return fail(wrong);
