@@ -28,6 +28,10 @@ class CommandLine {
         app_.add_option(name, value, help)->required();
         return *this;
     }
+    CommandLine& text(const std::string& name, std::string& value, const std::string& help) {
+        app_.add_option(name, value, help)->capture_default_str();
+        return *this;
+    }
     CommandLine& flag(const std::string& name, bool& value, const std::string& help) {
         app_.add_flag(name, value, help);
         return *this;

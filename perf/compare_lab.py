@@ -20,7 +20,7 @@ from netlab import Lab, receive_in_thread  # noqa: E402
 
 PREFIX = "slup-"
 SHARED_CPU, PROXY_CPU = 0, 1
-SIZES = {"0": 0, "1k": 1024, "64k": 65536}
+SIZES = {"0": 0, "1k": 1024, "64k": 65536, "1m": 1 << 20}
 
 
 class Contender:
@@ -117,9 +117,8 @@ class CompareLab:
         return Contender("envoy", "http://192.0.2.10:8003", process)
 
     def sluice(self):
-        mesh = os.path.join(self.work, "mesh")
-        os.makedirs(mesh, exist_ok=True)
-        shutil.copy(os.path.join(ROOT, "perf", "peers", "mesh.yaml"), mesh)
+        os.makedirs(os.path.join(self.work, "mesh"), exist_ok=True)
+        self._mesh()
         gateway = Gateway(self.proxy, self._fill("sluice.yaml", DRIVER=self.driver), os.path.join(self.work, "admin.sock"),
                           os.path.join(self.work, "sluiced.log"))
         # All of its threads on the proxy core: what the control and log threads burn counts as well.
@@ -127,6 +126,9 @@ class CompareLab:
         gateway.wait_ready()
         self.receive_here("outside1", "inside1")
         return Contender("sluice", "http://198.51.100.10", gateway.process, polls=True)
+
+    def _mesh(self):
+        shutil.copy(os.path.join(ROOT, "perf", "peers", "mesh.yaml"), os.path.join(self.work, "mesh"))
 
     def floor(self):
         process = self._start(self.proxy, PROXY_CPU, "forwarder", program("forwarder"), f"{self.driver}:outside2", f"{self.driver}:inside2",
@@ -158,6 +160,10 @@ class CompareLab:
                 raise GatewayError(f"{name} answers /{path} with {done.stdout!r}: {done.stderr.strip()}")
         contender.rest()
         return contender
+
+    def wrk(self, contender):
+        """The client's program."""
+        return ["wrk"]
 
     def destroy(self):
         for process in self.lab.processes:

@@ -16,12 +16,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "scripts", "lib"))
 
 from gateway import Gateway, GatewayError, program  # noqa: E402
+from tls_world import BACKEND_NAME, EDGE_NAME, make_certificates, secret_words  # noqa: E402
 
 NR_HUGEPAGES = "/proc/sys/vm/nr_hugepages"
 HUGEPAGES = 512           # of 2 MiB: two generators, a backend, the gateway
 GENERATOR_MBUFS = 32768
 GATEWAY_IP, CLIENT_IP, BACKEND_IP = "10.99.0.1", "10.99.0.2", "10.99.0.3"
 BACKEND_PORT = 9080
+GATEWAY_PORTS = {None: 80, "https": 443, "mtls": 8443}
 
 
 class LocalHost:
@@ -89,7 +91,8 @@ class Hugepages:
 class Generator:
     """One load_generator process."""
 
-    def __init__(self, host, work, name, device, addresses, cpu, *, echo_bytes=None, router=None, offloads=True, connections=4096):
+    def __init__(self, host, work, name, device, addresses, cpu, *, echo_bytes=None, router=None, offloads=True, connections=4096,
+                 tls=None, tls_name=EDGE_NAME, echo_tls=None):
         command = [program("load_generator"), "--device", device, "--core", str(cpu), "--connections", str(connections),
                    "--mbufs", str(GENERATOR_MBUFS), "--log", os.path.join(work, f"{name}.dpdk.log")]
         for address in addresses:
@@ -100,6 +103,10 @@ class Generator:
             command += ["--router", router]
         if not offloads:
             command.append("--no-offloads")
+        if tls:
+            command += ["--tls", tls, "--tls-name", tls_name]
+        if echo_tls:
+            command += ["--echo-tls", echo_tls]
         self.errors = os.path.join(work, f"{name}.log")
         self.process = host.start(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(self.errors, "wb"), text=True, bufsize=1)
         line = self.process.stdout.readline()
@@ -177,13 +184,25 @@ def fill(work, name, **words):
     return path
 
 
+def certificates(work, options):
+    """(the generator's folder, the backend's), made once; None: plain."""
+    if not options.tls:
+        return None, None
+    folder = os.path.join(work, "tls")
+    if not os.path.exists(folder):
+        make_certificates(folder)
+    return folder, folder if options.tls == "mtls" else None
+
+
 def reference_wire(host, work, options):
     """The generator straight to the backend, which sits where the gateway would."""
     socket = os.path.join(work, "reference.sock")
+    _, tls = certificates(work, options)
     device = f"devargs:net_vhost0,iface={socket}" + (",tso=1" if options.offloads else "")
-    generator = Generator(host, work, "reference-generator", device, [f"{CLIENT_IP}/24"], options.near_cpu, offloads=options.offloads)
+    generator = Generator(host, work, "reference-generator", device, [f"{CLIENT_IP}/24"], options.near_cpu, offloads=options.offloads, tls=tls,
+                          tls_name=BACKEND_NAME)
     far = Generator(host, work, "reference-backend", f"devargs:net_virtio_user0,path={socket}", [f"{BACKEND_IP}/24"], options.far_cpu,
-                    echo_bytes=options.size, offloads=options.offloads)
+                    echo_bytes=options.size, offloads=options.offloads, echo_tls=tls)
     wire = Wire(generator, f"{BACKEND_IP}:{BACKEND_PORT}", far)
     wire.rest()
     return wire
@@ -192,17 +211,19 @@ def reference_wire(host, work, options):
 def gateway_wire(host, work, options):
     """Generator and backend at one end, sluiced at the other."""
     socket = os.path.join(work, "gateway.sock")
+    tls, echo_tls = certificates(work, options)
     device = f"devargs:net_vhost0,iface={socket}" + (",tso=1" if options.offloads else "")
     generator = Generator(host, work, "generator", device, [f"{CLIENT_IP}/24", f"{BACKEND_IP}/24"], options.near_cpu, echo_bytes=options.size,
-                          offloads=options.offloads)
+                          offloads=options.offloads, tls=tls, echo_tls=echo_tls)
     mesh = os.path.join(work, "mesh")
     os.makedirs(mesh)
-    shutil.move(fill(work, "load_mesh.yaml", BACKEND=BACKEND_IP), mesh)
+    words = dict(secret_words(tls), PLAIN_PORT=BACKEND_PORT, TLS_PORT=BACKEND_PORT) if tls else {}
+    shutil.move(fill(work, "tls_mesh.yaml" if tls else "load_mesh.yaml", BACKEND=BACKEND_IP, **words), mesh)
     config = fill(work, "load_sluice.yaml", SOCKET=socket, FOLDER=work, CORE=options.far_cpu, OFFLOADS=str(options.offloads).lower(),
                   ACCESS_LOG=os.path.join(work, "access.log") if options.access_log else '""')
     gateway = Gateway(host, config, os.path.join(work, "admin.sock"), os.path.join(work, "sluiced.log"))
     gateway.start().wait_ready()
-    wire = Wire(generator, f"{GATEWAY_IP}:80", gateway=gateway)
+    wire = Wire(generator, f"{GATEWAY_IP}:{GATEWAY_PORTS[options.tls]}", gateway=gateway)
     deadline = time.monotonic() + 10
     while wire.generator.run(target=wire.target, seconds=0.01, warmup=0)["completed"] == 0:   # its routes are in force
         if time.monotonic() > deadline:

@@ -126,10 +126,10 @@ void carry(End& from, End& to) {
 class Peers final : public worker::Application {
  public:
     Peers(worker::Worker& worker, uint32_t body_bytes, uint32_t connections)
-        : load(worker, connections), backend_(worker, kBackendPort, body_bytes, 2 * connections) {}
+        : load(worker, nullptr, connections), backend_(worker, nullptr, kBackendPort, body_bytes, 2 * connections) {}
     void turn(Instant now) override { load.turn(now); }
     void handle_event(const tcp::ConnectionEvent& event, Instant now) override {
-        if (event.connection->listener_user()) backend_.handle_event(event);
+        if (event.connection->listener_user()) backend_.handle_event(event, now);
         else load.handle_event(event, now);
     }
     void handle_timeout(Instant) override {}

@@ -32,8 +32,8 @@ uint64_t body_bytes(std::string_view head) {
 
 }  // namespace
 
-EchoBackend::EchoBackend(worker::Worker& worker, uint16_t port, uint32_t body_bytes, uint32_t connections_max)
-    : worker_(worker), sessions_(connections_max), default_bytes_(body_bytes) {
+EchoBackend::EchoBackend(worker::Worker& worker, TlsCore* tls, uint16_t port, uint32_t body_bytes, uint32_t connections_max)
+    : worker_(worker), tls_(tls), sessions_(connections_max), default_bytes_(body_bytes) {
     for (Slice& block : blocks_) block = text_slice(std::string(kMbufBytes, 'x'));
     for (const IpAddress& any : {IpAddress::v4(0), IpAddress{}}) worker.tcp().listen({any, port}, this, {});
 }
@@ -58,31 +58,46 @@ EchoBackend::Response* EchoBackend::response(uint64_t body_bytes) {
     return responses_.emplace_back(std::move(made)).get();
 }
 
-void EchoBackend::handle_event(const tcp::ConnectionEvent& event) {
+void EchoBackend::handle_event(const tcp::ConnectionEvent& event, Instant now) {
     tcp::Connection& c = *event.connection;
     auto* s = static_cast<Session*>(c.user());
+    bool lives = (event.events & (tcp::kFailed | tcp::kPeerClosed)) == 0;
     if (event.events & tcp::kAccepted) {
-        s = sessions_.take();
+        s = sessions_.take(worker_, tls_, *this);
         if (!s) {
             c.abort();
             return c.release();
         }
         c.set_user(s);
+        (void)s->link.begin(c, tls::Role::kServer);
     }
-    if ((event.events & tcp::kFailed) == 0) serve(c, *s);
-    if ((event.events & (tcp::kFailed | tcp::kPeerClosed)) == 0) return;
+    if ((event.events & tcp::kFailed) == 0) {
+        lives &= (event.events & tcp::kReadable) == 0 || s->link.receive();
+        serve(c, *s, now);
+    }
+    if (!lives) end(c);
+}
+
+void EchoBackend::on_link(tcp::Connection& connection, bool open, Instant now) {
+    if (open) return serve(connection, *static_cast<Session*>(connection.user()), now);
+    connection.abort();
+    end(connection);
+}
+
+void EchoBackend::end(tcp::Connection& c) {
+    auto* s = static_cast<Session*>(c.user());
+    s->link.shutdown();
     sessions_.give(s);
-    c.shutdown_write();
     c.release();
 }
 
-void EchoBackend::serve(tcp::Connection& c, Session& s) {
-    SliceQueue& in = c.receive_queue();
-    while (write_body(c, s) && !in.empty()) {
+void EchoBackend::serve(tcp::Connection& c, Session& s, Instant now) {
+    SliceQueue& in = s.link.in();
+    while (write_body(s, now) && !in.empty()) {
         if (s.body_left > 0) {
             const uint64_t n = std::min<uint64_t>(s.body_left, in.bytes());
             in.consume(n);
-            c.consumed(n);
+            s.link.consumed(n);
             s.body_left -= n;
             continue;
         }
@@ -99,15 +114,15 @@ void EchoBackend::serve(tcp::Connection& c, Session& s) {
         }
         const std::string_view head = have.substr(0, end);
         s.body_left = body_bytes(head);
-        const bool answered = answer(c, s, head);
+        const bool answered = answer(s, head, now);
         in.consume(end + kHeadEnd.size());
-        c.consumed(end + kHeadEnd.size());
+        s.link.consumed(end + kHeadEnd.size());
         requests_.store(requests_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         if (!answered) return c.abort();
     }
 }
 
-bool EchoBackend::answer(tcp::Connection& c, Session& s, std::string_view head) {
+bool EchoBackend::answer(Session& s, std::string_view head, Instant now) {
     const size_t path = head.find(' ');
     const bool sized = path != head.npos && head.substr(path + 1).starts_with(kPathOfSize);
     Response* r = response(sized ? number_after(head, path + 1 + kPathOfSize.size(), 0) : default_bytes_);
@@ -115,21 +130,21 @@ bool EchoBackend::answer(tcp::Connection& c, Session& s, std::string_view head) 
     const Slice& ready = r->heads[r->next++ % kCopies];
     if (ready.empty() || !out.push_back(ready.share())) return false;
     s.owed = r->whole ? 0 : r->body_bytes;
-    return c.write(std::move(out)) && (s.owed == 0 || write_body(c, s) || s.owed > 0);
+    return s.link.write(std::move(out), now) && (s.owed == 0 || write_body(s, now) || s.owed > 0);
 }
 
 /// What is owed, as far as there is room. False: some is left, and kWritable will call again.
-bool EchoBackend::write_body(tcp::Connection& c, Session& s) {
+bool EchoBackend::write_body(Session& s, Instant now) {
     if (s.owed == 0) return true;
     SliceQueue out(worker_.nodes());
-    for (uint64_t room = std::min(c.send_room(), s.owed); room > 0;) {
+    for (uint64_t room = std::min(s.link.send_room(), s.owed); room > 0;) {
         const auto n = static_cast<uint32_t>(std::min<uint64_t>(room, kMbufBytes));
         const Slice& block = blocks_[next_block_++ % kCopies];
         if (!out.push_back(block.share(0, n))) break;
         room -= n, s.owed -= n;
     }
-    if (!out.empty()) c.write(std::move(out));
-    if (s.owed > 0) (void)c.send_room();   // wishes for kWritable
+    if (!out.empty()) s.link.write(std::move(out), now);
+    if (s.owed > 0) (void)s.link.send_room();   // wishes for kWritable
     return s.owed == 0;
 }
 

@@ -13,20 +13,24 @@
 
 #include "base/pool.h"
 #include "base/slice.h"
+#include "perf/load_generator/link.h"
 #include "worker/worker.h"
 
 namespace sluice::perf {
 
-class EchoBackend {
+class EchoBackend final : public LinkUser {
  public:
-    EchoBackend(worker::Worker& worker, uint16_t port, uint32_t body_bytes, uint32_t connections_max);
-    void handle_event(const tcp::ConnectionEvent& event);
+    /// `tls` nullptr: plain HTTP.
+    EchoBackend(worker::Worker& worker, TlsCore* tls, uint16_t port, uint32_t body_bytes, uint32_t connections_max);
+    void handle_event(const tcp::ConnectionEvent& event, Instant now);
     /// Any thread.
     uint64_t requests() const { return requests_.load(std::memory_order_relaxed); }
 
  private:
     static constexpr uint32_t kRequestBytesMax = 8192, kCopies = 64, kSizesMax = 8;
     struct Session {
+        Session(worker::Worker& worker, TlsCore* tls, LinkUser& user) : link(worker, tls, user) {}
+        Link link;
         uint64_t body_left = 0;      // of a request, to be passed over
         uint64_t owed = 0;           // bytes of a response's body that found no room yet
     };
@@ -37,13 +41,16 @@ class EchoBackend {
         bool whole = false;
         uint32_t next = 0;
     };
-    void serve(tcp::Connection& c, Session& s);
-    bool answer(tcp::Connection& c, Session& s, std::string_view head);
-    bool write_body(tcp::Connection& c, Session& s);
+    void on_link(tcp::Connection& connection, bool open, Instant now) override;
+    void end(tcp::Connection& c);
+    void serve(tcp::Connection& c, Session& s, Instant now);
+    bool answer(Session& s, std::string_view head, Instant now);
+    bool write_body(Session& s, Instant now);
     Response* response(uint64_t body_bytes);
     Slice text_slice(const std::string& text);
 
     worker::Worker& worker_;
+    TlsCore* tls_;
     Pool<Session> sessions_;
     uint32_t default_bytes_;
     std::vector<std::unique_ptr<Response>> responses_;

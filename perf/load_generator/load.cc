@@ -11,8 +11,8 @@ namespace {
 constexpr uint64_t kConnectNs = 10'000'000'000, kDrainNs = 1'000'000'000;
 }
 
-Load::Load(worker::Worker& worker, uint32_t connections_max)
-    : worker_(worker), ns_per_cycle_(static_cast<uint64_t>((static_cast<unsigned __int128>(1'000'000'000) << 32) / TscClock::hz())) {
+Load::Load(worker::Worker& worker, TlsCore* tls, uint32_t connections_max)
+    : worker_(worker), tls_(tls), ns_per_cycle_(static_cast<uint64_t>((static_cast<unsigned __int128>(1'000'000'000) << 32) / TscClock::hz())) {
     clients_.reserve(connections_max);
     free_.reserve(connections_max);
 }
@@ -41,7 +41,8 @@ void Load::turn(Instant now) {
         if (!plan) return;
         plan_ = *plan;
         result_ = {};
-        clients_.assign(plan_.connections, {});
+        clients_.clear();
+        clients_.resize(plan_.connections);
         free_.assign(plan_.connections, 0);
         free_head_ = free_count_ = connected_ = waiting_ = 0;
         epoch_ns_ = 0;
@@ -109,27 +110,37 @@ void Load::send(Client& client, uint64_t due, uint64_t at) {
     client.waiting = true;
     waiting_++;
     const auto* bytes = reinterpret_cast<const uint8_t*>(plan_.request.data());
-    if (client.connection->write_copy({bytes, plan_.request.size()}) != plan_.request.size()) client.connection->abort();
+    if (!client.link->write_copy({bytes, plan_.request.size()}, worker_.now())) client.connection->abort();
 }
 
 void Load::handle_event(const tcp::ConnectionEvent& event, Instant now) {
     auto& client = *static_cast<Client*>(event.connection->user());
-    const Phase p = phase_.load(std::memory_order_relaxed);
-    if (event.events & tcp::kConnected) {
-        connected_++;
-        if (p == Phase::kConnecting || open_loop()) {
-            free(client);
-        } else if (p != Phase::kDraining) {
-            const uint64_t at = now_ns();
-            send(client, at, at);
-        }
-    }
+    if ((event.events & tcp::kConnected) && client.link->begin(*event.connection, tls::Role::kClient)) opened(client);
     if (event.events & tcp::kReadable) read(client, now);
     if (client.connection == event.connection && event.events & (tcp::kFailed | tcp::kPeerClosed)) ended(client, (event.events & tcp::kFailed) != 0, now);
 }
 
+void Load::on_link(tcp::Connection& connection, bool open, Instant now) {
+    auto& client = *static_cast<Client*>(connection.user());
+    if (open) return opened(client);
+    connection.abort();
+    ended(client, true, now);
+}
+
+void Load::opened(Client& client) {
+    const Phase p = phase_.load(std::memory_order_relaxed);
+    connected_++;
+    if (p == Phase::kConnecting || open_loop()) {
+        free(client);
+    } else if (p != Phase::kDraining) {
+        const uint64_t at = now_ns();
+        send(client, at, at);
+    }
+}
+
 void Load::read(Client& client, Instant now) {
-    SliceQueue& in = client.connection->receive_queue();
+    const bool lives = client.link->receive();
+    SliceQueue& in = client.link->in();
     uint64_t taken = 0;
     bool over = false;
     while (!in.empty() && !over) {
@@ -145,12 +156,10 @@ void Load::read(Client& client, Instant now) {
             else answered(client, now_ns());
         }
     }
-    client.connection->consumed(taken);
+    client.link->consumed(taken);
     if (phase_.load(std::memory_order_relaxed) == Phase::kMeasuring) result_.bytes += taken;
-    if (over) {
-        client.connection->abort();
-        ended(client, true, now);
-    }
+    if (over) client.connection->abort();
+    if (over || !lives) ended(client, over, now);
 }
 
 void Load::answered(Client& client, uint64_t at) {
@@ -172,6 +181,7 @@ void Load::open(Client& client, Instant now) {
     tcp::Error error{};
     client.waiting = false;
     client.reader.reset();
+    client.link = std::make_unique<Link>(worker_, tls_, *this);
     client.connection = worker_.tcp().connect(plan_.target, {}, {}, &client, now, &error);
     if (!client.connection) result_.failed_connections++;
 }
@@ -184,7 +194,7 @@ void Load::ended(Client& client, bool failed, Instant now) {
     client.waiting = false;
     unfree(client);
     tcp::Connection* c = std::exchange(client.connection, nullptr);
-    c->shutdown_write();
+    client.link->shutdown();
     c->release();
     switch (phase_.load(std::memory_order_relaxed)) {
         case Phase::kConnecting: return end();   // nobody there, or nobody who wants us: the run says so at once
@@ -229,7 +239,7 @@ void Load::end() {
     for (Client& c : clients_) {
         if (!c.connection) continue;
         if (c.waiting) c.connection->abort();
-        else c.connection->shutdown_write();
+        else c.link->shutdown();
         c.connection->release();
         c.connection = nullptr;
     }

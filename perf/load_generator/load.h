@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/ip_address.h"
 #include "perf/load_generator/latency.h"
+#include "perf/load_generator/link.h"
 #include "perf/load_generator/response_reader.h"
 #include "perf/load_generator/schedule.h"
 #include "worker/worker.h"
@@ -39,11 +40,12 @@ struct Outcome {
     Latency service;                     // from when it was sent
 };
 
-class Load {
+class Load final : public LinkUser {
  public:
     enum class Phase : uint8_t { kIdle, kConnecting, kWarmup, kMeasuring, kDraining, kDone };
 
-    explicit Load(worker::Worker& worker, uint32_t connections_max);
+    /// `tls` nullptr: plain HTTP.
+    Load(worker::Worker& worker, TlsCore* tls, uint32_t connections_max);
     void turn(Instant now);
     void handle_event(const tcp::ConnectionEvent& event, Instant now);
     Instant poll_timeout() const;
@@ -56,6 +58,7 @@ class Load {
  private:
     struct Client {
         tcp::Connection* connection = nullptr;
+        std::unique_ptr<Link> link;
         uint64_t due_ns = 0, sent_ns = 0;
         bool waiting = false;            // for an answer
         ResponseReader reader;
@@ -66,6 +69,8 @@ class Load {
     void free(Client& client) { free_[(free_head_ + free_count_++) % free_.size()] = static_cast<uint32_t>(&client - clients_.data()); }
     void unfree(const Client& client);
     void open(Client& client, Instant now);
+    void opened(Client& client);
+    void on_link(tcp::Connection& connection, bool open, Instant now) override;
     void advance(uint64_t at);
     void begin(uint64_t at);
     void send_due(uint64_t at);
@@ -78,6 +83,7 @@ class Load {
     void enter(Phase phase) { phase_.store(phase, std::memory_order_release); }
 
     worker::Worker& worker_;
+    TlsCore* tls_;
     std::atomic<Phase> phase_{Phase::kIdle};
     std::atomic<const Plan*> offered_{nullptr};
     std::unique_ptr<Plan> offered_plan_;   // the other thread's

@@ -1,6 +1,6 @@
 // load_generator: one worker on a DPDK port that loads an HTTP server on that wire, answers as its backend, or both.
-// In: --device, --address, --core, --echo-port, --echo-bytes, --connections, --mbufs, --no-offloads; runs as lines on standard input
-// (command.h). Out: "ready", then for each run a line when its window begins and one with what was measured; ends with its input.
+// In: --device, --address, --core, --echo-port, --echo-bytes, --connections, --mbufs, --no-offloads, --tls and
+// --echo-tls (folders of perf/tls_world.py); runs as lines on standard input (command.h). Out: "ready", then for each run a line when its window begins and one with what was measured; ends with its input.
 // Owns the worker. perf/load is how people use it.
 #include <signal.h>
 #include <time.h>
@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,8 @@ using namespace sluice;
 
 struct Setup {
     std::string device, log;
+    std::string tls, echo_tls;           // folders of certificates; empty: plain
+    std::string tls_name = "edge.example";
     std::vector<std::string> addresses;
     std::string router;
     unsigned core = 0;
@@ -57,6 +60,9 @@ bool parse(int argc, char** argv, Setup& setup) {
         else if (option == "--connections") setup.connections = number;
         else if (option == "--mbufs") setup.mbufs = number;
         else if (option == "--log") setup.log = value;
+        else if (option == "--tls") setup.tls = value;
+        else if (option == "--tls-name") setup.tls_name = value;
+        else if (option == "--echo-tls") setup.echo_tls = value;
         else return false;
     }
     return !setup.device.empty() && !setup.addresses.empty();
@@ -65,20 +71,27 @@ bool parse(int argc, char** argv, Setup& setup) {
 /// Generator and backend on one core: an accepted connection is the backend's.
 class Both final : public worker::Application {
  public:
-    Both(worker::Worker& worker, const Setup& setup) : load_(worker, setup.connections) {
-        if (setup.echo_port != 0) backend_ = std::make_unique<perf::EchoBackend>(worker, setup.echo_port, setup.echo_bytes, 2 * setup.connections);
+    Both(worker::Worker& worker, const Setup& setup, const perf::TlsContexts* contexts)
+        : tls_(contexts ? std::make_unique<perf::TlsCore>(worker, *contexts, 3 * setup.connections) : nullptr),
+          load_(worker, setup.tls.empty() ? nullptr : tls_.get(), setup.connections) {
+        if (setup.echo_port == 0) return;
+        backend_ = std::make_unique<perf::EchoBackend>(worker, setup.echo_tls.empty() ? nullptr : tls_.get(), setup.echo_port, setup.echo_bytes, 2 * setup.connections);
     }
-    void turn(Instant now) override { load_.turn(now); }
+    void turn(Instant now) override {
+        if (tls_) tls_->poll(now);
+        load_.turn(now);
+    }
     void handle_event(const tcp::ConnectionEvent& event, Instant now) override {
-        if (event.connection->listener_user()) backend_->handle_event(event);
+        if (event.connection->listener_user()) backend_->handle_event(event, now);
         else load_.handle_event(event, now);
     }
     void handle_timeout(Instant) override {}
     Instant poll_timeout() const override { return load_.poll_timeout(); }
-    bool idle() const override { return load_.phase() == perf::Load::Phase::kIdle; }
+    bool idle() const override { return load_.phase() == perf::Load::Phase::kIdle && (!tls_ || !tls_->handshaker.busy()); }
     perf::Load& load() { return load_; }
 
  private:
+    std::unique_ptr<perf::TlsCore> tls_;
     perf::Load load_;
     std::unique_ptr<perf::EchoBackend> backend_;
 };
@@ -133,15 +146,21 @@ int main(int argc, char** argv) {
     Setup given;
     if (!parse(argc, argv, given))
         return fail("usage: --device DEVICE --address IP/LEN [--address ...] [--router IP] [--core N] [--echo-port N] [--echo-bytes N] [--connections N] "
-                    "[--mbufs N] [--no-offloads] [--log FILE]; perf/load is how people use it");
+                    "[--mbufs N] [--no-offloads] [--tls FOLDER] [--tls-name NAME] [--echo-tls FOLDER] [--log FILE]; perf/load is how people use it");
     for (const std::string& a : given.addresses)
         if (!IpPrefix::parse(a)) return fail(fmt::format("`{}` is not an address with a prefix length", a));
+    std::optional<perf::TlsContexts> contexts;
+    if (const std::string& folder = given.tls.empty() ? given.echo_tls : given.tls; !folder.empty()) {
+        auto read = perf::read_contexts(folder, given.tls_name);
+        if (!read) return fail(read.error());
+        contexts = std::move(*read);
+    }
     signal(SIGPIPE, SIG_IGN);   // a vhost peer that went away
     auto crew = worker::Crew::open(crew_setup(given));
     if (!crew) return fail(crew.error());
     Both* both = nullptr;
     const auto launched = (*crew)->launch([&](worker::Worker& w) {
-        auto made = std::make_unique<Both>(w, given);
+        auto made = std::make_unique<Both>(w, given, contexts ? &*contexts : nullptr);
         both = made.get();
         return made;
     });

@@ -72,6 +72,17 @@ def test_without_offloads_and_large_bodies():
     assert out["runs"][0]["gateway"]["completed"] > 0 and "reference" not in out["runs"][0]
 
 
+@pytest.mark.parametrize("tls", ["mtls", "https"])
+def test_over_tls(tls):
+    done = load("--json", "--tls", tls, "--arrivals", "none", "--expect", "errors=0")
+    assert done.returncode == 0, done.stderr
+    out = json.loads(done.stdout)
+    assert out["wire"]["tls"] == tls
+    run = out["runs"][0]
+    assert run["gateway"]["completed"] > 0 and run["reference"]["completed"] > 0
+    assert run["cycles"]["stages"]["tls"] > 0      # records were opened and sealed
+
+
 def test_a_threshold_that_is_none_is_refused_before_anything_starts():
     done = load("--expect", "p98<1us")
     assert done.returncode == 2 and "expected NAME<VALUE" in done.stderr
