@@ -23,8 +23,8 @@ RecordEngine::Impl::Impl(rte_mempool* mbuf_pool, SliceNodePool& node_pool, uint3
       owners(std::make_unique<const Records::Direction*[]>(slots)), links(std::make_unique<Links[]>(slots)) {
     static_assert(alignof(gcm_key_data) == LargeMemory::kAlignment);
     mb = alloc_mb_mgr(0);
-    if (!mb) {
-        std::fprintf(stderr, "tls: ipsec-mb has no memory for its manager\n");
+    if (!mb || mbuf_room < kSegmentBytes) {   // before the first turn
+        std::fprintf(stderr, mb ? "tls: mbufs are smaller than a TCP segment\n" : "tls: ipsec-mb has no memory for its manager\n");
         std::abort();
     }
     switch (arch) {

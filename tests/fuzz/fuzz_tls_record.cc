@@ -31,12 +31,11 @@ class Play {
         while (!script_.empty()) {
             const uint8_t step = byte();
             switch (step % 8) {
-                case 0: give(take(byte())); break;
-                case 1: raw_ = true, give(take(byte())); break;
+                case 0: case 1: raw(take(byte())); break;
                 case 2: authentic(kDataType, true); break;
                 case 3: authentic(kHandshakeType, false); break;
                 case 4: authentic(kAlertType, false); break;
-                case 5: authentic(byte(), false); break;
+                case 5: odd(byte()); break;
                 case 6: send(byte() * (step >> 4) + 1u); break;
                 case 7: control(step); break;
             }
@@ -61,8 +60,13 @@ class Play {
         if (data && !raw_) expected_.insert(expected_.end(), content.begin(), content.end());
         give(peer_->seal(type, content, padding));
     }
+    /// Nothing behind bytes that nobody sealed can be authentic.
+    void raw(const Bytes& wire) {
+        if (!wire.empty()) raw_ = true;
+        give(wire);
+    }
+    void odd(uint8_t type) { authentic(type == kDataType || type == 0 ? 99 : type, false); }
     void give(const Bytes& wire) {
-        if (wire.size() % 2 == 1 && !raw_ && wire.size() < 5) raw_ = true;
         push_cut(in_, wire, rng_);
         const uint64_t updates = memory_.engine.counters().key_updates_in;
         Status status;
