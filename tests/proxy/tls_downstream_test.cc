@@ -216,7 +216,7 @@ TEST_F(TlsDownstream, AClientsIdentityGoesOn) {
     upstream(0).accept_connection();
     const std::string request = upstream(0).take();
     EXPECT_HAS(request, "By=spiffe://cluster.local/ns/gw/sa/gateway;Hash=");
-    EXPECT_HAS(request, ";Subject=\"CN=alice\";URI=spiffe://cluster.local/ns/shop/sa/alice;DNS=alice.example\r\n");
+    EXPECT_HAS(request, ";Subject=\"CN=alice,O=Sluice tests\";URI=spiffe://cluster.local/ns/shop/sa/alice;DNS=alice.example\r\n");
     EXPECT_NOT(request, "admin");
     // A second connection of the same client shares what is kept of it.
     auto second = secure_client({.certificate = &alice});
