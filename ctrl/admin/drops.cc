@@ -220,7 +220,7 @@ void proxy(const Sources& s, const Look& l, List& list) {
     tls(s, list);
     list.layer("http");
     for (size_t i = 1; i < telemetry::kProtocolErrors; i++)
-        list.other(Unit::kRequest, http::h1::to_string(static_cast<http::h1::Error>(i)), of_listeners(s, [&](const ListenerStats& l) -> const auto& { return l.protocol_errors[i]; }),
+        list.other(Unit::kRequest, http::h1::to_string(static_cast<http::h1::Error>(i)), of_listeners(s, [&](const ListenerStats& stats) -> const auto& { return stats.protocol_errors[i]; }),
                    "A request that breaks HTTP's rules or a limit; answered and closed.", "Mend the client: sluicectl log tail --flags DPE shows who sends it.");
 }
 

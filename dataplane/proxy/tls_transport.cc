@@ -146,6 +146,7 @@ void TlsTransport::on_handshake_done(tls::HandshakeResult&& result, bool take_ti
         fallback_ = std::move(result.fallback);
     } else {
         records_.emplace(core_.record_engine, result.keys);
+        if (const uint32_t bytes = raw_->segment_bytes()) records_->set_segment_bytes(bytes);
     }
     state_ = State::kOpen;
     if (!result.leftover.empty()) return_leftover(result.leftover);
