@@ -280,6 +280,23 @@ TEST_F(TlsDownstream, ACutRequestIsNotAnswered) {
     expect_all_back();
 }
 
+TEST_F(TlsDownstream, AClientThatAnswersOurCloseNotifyWithFinAloneIsNoError) {
+    only_tls(server_context(issue("shop")));
+    publish();
+    auto c = secure_client();
+    c.pump();
+    c.write("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    upstream(0).accept_connection();
+    upstream(0).send(kOk);
+    EXPECT_TRUE(c.read().ends_with("ok"));
+    EXPECT_TRUE(c.got_close_notify() && c.transport().shut);
+    c.transport().close();
+    EXPECT_TRUE(c.transport().released && !c.transport().aborted);
+    EXPECT_EQ(listener_stats().tls.truncated.get(), 0u);
+    EXPECT_EQ(listener_stats().tls.connection_errors.get(), 0u);
+    expect_all_back();
+}
+
 TEST_F(TlsDownstream, AWholeRequestBeforeCloseNotifyIsAnswered) {
     only_tls(server_context(issue("shop")));
     publish();
