@@ -159,7 +159,7 @@ Json row_json(const Sources& s, const ConnectionRow& row) {
     const auto workers = s.workers ? s.workers() : std::vector<WorkerRuntime>{};
     Json out{{"id", ConnectionName{row.core, row.id}.to_string()}, {"core", row.core < workers.size() ? workers[row.core].core : row.core},
              {"role", role_text(row.role)}, {"state", state_text(row.tcp.state)}, {"local", row.tuple.local.to_string()},
-             {"remote", row.tuple.remote.to_string()}, {"owner", text_of(row.owner)}, {"protocol", row.protocol}, {"phase", row.phase},
+             {"remote", row.tuple.remote.to_string()}, {"owner", text_of(row.owner)}, {"protocol", row.tls.empty() ? std::string(row.protocol) : fmt::format("{} {}", row.protocol, row.tls)}, {"phase", row.phase},
              {"age_s", s_of(row.age_us)}, {"idle_s", s_of(row.idle_us)}, {"bytes_received", row.bytes_received}, {"bytes_sent", row.bytes_sent},
              {"rtt_ms", ms_of(row.tcp.smoothed_rtt)}, {"cwnd_bytes", row.tcp.cwnd}, {"retransmits", row.tcp.retransmits},
              {"receive_queue_bytes", row.receive_queue_bytes}, {"send_queue_bytes", row.send_queue_bytes}, {"requests", row.requests},

@@ -180,16 +180,34 @@ uint64_t flag_count(const Sources& s, telemetry::ResponseFlag flag) {
     return telemetry::sum(std::span<const CoreStats* const>(s.cores), [&](const CoreStats& c) -> const telemetry::Counter& { return c.flags[bit]; });
 }
 
-/// Requests refused as malformed, over all listeners.
-uint64_t malformed_count(const Sources& s, size_t error) {
+/// `pick`: a listener's statistics on one core -> a counter. Over all listeners.
+template <typename Pick>
+uint64_t of_listeners(const Sources& s, Pick pick) {
     uint64_t n = 0;
     if (!s.tables) return n;
     const auto tables = s.tables();
     for (const auto& listener : tables->listeners) {
         if (!listener) continue;
-        for (const CoreStats* core : s.cores) n += core->listener(listener->id).protocol_errors[error].get();
+        for (const CoreStats* core : s.cores) n += pick(core->listener(listener->id)).get();
     }
     return n;
+}
+
+using telemetry::ListenerStats;
+
+/// Clients that never came to a request.
+void tls(const Sources& s, List& list) {
+    list.layer("tls");
+    const auto row = [&](std::string_view reason, telemetry::Counter ListenerStats::*field, std::string_view meaning, std::string_view cure) {
+        list.other(Unit::kConnection, reason, of_listeners(s, [&](const ListenerStats& l) -> const auto& { return l.*field; }), meaning, cure);
+    };
+    row("no_filter_chain", &ListenerStats::no_filter_chain_match, "No server of the listener takes the client's name or protocol.", "sluicectl pc listeners -o json shows what each chain matches.");
+    row("first_bytes_timeout", &ListenerStats::inspect_timeouts, "A client said nothing in the time that its first bytes have.", kNothing);
+    row("bad_hello", &ListenerStats::bad_hellos, "First bytes of TLS that are no client hello, or one too long.", kNothing);
+    row("no_secret", &ListenerStats::no_secret, "The listener's certificate is not there yet.", "sluicectl pc secrets says why.");
+    for (size_t i = 1; i < telemetry::kTlsFailures; i++)
+        list.other(Unit::kConnection, ::sluice::tls::to_string(static_cast<::sluice::tls::Failure>(i)), of_listeners(s, [&](const ListenerStats& l) -> const auto& { return l.tls.failed[i]; }),
+                   "A handshake with a client failed.", "The gateway's log tells who and why; docs/tls.md.");
 }
 
 void proxy(const Sources& s, const Look& l, List& list) {
@@ -199,9 +217,10 @@ void proxy(const Sources& s, const Look& l, List& list) {
     list.other(Unit::kRequest, "arena_full", l.core.arena_full, "No memory was left for a request's headers; answered 503 OM.", kLimits);
     list.other(Unit::kRequest, "mbufs_empty", l.core.mbufs_empty, "No frame buffer was free for an answer.", kMemory);
     for (const auto& f : kFlags) list.other(Unit::kRequest, f.reason, flag_count(s, f.flag), f.meaning, f.cure);
+    tls(s, list);
     list.layer("http");
     for (size_t i = 1; i < telemetry::kProtocolErrors; i++)
-        list.other(Unit::kRequest, http::h1::to_string(static_cast<http::h1::Error>(i)), malformed_count(s, i),
+        list.other(Unit::kRequest, http::h1::to_string(static_cast<http::h1::Error>(i)), of_listeners(s, [&](const ListenerStats& stats) -> const auto& { return stats.protocol_errors[i]; }),
                    "A request that breaks HTTP's rules or a limit; answered and closed.", "Mend the client: sluicectl log tail --flags DPE shows who sends it.");
 }
 

@@ -314,6 +314,7 @@ bool read_client(Build& build, const pb::UpstreamTlsContext& in, const std::stri
     auto made = build.secrets.client(hash, [&] { return tls::ClientContext::create(std::move(options), build.secrets.time_for(materials.secrets)); });
     if (!made) return here.refuse(made.error().what + (made.error().cure.empty() ? "" : ": " + made.error().cure));
     out.tls = *made;
+    out.settings_hash = upstream::hash_settings(out.peer, std::to_string(content_hash(bare)));   // names secrets, holds none that rotates
     return true;
 }
 

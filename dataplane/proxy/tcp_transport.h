@@ -25,6 +25,7 @@ class TcpTransport final : public Transport {
     void abort() override { connection_->abort(); }
     void release() override;
     tcp::Error error() const override { return connection_->error(); }
+    uint32_t segment_bytes() const override { return connection_->info(/*segments=*/false).snd_mss; }
     tcp::ConnectionId id() const override { return connection_->id(); }
 
  private:

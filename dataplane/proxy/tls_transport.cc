@@ -146,6 +146,7 @@ void TlsTransport::on_handshake_done(tls::HandshakeResult&& result, bool take_ti
         fallback_ = std::move(result.fallback);
     } else {
         records_.emplace(core_.record_engine, result.keys);
+        if (const uint32_t bytes = raw_->segment_bytes()) records_->set_segment_bytes(bytes);
     }
     state_ = State::kOpen;
     if (!result.leftover.empty()) return_leftover(result.leftover);
@@ -217,10 +218,23 @@ uint16_t TlsTransport::read() {
             events |= tcp::kPeerClosed;
             discard_raw();
             break;
-        case Status::kPeerAlert: alert_ = records_->alert(), broken(tcp::Error::kReset, alert_reason(alert_)); break;
-        case Status::kError: broken(tcp::Error::kReset, kBadRecord); break;
+        case Status::kPeerAlert:
+            stats().connection_errors.add();
+            alert_ = records_->alert();
+            broken(tcp::Error::kReset, alert_reason(alert_));
+            break;
+        case Status::kError:
+            stats().connection_errors.add();
+            broken(tcp::Error::kReset, kBadRecord);
+            break;
         default:
             if (!raw_->peer_closed()) break;
+            if (shut_ && in.empty()) {   // we said goodbye first: many answer with FIN alone
+                end_ = End::kClosed;
+                peer_closed_ = true;
+                events |= tcp::kPeerClosed;
+                break;
+            }
             stats().truncated.add();
             broken(tcp::Error::kReset, kTruncated);
     }
@@ -327,7 +341,6 @@ void TlsTransport::broken(tcp::Error error, std::string_view reason) {
     end_ = End::kBroken;
     error_ = error;
     failure_reason_ = reason;
-    if (state_ == State::kOpen) stats().connection_errors.add();
     discard_raw();
 }
 

@@ -50,6 +50,8 @@ class Transport {
     /// Hands the connection back: what is queued is still sent, then FIN. The pointer is dead.
     virtual void release() = 0;
     virtual tcp::Error error() const = 0;
+    /// Bytes of one full segment to the peer; 0: not known.
+    virtual uint32_t segment_bytes() const { return 0; }
     /// Of the TCP connection below; not valid where there is none.
     virtual tcp::ConnectionId id() const { return {}; }
     /// What the handshake agreed on; nullptr: plain text.

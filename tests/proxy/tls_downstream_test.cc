@@ -1,4 +1,6 @@
 // Clients over TLS: handshakes, filter chains by first bytes, identities, ends, floods, rotation. The client is OpenSSL.
+#include "telemetry/access_log_format.h"
+#include "telemetry/access_log_set.h"
 #include "tests/proxy/tls_bench.h"
 
 namespace sluice::proxy::test {
@@ -216,12 +218,34 @@ TEST_F(TlsDownstream, AClientsIdentityGoesOn) {
     upstream(0).accept_connection();
     const std::string request = upstream(0).take();
     EXPECT_HAS(request, "By=spiffe://cluster.local/ns/gw/sa/gateway;Hash=");
-    EXPECT_HAS(request, ";Subject=\"CN=alice\";URI=spiffe://cluster.local/ns/shop/sa/alice;DNS=alice.example\r\n");
+    EXPECT_HAS(request, ";Subject=\"CN=alice,O=Sluice tests\";URI=spiffe://cluster.local/ns/shop/sa/alice;DNS=alice.example\r\n");
     EXPECT_NOT(request, "admin");
     // A second connection of the same client shares what is kept of it.
     auto second = secure_client({.certificate = &alice});
     EXPECT_TRUE(second.pump());
     EXPECT_EQ(core().identities.distinct(), 1u);
+    expect_all_back();
+}
+
+TEST_F(TlsDownstream, TheLogTellsWhatTheConnectionIs) {
+    const auto alice = issue("alice", {"URI:spiffe://cluster.local/ns/shop/sa/alice", "DNS:alice.example", "DNS:alice.test"});
+    only_tls(server_context(issue("shop", {"URI:spiffe://cluster.local/ns/gw/sa/gateway", "DNS:shop.example"}), Client::kOptional));
+    auto format = telemetry::AccessLogFormat::parse("%DOWNSTREAM_TLS_VERSION% %REQUESTED_SERVER_NAME% %DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_PEER_DNS_SAN% "
+                                                    "%DOWNSTREAM_LOCAL_URI_SAN% %DOWNSTREAM_LOCAL_DNS_SAN% %FILTER_CHAIN_NAME% %UPSTREAM_TLS_VERSION%");
+    ASSERT_TRUE(format);
+    http().access_logs = *telemetry::AccessLogSet::make({{"/dev/null", std::move(*format)}});
+    publish();
+    auto c = secure_client({.certificate = &alice, .server_name = "shop.example"});
+    ASSERT_TRUE(c.pump()) << c.error();
+    c.write(kGet);
+    upstream(0).accept_connection();
+    upstream(0).send(kOk);
+    EXPECT_EQ(log().captured, (std::vector<std::string>{"TLSv1.3", "shop.example", "spiffe://cluster.local/ns/shop/sa/alice", "alice.example,alice.test",
+                                                        "spiffe://cluster.local/ns/gw/sa/gateway", "shop.example", "tls", ""}));
+    auto nobody = secure_client();
+    nobody.write(kGet);
+    upstream(0).send(kOk);
+    EXPECT_EQ(log().captured, (std::vector<std::string>{"TLSv1.3", "", "", "", "spiffe://cluster.local/ns/gw/sa/gateway", "shop.example", "tls", ""}));
     expect_all_back();
 }
 
@@ -253,6 +277,23 @@ TEST_F(TlsDownstream, ACutRequestIsNotAnswered) {
     EXPECT_TRUE(c.transport().released);
     EXPECT_EQ(listener_stats().tls.truncated.get(), 1u);
     EXPECT_EQ(log().details, "downstream_remote_disconnect");
+    expect_all_back();
+}
+
+TEST_F(TlsDownstream, AClientThatAnswersOurCloseNotifyWithFinAloneIsNoError) {
+    only_tls(server_context(issue("shop")));
+    publish();
+    auto c = secure_client();
+    c.pump();
+    c.write("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    upstream(0).accept_connection();
+    upstream(0).send(kOk);
+    EXPECT_TRUE(c.read().ends_with("ok"));
+    EXPECT_TRUE(c.got_close_notify() && c.transport().shut);
+    c.transport().close();
+    EXPECT_TRUE(c.transport().released && !c.transport().aborted);
+    EXPECT_EQ(listener_stats().tls.truncated.get(), 0u);
+    EXPECT_EQ(listener_stats().tls.connection_errors.get(), 0u);
     expect_all_back();
 }
 

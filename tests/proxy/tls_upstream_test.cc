@@ -1,5 +1,7 @@
 // Upstream connections over TLS: as the endpoint's transport socket says; names, secrets, failures with their reasons, pools, ends.
 // The server is OpenSSL.
+#include "telemetry/access_log_format.h"
+#include "telemetry/access_log_set.h"
 #include "tests/proxy/tls_bench.h"
 
 namespace sluice::proxy::test {
@@ -36,6 +38,18 @@ TEST_F(TlsUpstream, MutualTlsAndReuse) {
     EXPECT_TRUE(c.take().ends_with("ok"));
     EXPECT_EQ(upstreams(), 1u);
     EXPECT_EQ(cluster_stats().tls.handshakes.get(), 1u);
+    expect_all_back();
+}
+
+/// Envoy: a retried or failed request names the transport's failure in its record, spaces and all.
+TEST_F(TlsUpstream, TheLogTellsWhyThereIsNoConnection) {
+    secure("web", nullptr).missing_secret = true;
+    auto format = telemetry::AccessLogFormat::parse("%UPSTREAM_TRANSPORT_FAILURE_REASON% %UPSTREAM_TLS_CIPHER%");
+    ASSERT_TRUE(format);
+    http().access_logs = *telemetry::AccessLogSet::make({{"/dev/null", std::move(*format)}});
+    publish();
+    ask();
+    EXPECT_EQ(log().captured, (std::vector<std::string>{"TLS error: Secret is not supplied by SDS", ""}));
     expect_all_back();
 }
 
