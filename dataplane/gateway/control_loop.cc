@@ -106,7 +106,7 @@ void Gateway::tend_tls() {
     if (!rests || certificate_mark_ == state.in_force.certificate_mark || certificate_mark_ == certificate_mark_told_) return;
     certificate_mark_told_ = certificate_mark_;
     refreshing_ = true;
-    revisions_.refresh(now);
+    revisions_.refresh([this](source::FileSetPtr files) { return load_files(std::move(files)); });
     refreshing_ = false;
 }
 
