@@ -174,11 +174,13 @@ std::vector<SecretNews> secret_news(const snapshot::TlsState* before, const snap
         std::shared_ptr<const SecretState> old;
         if (before)
             if (const auto found = before->secrets.find(name); found != before->secrets.end()) old = found->second;
-        if (old && old->newest_hash == state->newest_hash) continue;
+        if (old && old->newest_hash == state->newest_hash && old->refused.empty() == state->refused.empty()) continue;
         if (!state->refused.empty())
             out.push_back({true, "secret " + name + " REFUSED: " + state->refused + (state->cure.empty() ? "" : "; " + state->cure) +
                                      (state->hash != 0 ? "; the one before stays in force" : "; nothing of it was ever good: what needs it is closed")});
-        else if (old && old->hash != 0 && old->hash != state->hash)
+        else if (old && old->hash == 0)
+            out.push_back({false, "secret " + name + " is in force: what waited for it is open"});
+        else if (old && old->hash != state->hash)
             out.push_back({false, "secret " + name + " rotated: new handshakes use it, open connections stay"});
     }
     return out;

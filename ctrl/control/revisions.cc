@@ -127,11 +127,10 @@ Revisions::Outcome Revisions::load_and_apply(steady_clock::time_point seen, cons
     return put_in_force(std::move(*loaded), next_revision(), seen, edit, std::nullopt);
 }
 
-Revisions::Outcome Revisions::refresh(steady_clock::time_point) {
+Revisions::Outcome Revisions::refresh(const LoadFiles& load_files) {
     const InForce now = state().in_force;
-    auto loaded = load_();
-    // An edit at the same time is the watcher's to tell.
-    if (now.revision == 0 || (loaded ? loaded->content_hash : loaded.error().content_hash) != now.content_hash) return Outcome::kUnchanged;
+    if (now.revision == 0 || !now.content) return Outcome::kUnchanged;
+    auto loaded = load_files(now.content);
     if (!loaded) {
         log_(Level::kError, fmt::format("files of certificates changed and are REFUSED; what they held before stays in force\n{}", render(loaded.error().diagnostics, loaded.error().files)));
         return Outcome::kRefused;

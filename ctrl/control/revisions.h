@@ -103,9 +103,9 @@ class Revisions {
     Outcome start(std::chrono::steady_clock::time_point seen, const LoadFiles& load_files);
     /// Reads, builds, publishes. `seen` is when the edit was noticed. A refused revision leaves what is in force untouched.
     Outcome load_and_apply(std::chrono::steady_clock::time_point seen, const Edit& edit = {});
-    /// Files of certificates changed: the same revision again, with what they hold now. What is wrong with them is logged once, and what
-    /// was in force stays.
-    Outcome refresh(std::chrono::steady_clock::time_point seen);
+    /// Files of certificates changed: the revision in force again, with what they hold now, whatever the directory holds meanwhile. What
+    /// is wrong is logged, and what was in force stays.
+    Outcome refresh(const LoadFiles& load_files);
     /// Notices that the newest revision is live on every core, and says so once. True while one is still on its way.
     bool tick();
     /// A refusal waits to be told.

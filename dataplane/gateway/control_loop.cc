@@ -38,6 +38,7 @@ Diagnostic no_log(const std::string& why, const snapshot::Listener& listener) {
     return diagnostic;
 }
 
+constexpr std::chrono::seconds kRefusedEvery{60};   // refused secrets are tried again
 constexpr milliseconds kCertificateFilesEvery{200};   // looked at for change
 constexpr milliseconds kPatience{100};   // with wrong files, before they are told: more may be on their way
 
@@ -103,10 +104,16 @@ void Gateway::tend_tls() {
     std::string mark = source::mark_of(state.in_force.certificate_files, host_.mesh.directory);
     const bool rests = mark == certificate_mark_;   // a certificate is written before its key, or after it
     certificate_mark_ = std::move(mark);
-    if (!rests || certificate_mark_ == state.in_force.certificate_mark || certificate_mark_ == certificate_mark_told_) return;
+    const bool changed = rests && certificate_mark_ != state.in_force.certificate_mark && certificate_mark_ != certificate_mark_told_;
+    // What is not valid yet may have become so.
+    const auto* current = publisher_.current();
+    const bool again = current && current->tls && now - refused_tried_at_ >= kRefusedEvery &&
+                       std::ranges::any_of(current->tls->secrets, [](const auto& secret) { return !secret.second->refused.empty(); });
+    if (!changed && !again) return;
+    refused_tried_at_ = now;
     certificate_mark_told_ = certificate_mark_;
     refreshing_ = true;
-    revisions_.refresh(now);
+    revisions_.refresh([this](source::FileSetPtr files) { return load_files(std::move(files)); });
     refreshing_ = false;
 }
 

@@ -96,7 +96,7 @@ class Gateway {
     std::unique_ptr<Captures> captures_;
     admin::TablesHolder tables_;
     const std::shared_ptr<tls::TicketKeys> ticket_keys_;   // nullptr: sessions are not resumed
-    std::chrono::steady_clock::time_point tickets_rotated_{}, secrets_looked_at_{};
+    std::chrono::steady_clock::time_point tickets_rotated_{}, secrets_looked_at_{}, refused_tried_at_{};
     std::string certificate_mark_, certificate_mark_told_;   // as last looked at; as last read
     bool refreshing_ = false;            // files of certificates alone changed: what is wrong with them refuses no revision
     control::History history_;

@@ -50,27 +50,33 @@ TEST_F(RevisionsTest, AppliesAndReportsLiveOnce) {
 }
 
 TEST_F(RevisionsTest, ARefreshIsTheSameRevisionWithOtherResources) {
+    const auto files = source::make_file_set({{"a.yaml", "a"}});
+    auto first = good("a");
+    first.content = files;
+    next_ = first;
     ASSERT_EQ(step(), Revisions::Outcome::kApplied);
     const auto before = revisions_.state().in_force;
-    auto loaded = good("a");
-    loaded.certificate_files = {"/c/a.crt"};
-    loaded.certificate_mark = "2";
-    next_ = loaded;
-    EXPECT_EQ(revisions_.refresh(std::chrono::steady_clock::now()), Revisions::Outcome::kApplied);
-    const auto after = revisions_.state().in_force;
-    EXPECT_EQ(after.revision, before.revision);
-    EXPECT_NE(after.resources, before.resources);
-    EXPECT_EQ(after.certificate_mark, "2");
+    // The directory is broken meanwhile: certificates rotate all the same.
+    next_ = std::unexpected(bad("b"));
+    ASSERT_EQ(step(), Revisions::Outcome::kRefused);
+    auto again = good("a");
+    again.content = files;
+    again.certificate_files = {"/c/a.crt"};
+    again.certificate_mark = "2";
+    source::FileSetPtr asked;
+    const auto load = [&](source::FileSetPtr wanted) -> std::expected<Loaded, Refused> { return asked = wanted, again; };
+    EXPECT_EQ(revisions_.refresh(load), Revisions::Outcome::kApplied);
+    EXPECT_EQ(asked, files);
+    const auto after = revisions_.state();
+    EXPECT_EQ(after.in_force.revision, before.revision);
+    EXPECT_NE(after.in_force.resources, before.resources);
+    EXPECT_EQ(after.in_force.certificate_mark, "2");
+    EXPECT_TRUE(after.refused) << "and the edit is refused still";
     EXPECT_EQ(applied_, (std::vector<uint64_t>{1, 1}));
     // What is wrong is told, and nothing else becomes of it.
     apply_errors_.push_back({.file = "", .code = "SLC0145", .object = "", .field = "", .message = "expired", .source_line = "", .cure = ""});
-    EXPECT_EQ(revisions_.refresh(std::chrono::steady_clock::now()), Revisions::Outcome::kRefused);
-    EXPECT_FALSE(revisions_.state().refused);
+    EXPECT_EQ(revisions_.refresh(load), Revisions::Outcome::kRefused);
     EXPECT_NE(log_.back().second.find("what they held before stays in force"), std::string::npos);
-    // An edit of the mesh at the same time is an edit: the watcher tells of it.
-    next_ = good("b");
-    EXPECT_EQ(revisions_.refresh(std::chrono::steady_clock::now()), Revisions::Outcome::kUnchanged);
-    EXPECT_EQ(revisions_.state().in_force.content_hash, "a");
 }
 
 TEST_F(RevisionsTest, RefusedKeepsWhatIsInForce) {

@@ -31,7 +31,7 @@ TEST(Fields, SayWhatWeDoWithThem) {
     for (const char* row : {
              "| HTTPRouteDestination | |\n|---|---|\n| `destination` | supported, required |\n| `weight`, `headers` | supported |\n",
              "| `mirror`, `mirrors`, `mirrorPercent`, `mirror_percent`, `mirrorPercentage` | refused: mirroring comes",
-             "| `mode` | `DISABLE` supported, else refused: DISABLE is what is done; TLS to backends",
+             "| `mode` | `SIMPLE`, `MUTUAL`, `ISTIO_MUTUAL`, `OPTIONAL_MUTUAL` supported, else refused: passing TLS through",
              "| `simple` | `UNSPECIFIED`, `LEAST_CONN`, `RANDOM`, `ROUND_ROBIN`, `LEAST_REQUEST` supported, else refused: ROUND_ROBIN",
              "- OutlierDetection of `TrafficPolicy.outlierDetection`: `consecutiveErrors`, ",
              "### Sidecar\n\nObjects of this kind are taken and ignored: Istio never applies it",
