@@ -88,11 +88,32 @@ rte_mbuf* Stack::Impl::attach_payload(const TxRecord& record, bool fresh, uint32
     return head;
 }
 
+/// A message's head and the body behind it: the head is copied into the room in front of the body, where the head that the body came
+/// with lay, most times. One mbuf, and one descriptor, where the port takes chains; no copy of the body where it takes none.
+/// Null: they do not lie so.
+rte_mbuf* Stack::Impl::frame_of_two(const TxRecord& record, std::span<const uint8_t> header) {
+    const Slice& first = record.node->slice;
+    if (first.size() > kJoinBytesMax || first.size() >= record.payload_bytes || !record.node->next) return nullptr;
+    const Slice& second = record.node->next->slice;
+    const uint32_t length = record.payload_bytes - first.size();
+    const auto before = static_cast<uint32_t>(header.size()) + first.size();
+    if (length > second.size() || second.offset() < before + net::kTransportHeadroom || !is_sole(second)) return nullptr;
+    rte_mbuf* const m = lend(second, 0, length, before);
+    auto* const at = rte_pktmbuf_mtod(m, uint8_t*);
+    std::memcpy(at, header.data(), header.size());
+    std::memcpy(at + header.size(), first.data(), first.size());
+    counters.bytes_copied_tx += first.size();
+    counters.bytes_attached_tx += length;
+    return m;
+}
+
 /// New text as its own frame, `header` in front of the first slice. Null: it does not lie so.
 rte_mbuf* Stack::Impl::frame_in_place(const Tcb& t, const TxRecord& record, std::span<const uint8_t> header) {
+    if (record.offset != 0) return nullptr;
+    if (rte_mbuf* const joined = frame_of_two(record, header)) return joined;
     const Slice& first = record.node->slice;
     const auto header_bytes = static_cast<uint32_t>(header.size());
-    if (record.offset != 0 || first.offset() < header_bytes + net::kTransportHeadroom || !is_sole(first)) return nullptr;
+    if (first.offset() < header_bytes + net::kTransportHeadroom || !is_sole(first)) return nullptr;
     const uint32_t length = std::min(record.payload_bytes, first.size());
     rte_mbuf* rest = nullptr;
     if (length < record.payload_bytes && (!t.multi_segment || !(rest = attach_payload(record, true, length)))) return nullptr;

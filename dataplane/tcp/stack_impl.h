@@ -65,6 +65,7 @@ inline constexpr uint8_t kQuickAcks = 16;          // full segments acknowledged
 inline constexpr uint32_t kStretchSegments = 8;     // in a backlog: what one ACK speaks for at most (Linux merges up to 44 on receive)
 inline constexpr Duration kStretchDelay{1024};      // and how long it waits for more
 inline constexpr uint32_t kCopyBreakBytes = 512;   // payload below is copied behind its header: cheaper than another mbuf
+inline constexpr uint32_t kJoinBytesMax = 512;     // a message's head that is copied in front of its body
 inline constexpr uint32_t kPiecesMax = 8;          // mbufs of payload in a segment; more are copied together
 inline constexpr uint32_t kCutPiecesMax = 32;      // the same in a frame that the port cuts
 inline constexpr uint16_t kSmallInFlightMax = 1024;  // pieces in flight beyond which only full segments are added
@@ -164,6 +165,7 @@ struct Stack::Impl {
     // frame.cc
     /// `fresh`: the payload was never sent before, and may leave in its own mbufs.
     bool build(Tcb& t, const HeaderFields& fields, const TxRecord* payload, bool fresh, net::DatagramOut& out);
+    rte_mbuf* frame_of_two(const TxRecord& record, std::span<const uint8_t> header);
     rte_mbuf* frame_in_place(const Tcb& t, const TxRecord& record, std::span<const uint8_t> header);
     rte_mbuf* frame_of_copy(const Tcb& t, const TxRecord* payload, std::span<const uint8_t> header, bool fresh);
     rte_mbuf* attach_payload(const TxRecord& record, bool fresh, uint32_t skip);

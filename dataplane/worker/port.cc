@@ -12,7 +12,8 @@ namespace {
 constexpr Duration kStuckMax = milliseconds(10);
 }
 
-Port::Port(const PortInfo& info, uint32_t core, rte_mempool* pool) : info_(info), queues_(info.queues[core]), pool_(pool) {}
+Port::Port(const PortInfo& info, uint32_t core, rte_mempool* pool)
+    : info_(info), queues_(info.queues[core]), pool_(pool), prepares_whole_frames_(!info.driver.starts_with("net_virtio")) {}
 
 Port::~Port() { drop_waiting(); }
 
@@ -60,15 +61,22 @@ uint64_t Port::transmit(rte_mbuf** frames, uint16_t n) {
             copied += frame->pkt_len;
             frame = linearize(frame);
         }
-        if (frame) waiting_[waiting_count_++] = frame;
+        if (!frame) continue;
+        has_frame_to_cut_ |= (frame->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0;
+        waiting_[waiting_count_++] = frame;
     }
     return copied;
 }
 
 /// A port that finishes checksums wants their fields in a form of its own (rte_eth_tx_prepare): virtio's pseudo-header sum of a
-/// frame to be cut has a length, other NICs' has none. A frame that the driver cannot send at all is dropped here: it would
-/// stand in the way of all others.
+/// frame to be cut has a length, other NICs' has none; virtio has nothing to say on frames that are not cut. A frame that the
+/// driver cannot send at all is dropped here: it would stand in the way of all others.
 void Port::prepare(const Queue& q) {
+    if (!prepares_whole_frames_ && !has_frame_to_cut_) {
+        prepared_ = waiting_count_;
+        return;
+    }
+    has_frame_to_cut_ = false;
     while (prepared_ < waiting_count_) {
         prepared_ += rte_eth_tx_prepare(q.ethdev, q.queue, waiting_.data() + prepared_, static_cast<uint16_t>(waiting_count_ - prepared_));
         if (prepared_ == waiting_count_) return;

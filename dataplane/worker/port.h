@@ -53,6 +53,8 @@ class Port {
     std::array<rte_mbuf*, 512> waiting_{};
     uint16_t waiting_count_ = 0;
     uint16_t prepared_ = 0;      // of them, the first ones are in the driver's form
+    const bool prepares_whole_frames_;
+    bool has_frame_to_cut_ = false;   // among those that are not prepared
     uint32_t rx_next_ = 0, tx_next_ = 0;
     Instant stuck_since_ = Instant::never();
     PortCounters counters_;

@@ -58,7 +58,7 @@ class Frame : public ConnectedScript {
 
 TEST_F(Frame, NewTextLeavesInItsOwnMbufs) {
     accept();
-    Slice head = slice_of("HTTP/1.1 200 OK\r\n\r\n"), body = slice_of(std::string(1000, 'b'), 500);
+    Slice head = slice_of("HTTP/1.1 200 OK\r\n\r\n"), body = slice_of(std::string(1000, 'b'), 100);   // no room for both headers
     rte_mbuf *const first = head.segment(), *const second = body.segment();
     std::vector<Slice> both;
     both.push_back(std::move(head));
@@ -72,6 +72,45 @@ TEST_F(Frame, NewTextLeavesInItsOwnMbufs) {
     EXPECT_EQ(rte_mbuf_refcnt_read(first), 2) << "the send queue's and the driver's";
     acknowledge(1019);
     EXPECT_EQ(rte_mbuf_refcnt_read(first), 1) << "the driver's alone";
+    rte_pktmbuf_free(frame);
+}
+
+TEST_F(Frame, AHeadIsWrittenInFrontOfItsBody) {
+    for (const bool multi_segment : {true, false}) {
+        SCOPED_TRACE(multi_segment ? "with chains" : "without chains");
+        multi_segment_ = multi_segment;
+        if (!connection_) accept();
+        Slice head = slice_of("HTTP/1.1 200 OK\r\n\r\n"), body = slice_of(std::string(1000, 'b'), 500);
+        rte_mbuf *const first = head.segment(), *const second = body.segment();
+        std::vector<Slice> both;
+        both.push_back(std::move(head));
+        both.push_back(std::move(body));
+        ASSERT_TRUE(send(std::move(both)));
+        rte_mbuf* const frame = take();
+        ASSERT_EQ(frame, second);
+        EXPECT_EQ(frame->nb_segs, 1);
+        EXPECT_EQ(payload_of(frame), "HTTP/1.1 200 OK\r\n\r\n" + std::string(1000, 'b'));
+        EXPECT_EQ(rte_mbuf_refcnt_read(first), 1) << "the send queue's alone";
+        EXPECT_EQ(rte_mbuf_refcnt_read(second), 2) << "the send queue's and the driver's";
+        acknowledge(1019);
+        rte_pktmbuf_free(frame);
+    }
+}
+
+TEST_F(Frame, AHeadIsNotWrittenIntoABodyThatOthersLookAt) {
+    accept();
+    Slice head = slice_of("HTTP/1.1 200 OK\r\n\r\n"), body = slice_of(std::string(1000, 'b'), 500);
+    rte_mbuf* const second = body.segment();
+    std::memset(static_cast<char*>(second->buf_addr), 'h', 500);
+    Slice other = body.share();
+    std::vector<Slice> both;
+    both.push_back(std::move(head));
+    both.push_back(std::move(body));
+    ASSERT_TRUE(send(std::move(both)));
+    rte_mbuf* const frame = take();
+    EXPECT_EQ(payload_of(frame), "HTTP/1.1 200 OK\r\n\r\n" + std::string(1000, 'b'));
+    EXPECT_EQ(std::string(static_cast<char*>(second->buf_addr), 500), std::string(500, 'h'));
+    acknowledge(1019);
     rte_pktmbuf_free(frame);
 }
 
