@@ -18,7 +18,9 @@ std::string printable(const char* text) {
 
 std::string describe(const proxy::HandshakeFailure& f) {
     const bool server = f.role == tls::Role::kServer;
-    std::string line = fmt::format("TLS handshake with {} {} {} failed: {}", f.remote.to_string(), server ? "on listener" : "of cluster", f.owner, printable(f.reason));
+    const std::string kind = f.failure == tls::Failure::kNone ? std::string() : fmt::format("{}: ", tls::to_string(f.failure));
+    std::string line = fmt::format("TLS handshake with {} {} {} failed: {}{}", f.remote.to_string(), server ? "on listener" : "of cluster", f.owner, kind,
+                                   printable(f.reason));
     if (f.alert != tls::Alert::kCloseNotify)
         line += fmt::format(" (alert {} {})", tls::to_string(f.alert), f.failure == tls::Failure::kPeerAlert ? "received" : "sent");
     return line;
