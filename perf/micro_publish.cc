@@ -60,9 +60,9 @@ class Worker {
         for (uint32_t i = 0; i < connections; i++) {
             const auto& cluster = root.clusters[i % root.clusters.size()];
             const auto& endpoints = cluster->endpoints->endpoints;
-            tcp::Error error;
+            proxy::UpstreamFailure failure;
             auto* connection = core.upstream_connections.take(core);
-            if (!connection || !connection->open(*cluster, endpoints[i / root.clusters.size() % endpoints.size()], &error)) std::abort();
+            if (!connection || !connection->open(*cluster, endpoints[i / root.clusters.size() % endpoints.size()], &failure)) std::abort();
             network_.upstreams.back()->accept_connection();
         }
     }
