@@ -40,7 +40,7 @@ telemetry::TlsStats& TlsTransport::stats() {
     return role_ == tls::Role::kServer ? core_.stats.listener(owner_id_).tls : core_.stats.cluster(owner_id_).tls;
 }
 
-bool TlsTransport::accept(Transport& raw, std::shared_ptr<const tls::ServerContext> context, uint32_t listener_id) {
+bool TlsTransport::accept(Transport& raw, tls::ServerContextRef context, uint32_t listener_id) {
     owner_id_ = listener_id;
     raw_ = &raw;
     tuple_ = raw.tuple();

@@ -16,6 +16,7 @@
 #include "proxy/transport.h"
 #include "snapshot/part.h"
 #include "telemetry/tls_stats.h"
+#include "tls/context_ref.h"
 #include "tls/handshake.h"
 #include "tls/openssl_records.h"
 #include "tls/records.h"
@@ -30,7 +31,7 @@ class TlsTransport final : public Transport, public TransportHandler, public tls
     explicit TlsTransport(Core& core);
 
     /// Server: takes `raw` over; kConnected or kFailed follows. False: there is no room for one more handshake, `raw` stays the caller's.
-    bool accept(Transport& raw, std::shared_ptr<const tls::ServerContext> context, uint32_t listener_id);
+    bool accept(Transport& raw, tls::ServerContextRef context, uint32_t listener_id);
     /// Client: opens a connection below and shakes hands as the endpoint's socket says. False and *error: it could not be tried.
     bool connect(const upstream::Cluster& cluster, const upstream::Endpoint& endpoint, TransportHandler& handler, tcp::Error* error);
 
@@ -92,8 +93,8 @@ class TlsTransport final : public Transport, public TransportHandler, public tls
     std::optional<tls::Records> records_;
     std::unique_ptr<tls::OpensslRecords> fallback_;
     Identities::Entry* identity_ = nullptr;
-    std::shared_ptr<const tls::ServerContext> server_context_;   // whose certificate info_.local is
-    std::shared_ptr<const tls::ClientContext> client_context_;
+    tls::ServerContextRef server_context_;             // whose certificate info_.local is
+    tls::ClientContextRef client_context_;
     snapshot::Pin<upstream::Cluster> cluster_;         // until the handshake begins: the socket's peer lies in it
     TlsInfo info_;
     std::string_view failure_reason_;                  // valid while kFailed is told

@@ -243,6 +243,7 @@ TEST_F(TlsDownstream, TheLogTellsWhatTheConnectionIs) {
     EXPECT_EQ(log().captured, (std::vector<std::string>{"TLSv1.3", "shop.example", "spiffe://cluster.local/ns/shop/sa/alice", "alice.example,alice.test",
                                                         "spiffe://cluster.local/ns/gw/sa/gateway", "shop.example", "tls", ""}));
     auto nobody = secure_client();
+    ASSERT_TRUE(nobody.pump()) << nobody.error();
     nobody.write(kGet);
     upstream(0).send(kOk);
     EXPECT_EQ(log().captured, (std::vector<std::string>{"TLSv1.3", "", "", "", "spiffe://cluster.local/ns/gw/sa/gateway", "shop.example", "tls", ""}));
