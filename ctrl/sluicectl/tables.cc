@@ -32,6 +32,17 @@ std::string errors_of(const Json& row) { return grouped(number_of(child_of(row, 
 
 std::string milliseconds_of(uint64_t us) { return us < 10'000 ? fmt::format("{:.1f}ms", static_cast<double>(us) / 1000) : fmt::format("{}ms", us / 1000); }
 
+/// "sni shop.example SIMPLE; plain text", each chain by what it takes and how it is carried.
+std::string chains_of(const Json& listener) {
+    std::string out;
+    for (const auto& chain : child_of(listener, "chains")) {
+        const std::string match = text_of(chain, "match"), tls = text_of(chain, "tls");
+        out += (out.empty() ? "" : "; ") + (match.empty() ? std::string("all") : match) + (tls.empty() ? "" : " " + tls) +
+               (flag_of(chain, "waits_for_secret") ? " WITHOUT A CERTIFICATE" : "");
+    }
+    return out;
+}
+
 }  // namespace
 
 int listeners(const Context& c, const Filters& filters) {
@@ -43,12 +54,13 @@ int listeners(const Context& c, const Filters& filters) {
                                            number_of(l, "requests") ? milliseconds_of(number_of(d, "p50")) : "-",
                                            number_of(l, "requests") ? milliseconds_of(number_of(d, "p99")) : "-"};
             if (wide) for (const char* key : {"name", "route_table", "source"}) cells.push_back(text_of(l, key));
+            if (wide) cells.push_back(chains_of(l));
             table.row(std::move(cells));
         }
     };
     return show(c, "/v1/listeners", filters,
                 {{"LISTEN"}, {"PROTOCOL"}, {"OBJECT"}, {"ROUTES", true}, {"CONNECTIONS", true}, {"REQUESTS", true}, {"5XX", true}, {"P50", true}, {"P99", true}},
-                {{"NAME"}, {"ROUTE TABLE"}, {"SOURCE"}}, fill, "no listener");
+                {{"NAME"}, {"ROUTE TABLE"}, {"SOURCE"}, {"CHAINS"}}, fill, "no listener");
 }
 
 int routes(const Context& c, const Filters& filters) {
