@@ -193,6 +193,17 @@ void use_identity(Context& context, const Asker& asker, tls_pb::CommonTlsContext
     sds(kIdentityRoots, *combined.mutable_validation_context_sds_secret_config());
 }
 
+// A root may sign for more than one trust domain: without names, a peer must be of ours or of one that it was called before.
+void only_our_trust_domain(const Context& context, tls_pb::CertificateValidationContext& out) {
+    std::vector<std::string> domains = context.node.trust_domain_aliases;
+    domains.insert(domains.begin(), context.node.trust_domain);
+    for (const std::string& domain : domains) {
+        auto& name = *out.add_match_typed_subject_alt_names();
+        name.set_san_type(tls_pb::SubjectAltNameMatcher::URI);
+        name.mutable_matcher()->set_prefix(fmt::format("spiffe://{}/", domain));
+    }
+}
+
 tls_pb::TlsParameters::TlsProtocol version_of(Server::TLSProtocol in) {
     switch (in) {
         case Server::TLSV1_2: return tls_pb::TlsParameters::TLSv1_2;
@@ -295,8 +306,9 @@ tls_pb::DownstreamTlsContext server_context(Context& context, const ServerGroup:
     set_parameters(tls, common);
     if (tls.mode() == Server::ISTIO_MUTUAL) {
         use_identity(context, asker, common);
-        for (const std::string& name : tls.subject_alt_names())
-            common.mutable_combined_validation_context()->mutable_default_validation_context()->add_match_subject_alt_names()->set_exact(name);
+        auto& names = *common.mutable_combined_validation_context()->mutable_default_validation_context();
+        for (const std::string& name : tls.subject_alt_names()) names.add_match_subject_alt_names()->set_exact(name);
+        if (tls.subject_alt_names().empty()) only_our_trust_domain(context, names);
     } else {
         server_certificates(context, asker, tls, common);
         server_validation(context, asker, tls, common);
@@ -317,6 +329,7 @@ tls_pb::UpstreamTlsContext client_context(Context& context, const Client& tls, c
         for (const std::string& name : tls.subject_alt_names()) names.add_match_subject_alt_names()->set_exact(name);
         if (tls.subject_alt_names().empty())
             for (const std::string& identity : backend.identities) names.add_match_subject_alt_names()->set_exact(identity);
+        if (tls.subject_alt_names().empty() && backend.identities.empty()) only_our_trust_domain(context, names);
         common.add_alpn_protocols("istio");
         out.set_sni(tls.sni().empty() ? backend.istio_sni : tls.sni());
         return out;

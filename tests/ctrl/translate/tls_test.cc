@@ -102,6 +102,10 @@ TEST(GatewayTls, IstioMutualIsTheGatewaysIdentity) {
     EXPECT_TRUE(context.require_client_certificate().value());
     EXPECT_EQ(context.common_tls_context().tls_certificate_sds_secret_configs(0).name(), "default");
     EXPECT_EQ(context.common_tls_context().combined_validation_context().validation_context_sds_secret_config().name(), "ROOTCA");
+    // A root may sign for other trust domains, too.
+    EXPECT_TRUE(is_json(context.common_tls_context().combined_validation_context().default_validation_context(),
+                        R"({"match_typed_subject_alt_names": [{"san_type": "URI", "matcher": {"prefix": "spiffe://cluster.local/"}},
+                                                              {"san_type": "URI", "matcher": {"prefix": "spiffe://old.local/"}}]})"));
     EXPECT_EQ(set.secrets.at("default")->tls_certificate().private_key().inline_bytes(), "key");
     EXPECT_EQ(set.secrets.at("ROOTCA")->validation_context().trusted_ca().inline_bytes(), "root");
     EXPECT_THAT(errors(https("{mode: ISTIO_MUTUAL}"), with_files({})), ElementsAre(HasSubstr("SLC0144 spec.servers[0].tls: mutual TLS within the mesh")));
