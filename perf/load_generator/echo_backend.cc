@@ -86,7 +86,7 @@ void EchoBackend::on_link(tcp::Connection& connection, bool open, Instant now) {
 
 void EchoBackend::end(tcp::Connection& c) {
     auto* s = static_cast<Session*>(c.user());
-    s->link.shutdown();
+    s->link.shutdown(c);
     sessions_.give(s);
     c.release();
 }

@@ -136,12 +136,12 @@ void Link::send_control() {
     if (!out.empty()) (void)connection_->write(std::move(out));
 }
 
-void Link::shutdown() {
+void Link::shutdown(tcp::Connection& connection) {
     if (records_) {
         records_->close_notify();
         send_control();
     }
-    connection_->shutdown_write();
+    connection.shutdown_write();
 }
 
 void Link::on_handshake_bytes(std::span<const uint8_t> bytes, Instant) {

@@ -68,8 +68,8 @@ class Link final : private tls::HandshakeOwner {
     bool write(SliceQueue&& bytes, Instant now);
     /// False: no memory.
     bool write_copy(std::span<const uint8_t> bytes, Instant now);
-    /// close_notify and FIN.
-    void shutdown();
+    /// close_notify, where the handshake is over, and FIN. `connection`: TCP may never have connected.
+    void shutdown(tcp::Connection& connection);
 
  private:
     void on_handshake_bytes(std::span<const uint8_t> bytes, Instant now) override;

@@ -194,7 +194,8 @@ void Load::ended(Client& client, bool failed, Instant now) {
     client.waiting = false;
     unfree(client);
     tcp::Connection* c = std::exchange(client.connection, nullptr);
-    client.link->shutdown();
+    client.link->shutdown(*c);
+    client.link.reset();
     c->release();
     switch (phase_.load(std::memory_order_relaxed)) {
         case Phase::kConnecting: return end();   // nobody there, or nobody who wants us: the run says so at once
@@ -239,7 +240,8 @@ void Load::end() {
     for (Client& c : clients_) {
         if (!c.connection) continue;
         if (c.waiting) c.connection->abort();
-        else c.link->shutdown();
+        else c.link->shutdown(*c.connection);
+        c.link.reset();   // no word of an unfinished handshake comes any more
         c.connection->release();
         c.connection = nullptr;
     }

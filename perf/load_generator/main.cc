@@ -1,6 +1,7 @@
 // load_generator: one worker on a DPDK port that loads an HTTP server on that wire, answers as its backend, or both.
-// In: --device, --address, --core, --echo-port, --echo-bytes, --connections, --mbufs, --no-offloads, --tls and
-// --echo-tls (folders of perf/tls_world.py); runs as lines on standard input (command.h). Out: "ready", then for each run a line when its window begins and one with what was measured; ends with its input.
+// In: --device, --address, --core, --echo-port, --echo-bytes, --connections, --mbufs, --no-offloads, --tls and --echo-tls (folders of
+// perf/tls_world.py); runs as lines on standard input (command.h). Out: "ready", then for each run a line when its window begins and one
+// with what was measured; ends with its input.
 // Owns the worker. perf/load is how people use it.
 #include <signal.h>
 #include <time.h>
