@@ -131,7 +131,7 @@ int64_t Secrets::time_for(const std::vector<std::string>& names) const {
     int64_t time = now_s_;
     for (const std::string& name : names)
         if (const auto found = state_->secrets.find(name); found != state_->secrets.end() && found->second->type == SecretState::Type::kCertificate)
-            if (const int64_t end = found->second->not_after_s(); end != 0) time = std::min(time, end);
+            if (const int64_t end = found->second->not_after_s(); end != 0) time = std::min(time, end - 1);   // its last moment
     return time;
 }
 

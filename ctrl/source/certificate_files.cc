@@ -40,7 +40,7 @@ std::string resolve(const std::string& path, const std::string& mesh_directory, 
     if (path.starts_with('/')) return path;
     for (const auto& part : std::filesystem::path(path))
         if (part == "..") return error = "a relative path must not leave the mesh directory", "";
-    const std::string whole = mesh_directory + "/" + path, lies = real(whole), root = real(mesh_directory);
+    const std::string whole = mesh_directory + "/" + path, root = real(mesh_directory), lies = real(whole);
     if (lies.empty()) return error = std::strerror(errno), "";
     // What a name in the mesh directory may open is what is in it.
     if (root.empty() || !lies.starts_with(root + "/")) return error = "it leads out of the mesh directory", "";

@@ -145,7 +145,7 @@ TEST_F(Views, PrometheusText) {
 TEST_F(Views, ConfigDumpIsEnvoys) {
     const json dump = json::parse(config_dump(sources));
     const json& configs = dump["configs"];
-    ASSERT_EQ(configs.size(), 4u);
+    ASSERT_EQ(configs.size(), 5u);
     EXPECT_EQ(configs[0]["@type"], "type.googleapis.com/envoy.admin.v3.ClustersConfigDump");
     EXPECT_EQ(configs[0]["dynamic_active_clusters"][0]["cluster"]["@type"], "type.googleapis.com/envoy.config.cluster.v3.Cluster");
     EXPECT_EQ(configs[0]["dynamic_active_clusters"][0]["cluster"]["name"], "a<b>");
@@ -154,6 +154,7 @@ TEST_F(Views, ConfigDumpIsEnvoys) {
     EXPECT_EQ(configs[1]["dynamic_listeners"][0]["active_state"]["version_info"], "9f2c61ab");
     EXPECT_EQ(configs[2]["dynamic_route_configs"][0]["route_config"]["name"], "http.80");
     EXPECT_EQ(configs[3]["dynamic_endpoint_configs"][0]["endpoint_config"]["cluster_name"], "x");
+    EXPECT_EQ(configs[4]["@type"], "type.googleapis.com/envoy.admin.v3.SecretsConfigDump");
 }
 
 TEST_F(Views, ClustersTextIsEnvoys) {

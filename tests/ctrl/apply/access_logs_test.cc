@@ -79,14 +79,15 @@ TEST(AccessLogs, HaveEnvoysFormats) {
     ASSERT_EQ(logs.read(inline_text + deprecated + json), Refusals{});
     ASSERT_EQ(logs.set->logs().size(), 3u);
     AccessLogEntry e = example();
-    const std::string_view captured[] = {"ann"};
+    const std::string_view captured[] = {"ann", "shop.example"};
     e.captured = captured;
     EXPECT_EQ(logs.line(0, e), "GET 200\n");
     EXPECT_EQ(logs.line(1, e), "7 ann\n");
-    EXPECT_EQ(logs.line(2, e), "{\"a\":{\"n\":7},\"code\":200,\"l\":[true,\"12 ms\"]}\n");
+    EXPECT_EQ(logs.line(2, e), "{\"a\":{\"n\":7},\"code\":200,\"l\":[true,\"12 ms\"],\"sni\":\"shop.example\"}\n");
     EXPECT_EQ(logs.set->logs()[2].path, "/dev/stderr");
-    ASSERT_EQ(logs.set->captures().headers.size(), 1u);
+    ASSERT_EQ(logs.set->captures().headers.size(), 2u);
     EXPECT_EQ(logs.set->captures().headers[0].name, "x-user");
+    EXPECT_EQ(logs.set->captures().headers[1].field, telemetry::ConnectionField::kRequestedServerName);
 }
 
 TEST(AccessLogs, AreRefusedByName) {
