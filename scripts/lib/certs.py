@@ -136,7 +136,7 @@ class Authority:
         stem = os.path.join(self.folder, f"request{self.count}")
         subject = f"/O=Sluice/CN={common_name}" if common_name else "/O=Sluice"
         write(stem + ".csr", openssl("req", "-new", "-key", key, "-subj", subject, "-config", self.config).decode())
-        write(stem + ".ext", "".join(line.replace("=", " = ", 1) + "\n" for line in [*extensions, "authorityKeyIdentifier=keyid"]))
+        write(stem + ".ext", "".join(line.replace("=", " = ", 1).replace("#", "\\#") + "\n" for line in [*extensions, "authorityKeyIdentifier=keyid"]))
         times = ["-days", str(days)]
         if not_before:
             times += ["-startdate", not_before]

@@ -56,10 +56,21 @@ def test_curl_over_ipv6(web):
 
 
 def test_a_client_that_does_not_trust_it_says_so(web):
+    """Its alert is in the gateway's log. By hand: Python would reset the connection right behind it."""
+    since, sock = web.mark(), web.raw()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = context(web.pki.other_ca).wrap_bio(incoming, outgoing, server_hostname=HOST)
     with pytest.raises(ssl.SSLCertVerificationError):
-        web.connect(using=context(web.pki.other_ca))
-    line = web.logged(r"unknown.ca")
-    assert "192.0.2.2" in line, line
+        while True:
+            try:
+                session.do_handshake()
+            except ssl.SSLWantReadError:
+                sock.sendall(outgoing.read())
+                incoming.write(sock.recv(65536))
+    sock.sendall(outgoing.read())
+    line = web.logged(r"unknown.ca", since)
+    assert "192.0.2.2" in line and "received" in line, line
+    sock.close()
 
 
 @pytest.mark.parametrize("version", [TLS12, TLS13])
@@ -331,7 +342,7 @@ def test_a_foreign_protocol_gets_no_alpn_and_no_answer_of_its_own(web):
 
 @pytest.mark.parametrize("wrong, says", [
     ("missing", "no Secret"),
-    ("mismatched", "match"),
+    ("mismatched", "does not belong"),
     ("expired", "expired"),
     ("not yet valid", "not yet valid|notBefore"),
 ])

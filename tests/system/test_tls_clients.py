@@ -323,5 +323,5 @@ def test_json_of_connections_names_the_session(mutual):
     with mutual.connect(using=with_certificate(mutual, mutual.pki.client)) as wire:
         wire.send(request("/open"))
         wire.response()
-        rows = json.loads(mutual.gateway.ctl("-o", "json", "connections", "list").stdout)
+        rows = json.loads(mutual.gateway.ctl("-o", "json", "connections", "list").stdout)["connections"]
         assert any("443" in json.dumps(row) for row in rows), rows

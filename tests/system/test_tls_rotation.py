@@ -83,7 +83,7 @@ def test_a_bad_edit_is_refused_and_the_old_stays(tls):
     bad = certs.tls_secret("shop", pki.shop)
     bad["data"]["tls.key"] = certs.tls_secret("x", pki.client)["data"]["tls.key"]
     tls.write_mesh(objects(tls, bad))
-    told = until(lambda: tls.gateway.ctl("status").stdout, "match")
+    told = until(lambda: tls.gateway.ctl("status").stdout, "does not belong|REJECTED")
     assert "REJECTED" in told and "mesh.yaml" in told, told
     assert serial_seen(tls) == before and tls.ask("/still").status == 200 and tls.gateway.revision() == revision
     good = pki.ca.issue("mended", dns=[HOST], usage=[certs.SERVER])
@@ -141,7 +141,7 @@ def test_files_are_watched(tls):
     kept.close()
 
 
-@pytest.mark.parametrize("wrong, says", [("mismatched", "match"), ("expired", "expired"), ("garbage", "certificate|PEM"), ("gone", "no such file|cannot be read")])
+@pytest.mark.parametrize("wrong, says", [("mismatched", "does not belong"), ("expired", "expired"), ("garbage", "certificate|PEM"), ("gone", "no such file|cannot be read")])
 def test_bad_files_are_refused_and_the_old_stays(tls, wrong, says):
     """That secret alone: told in pc secrets, by a metric and in the log, and over with the next good files."""
     files = Files(tls, f"bad-{wrong}")
