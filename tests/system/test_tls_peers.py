@@ -223,7 +223,8 @@ def test_envoy_client_without_a_certificate(mutual):
     resources = envoy.client(10001, (ADDRESS, PORT), envoy.socket_of("UpstreamTlsContext", context, sni=HOST))
     with Running(envoy.start(mutual.client, f"{mutual.bench.work}/envoy-nobody", resources, ("127.0.0.1", 10001))):
         done = mutual.client.run("curl", "-sS", "--max-time", "10", "-H", f"Host: {HOST}", "http://127.0.0.1:10001/nobody", check=False)
-        assert "CERTIFICATE_REQUIRED" in done.stdout or "certificate required" in done.stdout.lower(), done.stdout
+        # Envoy takes its part of a TLS 1.3 handshake for the whole, and the alert behind it for the backend's end.
+        assert "upstream connect error" in done.stdout, done.stdout
     assert "/nobody" not in mutual.backends[0].paths()
 
 
