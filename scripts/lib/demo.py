@@ -55,6 +55,7 @@ VAULT = """    server {{
         ssl_certificate_key {key};
         ssl_client_certificate {roots};
         ssl_verify_client on;
+        ssl_protocols TLSv1.2 TLSv1.3;
         add_header x-served-by vault;
         location / {{ return 200 '{{"served by": "vault", "client": "$ssl_client_s_dn", "tls": "$ssl_protocol"}}\\n'; }}
     }}
