@@ -128,7 +128,12 @@ class Authority:
         return Authority(os.path.join(self.folder, "intermediate"), name, self.owner, signed_by=self)
 
     def _key(self, path, kind):
-        write(path, openssl("genpkey", *KEYS[kind]).decode(), self.owner, 0o600)
+        # OpenSSL 3.0 was seen to refuse a key that it had just written, once in a hundred: such a one is made anew.
+        for _ in range(4):
+            write(path, openssl("genpkey", *KEYS[kind]).decode(), self.owner, 0o600)
+            if subprocess.run(["openssl", "pkey", "-in", path, "-noout"], capture_output=True).returncode == 0:
+                return
+        raise CertificateError(f"openssl cannot read the keys that it writes: {path}")
 
     def sign(self, key, common_name, extensions, days=30, not_before=None, not_after=None):
         """The certificate's PEM, without a chain. Times as openssl ca takes them: YYYYMMDDHHMMSSZ."""

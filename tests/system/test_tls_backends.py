@@ -97,6 +97,13 @@ def test_suites_that_a_backend_chooses(tls, web_pair, suite):
         backend.stop()
 
 
+class PlainText(Backend):
+    """Answers a hello as a server without TLS would."""
+
+    def _serve(self, wire):
+        wire.send(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+
+
 @pytest.mark.parametrize("wrong", ["wrong CA", "wrong name", "expired", "wrong purpose", "not TLS"])
 def test_a_wrong_backend_is_503_with_the_reason(tls, wrong):
     pki = tls.pki
@@ -105,11 +112,10 @@ def test_a_wrong_backend_is_503_with_the_reason(tls, wrong):
         "wrong name": (lambda: pki.ca.issue("elsewhere", dns=["elsewhere.example"]), "wrong_name|SAN|name"),
         "expired": (lambda: pki.ca.issue("web-late", dns=[SERVICE], not_before="20200101000000Z", not_after="20210101000000Z"), "expired"),
         "wrong purpose": (lambda: pki.ca.issue("web-client", dns=[SERVICE], usage=[certs.CLIENT]), "purpose"),
-        "not TLS": (None, "TLS|protocol|version|record"),
+        "not TLS": (None, "wrong version number|protocol|record"),
     }[wrong]
     if pair is None:
-        backend = Backend(tls.backends_host, BACKENDS[0], port=BACKEND_PORT, name="plain")
-        backend.on("/", answer(200, "plain"))
+        backend = PlainText(tls.backends_host, BACKENDS[0], port=BACKEND_PORT, name="plain")
     else:
         backend = start(tls, pair())
     try:
