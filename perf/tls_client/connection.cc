@@ -83,7 +83,10 @@ bool ClientConnection::start(ClientContext& context, const SocketAddress& target
     ssl_.reset(context.make());
     if (!ssl_ || SSL_set_fd(ssl_.get(), socket_) != 1) return false;
     SSL_set_app_data(ssl_.get(), this);
-    if (session) SSL_set_session(ssl_.get(), session);
+    if (session) {   // a copy: OpenSSL spoils a session once a new ticket came in its place
+        const std::unique_ptr<SSL_SESSION, FreeSession> copy(SSL_SESSION_dup(session));
+        SSL_set_session(ssl_.get(), copy.get());
+    }
     state_ = State::kConnecting;
     epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLET, .data = {.ptr = tag}};
     epoll_ = epoll;
