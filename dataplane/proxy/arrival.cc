@@ -170,7 +170,7 @@ void Arrival::hand_over() {
 void Arrival::on_handshake_failed() {
     if (tls_->failure() == tls::Failure::kNone) return close();   // reset by the client, or no memory
     if (tls_->failure() != tls::Failure::kPeerClosed) tell_failure(tls_->failure_reason());
-    linger();
+    tls_->gone() ? close() : linger();
 }
 
 void Arrival::tell_failure(std::string_view reason) {

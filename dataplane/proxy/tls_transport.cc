@@ -86,7 +86,7 @@ void TlsTransport::begin_client() {
 void TlsTransport::on_transport_events(uint16_t events, Instant now) {
     core_.now = now;
     if (state_ == State::kReleased) return;
-    if (events & tcp::kFailed) return fail(raw_->error());
+    if (events & tcp::kFailed) return on_raw_failed();
     if (state_ == State::kFailed) {   // told; what still comes tells only when the peer is gone
         discard_raw();
         if (!peer_closed_ && raw_->peer_closed()) peer_closed_ = true, tell(tcp::kPeerClosed);
@@ -99,6 +99,21 @@ void TlsTransport::on_transport_events(uint16_t events, Instant now) {
     if (events & (tcp::kReadable | tcp::kPeerClosed)) up |= read();
     if (up) tell(up);
     if (state_ == State::kOpen && end_ == End::kBroken && plain_.empty()) fail(error_);
+}
+
+/// What came before a reset still counts: an alert that tells why, the rest of an answer.
+void TlsTransport::on_raw_failed() {
+    const bool bytes = !raw_->receive_queue().empty();
+    if (bytes && state_ == State::kHandshake && handshake_ && !end_fed_) {
+        gone_ = true;
+        feed();
+        if (!end_fed_) core_.handshaker.peer_closed(*handshake_);
+        end_fed_ = true;
+        return;   // the handshake's end follows
+    }
+    if (gone_) return;
+    if (bytes && state_ == State::kOpen && end_ == End::kNone) read();
+    fail(raw_->error());
 }
 
 void TlsTransport::feed() {
@@ -131,6 +146,11 @@ void TlsTransport::on_handshake_done(tls::HandshakeResult&& result, bool take_ti
     core_.now = now;
     if (!take_tickets) handshake_ = nullptr;
     if (state_ != State::kHandshake || end_ != End::kNone) return result.keys.wipe();   // it broke on our side meanwhile
+    if (gone_) {
+        result.keys.wipe();
+        if (handshake_) core_.handshaker.finish(*std::exchange(handshake_, nullptr));
+        return fail(raw_->error());
+    }
     info_.version = result.keys.version;
     info_.cipher_suite = result.keys.cipher_suite;
     info_.resumed = result.resumed;

@@ -53,6 +53,8 @@ class TlsTransport final : public Transport, public TransportHandler, public tls
     /// Why the handshake failed; kNone: it did not.
     tls::Failure failure() const { return failure_; }
     tls::Alert alert() const { return alert_; }
+    /// The connection below was reset: nothing that is sent arrives any more.
+    bool gone() const { return gone_; }
     /// What waited for another look: an end that is due. By the core.
     void run(Instant now);
 
@@ -73,6 +75,7 @@ class TlsTransport final : public Transport, public TransportHandler, public tls
     enum class State : uint8_t { kConnecting, kHandshake, kOpen, kFailed, kReleased };
     enum class End : uint8_t { kNone, kClosed /* close_notify came */, kBroken /* told once the bytes before it are read */ };
     void begin_client();
+    void on_raw_failed();
     void feed();
     uint16_t read();
     tls::Records::Status open_records();
@@ -107,7 +110,7 @@ class TlsTransport final : public Transport, public TransportHandler, public tls
     tls::Failure failure_ = tls::Failure::kNone;
     tls::Alert alert_ = tls::Alert::kCloseNotify;
     tcp::Error error_ = tcp::Error::kNone;
-    bool shut_ = false, end_fed_ = false;
+    bool shut_ = false, end_fed_ = false, gone_ = false;   // gone_: reset below while bytes of the handshake wait
 };
 
 }  // namespace sluice::proxy

@@ -41,6 +41,13 @@ class FakeTransport final : public Transport {
         error_ = error;
         tell(tcp::kFailed);
     }
+    /// Text with a reset right behind it, in one event.
+    void send_and_reset(std::string_view text) {
+        received_ += text.size();
+        if (!text.empty() && !queue_.push_back(sluice::test::heap_slice(text))) std::abort();
+        error_ = tcp::Error::kReset;
+        tell(tcp::kReadable | tcp::kFailed);
+    }
     /// Text and FIN in one event, as from one segment.
     void send_and_close(std::string_view text) {
         received_ += text.size();

@@ -313,6 +313,34 @@ TEST_F(TlsDownstream, AWholeRequestBeforeCloseNotifyIsAnswered) {
     expect_all_back();
 }
 
+/// Clients that do not like a certificate say so and are gone, often with a reset: the alert still tells why.
+TEST_F(TlsDownstream, AnAlertWithAResetBehindItIsTold) {
+    only_tls(server_context(issue("shop")));
+    publish();
+    TlsEnd::Options strict;
+    static const sluice::test::CertificateAuthority other("another root");
+    strict.trusted_pem = other.pem();
+    auto c = secure_client(strict);
+    // Its hello goes, and what it says of our certificate is held.
+    SSL_do_handshake(c.ssl());
+    char hello[4096];
+    const int n = BIO_read(SSL_get_wbio(c.ssl()), hello, sizeof hello);
+    ASSERT_GT(n, 0);
+    c.transport().send({hello, static_cast<size_t>(n)});
+    turn();
+    c.hold = true;
+    c.pump();
+    ASSERT_FALSE(c.done());
+    c.reset_behind();
+    for (int i = 0; i < 3; i++) turn();
+    const auto told = failures();
+    ASSERT_EQ(told.size(), 1u);
+    EXPECT_EQ(told[0].failure, tls::Failure::kPeerAlert);
+    EXPECT_EQ(told[0].alert, tls::Alert::kUnknownCa);
+    EXPECT_TRUE(c.transport().released);
+    expect_all_back();
+}
+
 TEST_F(TlsDownstream, GarbageAfterTheHandshakeEndsItWithAnAlert) {
     only_tls(server_context(issue("shop")));
     publish();

@@ -73,8 +73,14 @@ bool TlsEnd::move_bytes() {
     }
     char out[65536];
     for (int n; (n = BIO_read(SSL_get_wbio(ssl_.get()), out, sizeof out)) > 0; moved = true)
-        if (!transport_.released) transport_.send({out, static_cast<size_t>(n)}, cut);
+        if (hold) held_.append(out, static_cast<size_t>(n));
+        else if (!transport_.released) transport_.send({out, static_cast<size_t>(n)}, cut);
     return moved;
+}
+
+void TlsEnd::reset_behind() {
+    transport_.send_and_reset(std::exchange(held_, {}));
+    turn_();
 }
 
 bool TlsEnd::pump() {

@@ -48,6 +48,9 @@ class TlsEnd {
     void use_session(SSL_SESSION* session) { SSL_set_session(ssl_.get(), session); }
 
     size_t cut = SIZE_MAX;   // bytes go in pieces of this size
+    bool hold = false;       // bytes wait for reset_behind()
+    /// What was held goes, and a reset right behind it.
+    void reset_behind();
 
  private:
     template <typename T, void (*kFree)(T*)>
@@ -61,7 +64,7 @@ class TlsEnd {
     std::function<void()> turn_;
     std::unique_ptr<SSL_CTX, Free<SSL_CTX, SSL_CTX_free>> context_;
     std::unique_ptr<SSL, Free<SSL, SSL_free>> ssl_;
-    std::string plain_, error_;
+    std::string plain_, error_, held_;
 };
 
 }  // namespace sluice::proxy::test

@@ -53,6 +53,21 @@ TEST_F(TlsUpstream, TheLogTellsWhyThereIsNoConnection) {
     expect_all_back();
 }
 
+/// As without TLS: an answer that was whole before the reset is an answer.
+TEST_F(TlsUpstream, AnAnswerBeforeAResetIsDelivered) {
+    secure("web", client_context());
+    publish();
+    auto& c = ask();
+    auto s = secure_server(0, web_);
+    ASSERT_TRUE(s.pump()) << s.error();
+    EXPECT_HAS(s.read(), "GET / HTTP/1.1\r\n");
+    s.hold = true;
+    s.write(kOk);
+    s.reset_behind();
+    EXPECT_TRUE(c.take().ends_with("ok"));
+    expect_all_back();
+}
+
 TEST_F(TlsUpstream, AWrongNameIsRefusedWithItsReason) {
     auto& socket = secure("web", client_context());
     socket.peer.verify_host = "other.example";
