@@ -13,6 +13,7 @@ import string
 import subprocess
 import time
 
+import certs
 import pytest
 import yaml
 from harness import mesh
@@ -20,6 +21,7 @@ from harness.backend import answer
 from harness.bench import BACKENDS
 from harness.prometheus import Prometheus
 from harness.promql import names
+from harness.tls import gateway, server
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OBSERVABILITY = os.path.join(ROOT, "configs", "observability")
@@ -82,8 +84,9 @@ def shared():
 
 
 @pytest.fixture
-def busy(bench):
-    bench.apply(objects())
+def busy(bench, pki):
+    secure = [gateway(server(), name="secure"), certs.tls_secret("shop", pki.shop)]
+    bench.apply(objects() + secure)
     traffic(bench)
     assert wait_for(lambda: bench.metric("istio_requests_total", response_code="400") >= 1)
     return bench
