@@ -12,6 +12,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/clock.h"
 #include "perf/command_line.h"
 #include "perf/line_recorder/names.h"
 #include "perf/line_recorder/recorder.h"
@@ -33,13 +34,13 @@ struct Setup {
 /// Only with --plant: what must be found.
 std::atomic<uint64_t> planted{0};
 
-struct Result {
+struct Findings {
     std::array<perf::RecordedLines, kCores> cores;
     std::vector<perf::SharedLine> shared;
-    uint64_t strays = 0;
+    uint64_t read_by_both = 0, strays = 0;
 };
 
-Result measure(const Setup& setup) {
+Findings measure(const Setup& setup) {
     perf::SharedTables tables(kCores);
     std::mutex making;   // of ports and pools
     std::barrier together(kCores);
@@ -67,11 +68,17 @@ Result measure(const Setup& setup) {
         });
     }
     for (std::thread& thread : threads) thread.join();
-    Result result;
+    Findings result;
     for (uint32_t core = 0; core < kCores; core++) result.cores[core] = perf::recorded(core);
+    result.read_by_both = perf::lines_read_by_both(0, 1);
     result.shared = perf::shared_lines();
     result.strays = strays;
     return result;
+}
+
+/// The first byte of the line that is written.
+uintptr_t first_written(const perf::SharedLine& line) {
+    return line.access[0].line + static_cast<unsigned>(__builtin_ctzll(line.access[0].written | line.access[1].written));
 }
 
 const char* kind(const perf::SharedLine& line) {
@@ -86,16 +93,16 @@ void print(const char* what, unsigned core, uint64_t bytes, const perf::AccessSi
                 perf::code_name(site.at).c_str(), perf::code_name(site.caller).c_str());
 }
 
-void report(const Setup& setup, const Result& result) {
+void report(const Setup& setup, const Findings& result) {
     if (setup.json) {
         std::printf("{\"requests\": %u, \"connections\": %u, \"body_bytes\": %u, \"strays\": %" PRIu64 ", \"cores\": [", setup.requests, setup.path.connections, setup.path.body_bytes, result.strays);
         for (uint32_t core = 0; core < kCores; core++)
             std::printf("%s{\"accesses\": %" PRIu64 ", \"lines_written\": %" PRIu64 ", \"lines_only_read\": %" PRIu64 "}", core ? ", " : "",
                         result.cores[core].accesses, result.cores[core].written, result.cores[core].read_only);
-        std::printf("], \"shared_lines\": [");
+        std::printf("], \"lines_read_by_both\": %" PRIu64 ", \"shared_lines\": [", result.read_by_both);
         for (size_t i = 0; i < result.shared.size(); i++)
-            std::printf("%s{\"address\": \"0x%" PRIxPTR "\", \"where\": \"%s\", \"kind\": \"%s\"}", i ? ", " : "", result.shared[i].access[0].line,
-                        perf::data_name(result.shared[i].access[0].line).c_str(), kind(result.shared[i]));
+            std::printf("%s{\"address\": \"0x%" PRIxPTR "\", \"where\": \"%s\", \"kind\": \"%s\"}", i ? ", " : "", first_written(result.shared[i]),
+                        perf::data_name(first_written(result.shared[i])).c_str(), kind(result.shared[i]));
         std::printf("]}\n");
         return;
     }
@@ -106,13 +113,14 @@ void report(const Setup& setup, const Result& result) {
         std::printf("%6u%16" PRIu64 "%20.0f%16" PRIu64 "%16" PRIu64 "\n", core, c.accesses, static_cast<double>(c.accesses) / setup.requests, c.written, c.read_only);
     }
     for (const perf::SharedLine& line : result.shared) {
-        std::printf("\n0x%" PRIxPTR " %s: %s\n", line.access[0].line, perf::data_name(line.access[0].line).c_str(), kind(line));
+        std::printf("\n0x%" PRIxPTR " %s: %s\n", first_written(line), perf::data_name(first_written(line)).c_str(), kind(line));
         for (int side = 0; side < 2; side++) {
             print("wrote", line.threads[side], line.access[side].written, line.access[side].store);
             print("read ", line.threads[side], line.access[side].read, line.access[side].load);
         }
     }
-    std::printf("\nwritable lines shared by cores: %zu\n", result.shared.size());
+    std::printf("\nlines read by both and written by none: %" PRIu64 "; segments handed from core to core: %" PRIu64 "\n", result.read_by_both, result.strays);
+    std::printf("writable lines shared by cores: %zu\n", result.shared.size());
 }
 
 }  // namespace
@@ -130,7 +138,7 @@ int main(int argc, char** argv) {
     if (code) return *code;
     test::test_eal();
     TscClock::calibrate();
-    const Result result = measure(setup);
+    const Findings result = measure(setup);
     report(setup, result);
     for (const auto& core : result.cores) {
         if (core.lost == 0 && core.accesses > uint64_t{100} * setup.requests) continue;

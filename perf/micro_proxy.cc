@@ -6,11 +6,11 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <string>
 
-#include "perf/proxied_path/path.h"
+#include "base/clock.h"
+#include "perf/proxied_path/cost.h"
 #include "tests/support/eal.h"
 
 namespace {
@@ -19,42 +19,27 @@ using namespace sluice;
 
 constexpr uint32_t kRequestsOfBatch = 2048;
 
-// The driver is none here, and the time between two turns is the peers'.
-constexpr std::array kCounted = {Stage::kNet, Stage::kTcp, Stage::kHttp, Stage::kRoute, Stage::kUpstream, Stage::kProxy, Stage::kLog, Stage::kTx};
-using Costs = std::array<double, kCounted.size()>;
-
-Costs cost_of(perf::ProxiedPath& scene, uint32_t requests) {
-    std::array<uint64_t, kCounted.size()> before;
-    const uint64_t done = scene.requests();
-    for (size_t i = 0; i < kCounted.size(); i++) before[i] = scene.cycles(kCounted[i]);
-    scene.run(requests);
-    Costs costs;
-    for (size_t i = 0; i < kCounted.size(); i++)
-        costs[i] = static_cast<double>(scene.cycles(kCounted[i]) - before[i]) / static_cast<double>(scene.requests() - done);
-    return costs;
-}
-
 /// `connections` clients that each send the next request when they have their answer of `body` bytes.
 void proxied_request(benchmark::State& state, uint32_t connections, uint32_t body) {
     static int number = 0;
     test::test_eal();
     TscClock::calibrate();
     perf::SharedTables tables(1);
-    perf::ProxiedPath scene("m" + std::to_string(number++), tables, 0, {.connections = connections, .body_bytes = body});
-    scene.run(4 * kRequestsOfBatch);
-    const uint64_t frames = scene.frames(), requests = scene.requests();
+    perf::ProxiedPath path("m" + std::to_string(number++), tables, 0, {.connections = connections, .body_bytes = body});
+    path.run(4 * kRequestsOfBatch);
+    const uint64_t frames = path.frames(), requests = path.requests();
     // A few turns of a batch tell stages apart (base/stage_clock.h): the sum is the best batch's, the stages are of them all.
-    Costs all{};
+    perf::StageCosts all{};
     double best_sum = 1e18;
     for (auto _ : state) {
-        const Costs costs = cost_of(scene, kRequestsOfBatch);
+        const perf::StageCosts costs = perf::cost_of(path, kRequestsOfBatch);
         best_sum = std::min(best_sum, std::accumulate(costs.begin(), costs.end(), 0.0));
         for (size_t i = 0; i < all.size(); i++) all[i] += costs[i];
     }
     const double part = best_sum / std::accumulate(all.begin(), all.end(), 0.0);
     state.counters["cycles"] = best_sum;
-    state.counters["frames"] = static_cast<double>(scene.frames() - frames) / static_cast<double>(scene.requests() - requests);
-    for (size_t i = 0; i < kCounted.size(); i++) state.counters[std::string(kStageNames[static_cast<size_t>(kCounted[i])])] = all[i] * part;
+    state.counters["frames"] = static_cast<double>(path.frames() - frames) / static_cast<double>(path.requests() - requests);
+    for (size_t i = 0; i < perf::kCountedStages.size(); i++) state.counters[std::string(kStageNames[static_cast<size_t>(perf::kCountedStages[i])])] = all[i] * part;
 }
 BENCHMARK_CAPTURE(proxied_request, 1KiB_64_connections, 64, 1024);
 BENCHMARK_CAPTURE(proxied_request, 0B_64_connections, 64, 0);

@@ -1,11 +1,14 @@
 // Names of addresses (see names.h).
 #include "perf/line_recorder/names.h"
 
+#include <cxxabi.h>
 #include <dlfcn.h>
+#include <link.h>
 #include <unistd.h>
 
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 namespace sluice::perf {
@@ -17,11 +20,18 @@ std::string hex(uintptr_t address) {
     return text;
 }
 
-/// "addr2line" has nothing to say of the code of libraries without debug information.
-std::string symbol(const Dl_info& info, uintptr_t address) {
+/// The symbol that holds the address, or the place in its file.
+std::string place(uintptr_t address) {
+    Dl_info info{};
+    void* extra = nullptr;
+    if (dladdr1(reinterpret_cast<const void*>(address), &info, &extra, RTLD_DL_SYMENT) == 0) return "";
     const std::string file = info.dli_fname ? info.dli_fname : "?";
-    if (info.dli_sname) return std::string(info.dli_sname) + "+" + hex(address - reinterpret_cast<uintptr_t>(info.dli_saddr)) + " in " + file;
-    return file + "+" + hex(address - reinterpret_cast<uintptr_t>(info.dli_fbase));
+    const auto* entry = static_cast<const ElfW(Sym)*>(extra);
+    const uintptr_t offset = address - reinterpret_cast<uintptr_t>(info.dli_saddr);
+    if (!info.dli_sname || !entry || offset >= entry->st_size) return file + "+" + hex(address - reinterpret_cast<uintptr_t>(info.dli_fbase));
+    int status = 0;
+    const std::unique_ptr<char, void (*)(void*)> plain(abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status), std::free);
+    return (plain ? plain.get() : info.dli_sname) + ("+" + hex(offset)) + " in " + file;
 }
 }  // namespace
 
@@ -39,12 +49,11 @@ std::string code_name(const void* return_address) {
         while (!one.empty() && (one.back() == '\n' || one.back() == ' ')) one.pop_back();
         text += (text.empty() ? "" : " ") + one;
     }
-    return text.empty() || text.starts_with("??") ? symbol(info, at) : text;
+    return text.empty() || text.starts_with("??") ? place(at) : text;   // a library without debug information
 }
 
 std::string data_name(uintptr_t address) {
-    Dl_info info{};
-    if (dladdr(reinterpret_cast<const void*>(address), &info) != 0) return symbol(info, address);
+    if (std::string symbol = place(address); !symbol.empty()) return symbol;
     std::unique_ptr<std::FILE, int (*)(std::FILE*)> maps(std::fopen("/proc/self/maps", "r"), std::fclose);
     char line[512];
     while (maps && std::fgets(line, sizeof line, maps.get())) {

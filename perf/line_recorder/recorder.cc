@@ -84,25 +84,39 @@ RecordedLines recorded(unsigned thread) {
     return sum;
 }
 
-std::vector<SharedLine> shared_lines() {
-    std::vector<SharedLine> found;
-    for (unsigned a = 0; a < kRecordedThreads; a++) {
-        for (unsigned b = a + 1; b < kRecordedThreads; b++) {
-            if (!tables[a] || !tables[b]) continue;
-            for (size_t i = 0; i < kTableLines; i++) {
-                const LineAccess& one = tables[a][i];
-                if (one.line == 0) continue;
-                const size_t lines = records[b].lines;
-                LineAccess* other = find(records[b], one.line);
-                if (records[b].lines != lines) {   // was not there: take it out again
-                    records[b].lines = lines;
-                    *other = {};
-                } else if (other && (one.written | other->written) != 0) {
-                    found.push_back({{a, b}, {one, *other}});
-                }
-            }
+namespace {
+/// Each line that is in both tables.
+template <typename Use>
+void for_each_common(unsigned a, unsigned b, Use use) {
+    if (!tables[a] || !tables[b]) return;
+    for (size_t i = 0; i < kTableLines; i++) {
+        const LineAccess& one = tables[a][i];
+        if (one.line == 0) continue;
+        const size_t lines = records[b].lines;
+        LineAccess* other = find(records[b], one.line);
+        if (records[b].lines != lines) {   // was not there: it is taken out again
+            records[b].lines = lines;
+            *other = {};
+        } else if (other) {
+            use(one, *other);
         }
     }
+}
+}  // namespace
+
+uint64_t lines_read_by_both(unsigned a, unsigned b) {
+    uint64_t lines = 0;
+    for_each_common(a, b, [&](const LineAccess& one, const LineAccess& other) { lines += (one.written | other.written) == 0; });
+    return lines;
+}
+
+std::vector<SharedLine> shared_lines() {
+    std::vector<SharedLine> found;
+    for (unsigned a = 0; a < kRecordedThreads; a++)
+        for (unsigned b = a + 1; b < kRecordedThreads; b++)
+            for_each_common(a, b, [&](const LineAccess& one, const LineAccess& other) {
+                if ((one.written | other.written) != 0) found.push_back({{a, b}, {one, other}});
+            });
     std::sort(found.begin(), found.end(), [](const SharedLine& x, const SharedLine& y) { return x.access[0].line < y.access[0].line; });
     return found;
 }

@@ -46,6 +46,8 @@ void record_end();
 /// Forgets everything. Nobody may be recording.
 void record_clear();
 RecordedLines recorded(unsigned thread);
+/// Lines that both read and none wrote: the tables they have in common.
+uint64_t lines_read_by_both(unsigned a, unsigned b);
 /// By address. Nobody may be recording.
 std::vector<SharedLine> shared_lines();
 

@@ -30,7 +30,7 @@ void set_rss_hash(rte_mbuf& m, const worker::OwnerTable& owners) {
 }  // namespace
 
 End::End(const EndSetup& setup, const SharedTables& tables, worker::Exchange& exchange, uint32_t core)
-    : pool(make_pool(setup)), port(std::make_unique<RingPort>(setup.name, pool, setup.last_of_mac, tables.owners.by_rss())) {
+    : pool(make_pool(setup)), port(std::make_unique<RingPort>(setup.name, pool, setup.last_of_mac, core, tables.owners.by_rss())) {
     worker::WorkerConfig config;
     config.index = core;
     net::PortConfig ip;

@@ -20,7 +20,7 @@ namespace sluice::perf {
 
 /// An ethdev whose frames lie in two rings: `out` what it has sent, `in` what it will receive.
 struct RingPort {
-    RingPort(const std::string& name, rte_mempool* pool, uint8_t last_of_mac, bool rss) {
+    RingPort(const std::string& name, rte_mempool* pool, uint8_t last_of_mac, uint32_t core, bool rss) {
         in = rte_ring_create((name + "_in").c_str(), 4096, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
         out = rte_ring_create((name + "_out").c_str(), 4096, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
         const int id = rte_eth_from_rings(name.c_str(), &in, 1, &out, 1, 0);
@@ -37,8 +37,8 @@ struct RingPort {
         info.rx_checksum = info.tx_tcp_checksum = true;   // as virtio does: nobody sums here
         info.multi_segment = true;
         info.rss = rss;
-        info.queues.resize(1);
-        info.queues[0].push_back({ethdev, 0});
+        info.queues.resize(core + 1);   // by core: the others have none here
+        info.queues[core].push_back({ethdev, 0});
         ports.push_back(info);
     }
     ~RingPort() {

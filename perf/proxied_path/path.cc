@@ -37,7 +37,7 @@ class Crowd {
         CHECK((event.events & (tcp::kFailed | tcp::kPeerClosed)) == 0);   // an idle client that is thrown out makes the figure another one
         if (event.events & tcp::kConnected) CHECK(c.write_copy({reinterpret_cast<const uint8_t*>(kRequest.data()), kRequest.size()}) == kRequest.size());
         if (event.events & tcp::kReadable) {
-            const uint64_t bytes = c.receive_queue().size();
+            const uint64_t bytes = c.receive_queue().bytes();
             c.receive_queue().clear();
             c.consumed(bytes);
             answered_++;   // the whole answer is one segment

@@ -347,7 +347,7 @@ def main():
             "system": lambda: system_tests(tally, options.only),
             "tour": lambda: tour(tally, options.only),
             "asan": lambda: gtests(tally, "build-asan", options.only),
-            "tsan": lambda: gtests(tally, "build-tsan", options.only, {"snapshot_test", "mailbox_test", "handshake_threads_test"}),
+            "tsan": lambda: gtests(tally, "build-tsan", options.only, {"snapshot_test", "mailbox_test", "handshake_threads_test", "line_sharing_test"}),
             "fuzz": lambda: fuzzers(tally, options.only),
         }
     os.makedirs(LOGS, exist_ok=True)
