@@ -7,7 +7,9 @@
 #include <hs/hs.h>
 
 #include <algorithm>
+#include <memory>
 #include <new>
+#include <type_traits>
 
 #include "route/table_impl.h"
 #include "route/text.h"
@@ -39,6 +41,17 @@ Hits hits(const RouteTable::Impl& table, uint32_t exact_space, const PrefixIndex
 void prefetch_lines(const void* object, size_t bytes) {
     for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(object) + at);
 }
+
+/// Whole cache lines of the heap, so that nobody else writes beside; nullptr if memory ran out.
+template <typename T>
+T* new_lines(size_t count) {
+    constexpr size_t kLine = alignof(Scratch);
+    static_assert(std::is_trivially_destructible_v<T>);
+    auto* memory = static_cast<T*>(::operator new((count * sizeof(T) + kLine - 1) / kLine * kLine, std::align_val_t{kLine}, std::nothrow));
+    if (memory) std::uninitialized_default_construct_n(memory, count);
+    return memory;
+}
+void delete_lines(void* memory) { ::operator delete(memory, std::align_val_t{alignof(Scratch)}); }
 
 }  // namespace
 
@@ -86,15 +99,15 @@ Found RouteTable::find(const http::Request& request, Scratch& scratch) const {
 
 bool RouteTable::prepare_scratch(Scratch& scratch) const {
     if (!scratch.text) {
-        scratch.text = new (std::nothrow) char[kScratchTextBytes];
+        scratch.text = new_lines<char>(kScratchTextBytes);
         if (!scratch.text) return false;
         scratch.text_bytes = kScratchTextBytes;
     }
     const auto& shards = impl_->conditions.shards();
     if (shards.size() > scratch.answers_size) {
-        delete[] scratch.answers;
+        delete_lines(scratch.answers);
         scratch.answers_size = 0;
-        scratch.answers = new (std::nothrow) Scratch::Answer[shards.size()];
+        scratch.answers = new_lines<Scratch::Answer>(shards.size());
         if (!scratch.answers) return false;
         scratch.answers_size = static_cast<uint32_t>(shards.size());
     }
@@ -123,19 +136,19 @@ uint32_t RouteTable::pending_shards() const {
 
 Scratch::~Scratch() {
     hs_free_scratch(hyperscan);
-    delete[] text;
-    delete[] answers;
+    delete_lines(text);
+    delete_lines(answers);
 }
 
 bool Scratch::copy_capacity(const Scratch& other) {
     if (other.hyperscan && hs_clone_scratch(other.hyperscan, &hyperscan) != HS_SUCCESS) return false;
     if (other.text_bytes) {
-        text = new (std::nothrow) char[other.text_bytes];
+        text = new_lines<char>(other.text_bytes);
         if (!text) return false;
         text_bytes = other.text_bytes;
     }
     if (other.answers_size) {
-        answers = new (std::nothrow) Answer[other.answers_size];
+        answers = new_lines<Answer>(other.answers_size);
         if (!answers) return false;
         answers_size = other.answers_size;
     }

@@ -41,8 +41,9 @@ struct VirtualHostInput {
     std::vector<RouteMatch> matches;
 };
 
-/// One core's working memory for look-ups. Prepared on the control thread (RouteTable::prepare_scratch), then that core's alone.
-struct Scratch {
+/// One core's working memory for look-ups. Prepared on the control thread (RouteTable::prepare_scratch), then that core's alone: it and what
+/// it points to take whole cache lines, since each request writes there and the control thread's heap puts cores side by side.
+struct alignas(64) Scratch {
     hs_scratch* hyperscan = nullptr;  // nullptr: no table needs it
     char* text = nullptr;             // joined header values, lower-cased paths
     uint32_t text_bytes = 0;

@@ -127,7 +127,7 @@ struct StatLimits {
     uint32_t listeners = 1024, clusters = 16384, endpoints = 65536, routes = 131072;
 };
 
-class CoreStats {
+class alignas(64) CoreStats {   // one core's lie beside another's on the heap
  public:
     /// `series` is shared with the other cores of the gateway; without one the core keeps its own.
     explicit CoreStats(const StatLimits& limits = {}, RequestSeries* series = nullptr)

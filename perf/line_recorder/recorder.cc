@@ -12,13 +12,13 @@
 namespace sluice::perf {
 
 namespace {
-constexpr size_t kTableLines = size_t{1} << 20, kTableFull = kTableLines / 4 * 3;
+constexpr size_t kTableLines = size_t{1} << 22, kTableFull = kTableLines / 4 * 3;
 
 LineAccess* tables[kRecordedThreads];
 ThreadRecord records[kRecordedThreads];
 
 LineAccess* find(ThreadRecord& record, uintptr_t line) {
-    size_t at = (line * 0x9e3779b97f4a7c15u) >> 44;   // 20 bits
+    size_t at = (line * 0x9e3779b97f4a7c15u) >> 42;   // 22 bits
     for (;; at = (at + 1) & (kTableLines - 1)) {
         LineAccess& entry = record.table[at];
         if (entry.line == line) return &entry;

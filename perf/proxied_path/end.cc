@@ -64,7 +64,7 @@ void carry(End& from, End& to, const worker::OwnerTable& owners) {
         m->ol_flags = RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_RX_IP_CKSUM_GOOD;
         if (owners.by_rss()) set_rss_hash(*m, owners);
         rte_pktmbuf_free(sent);
-        CHECK(rte_ring_sp_enqueue(to.port->in, m) == 0);
+        if (rte_ring_sp_enqueue(to.port->in, m) != 0) rte_pktmbuf_free(m);   // the wire is full: lost, as on any other
     }
 }
 

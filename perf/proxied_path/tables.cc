@@ -22,7 +22,7 @@ worker::RssKey symmetric_key() {
 worker::OwnerTable owners_of(uint32_t cores) { return cores == 1 ? worker::OwnerTable(1, 7) : worker::OwnerTable(cores, symmetric_key(), 128); }
 
 /// Everything on port 80 to the one backend, as perf/peers/load_mesh.yaml has it.
-std::unique_ptr<snapshot::Snapshot> make_snapshot(snapshot::Publisher& publisher, const std::vector<std::unique_ptr<route::Scratch>>& scratch) {
+std::unique_ptr<snapshot::Snapshot> make_snapshot(snapshot::Publisher& publisher) {
     using Id = snapshot::Publisher::IdKind;
     auto root = std::make_unique<snapshot::Snapshot>();
     root->revision = 1;
@@ -53,10 +53,6 @@ std::unique_ptr<snapshot::Snapshot> make_snapshot(snapshot::Publisher& publisher
     hosts.push_back(std::move(host));
     auto table = route::RouteTable::build("http.80", std::move(hosts), {}, {});
     CHECK(table.has_value());
-    for (size_t core = 0; core < scratch.size(); core++) {
-        CHECK((*table)->prepare_scratch(*scratch[core]));
-        root->scratch[core] = scratch[core].get();
-    }
     root->routes.push_back(*table);
 
     auto listener = std::make_shared<snapshot::Listener>();
@@ -77,11 +73,10 @@ std::unique_ptr<snapshot::Snapshot> make_snapshot(snapshot::Publisher& publisher
 SharedTables::SharedTables(uint32_t cores_of_gateway)
     : cores(cores_of_gateway), owners(owners_of(cores)), gateway_exchange(cores), peers_exchange(cores), publisher(cores) {
     for (uint32_t core = 0; core < cores; core++) {
-        scratch.push_back(std::make_unique<route::Scratch>());
         stats.push_back(std::make_unique<telemetry::CoreStats>(telemetry::StatLimits(), &series));
         logs.push_back(std::make_unique<telemetry::AccessLogRing>());
     }
-    CHECK(publisher.publish(make_snapshot(publisher, scratch)));
+    CHECK(publisher.publish(make_snapshot(publisher)));
 }
 
 }  // namespace sluice::perf

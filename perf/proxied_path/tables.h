@@ -28,7 +28,6 @@ struct SharedTables {
     const worker::OwnerTable owners;   // both ends of a connection find the same core: the key is symmetric
     worker::Exchange gateway_exchange, peers_exchange;
     snapshot::Publisher publisher;
-    std::vector<std::unique_ptr<route::Scratch>> scratch;
     telemetry::RequestSeries series;
     std::vector<std::unique_ptr<telemetry::CoreStats>> stats;
     std::vector<std::unique_ptr<telemetry::AccessLogRing>> logs;

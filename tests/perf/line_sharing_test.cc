@@ -62,7 +62,7 @@ TEST_F(LineSharing, AReaderOfAWrittenLineIsFound) {
 }
 
 TEST_F(LineSharing, WhatBothOnlyReadIsNot) {
-    static Line results[2];
+    [[maybe_unused]] static Line results[2];
     EXPECT_TRUE(after([] { results[0].words[0] = *const_cast<volatile uint64_t*>(&counters.words[2]); }, [] { results[1].words[0] = *const_cast<volatile uint64_t*>(&counters.words[2]); }).empty());
     EXPECT_EQ(lines_read_by_both(0, 1), 1u);
 }

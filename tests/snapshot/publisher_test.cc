@@ -137,6 +137,10 @@ TEST_F(SnapshotPublisher, ScratchGrowsWithTheTablesAndIsKeptOtherwise) {
     EXPECT_NE(a.load()->scratch[1], some) << "one for each core";
     publish_table(table("/a+"));
     EXPECT_EQ(a.load()->scratch[0], some);
+    // Every request writes to it: it lies on lines that hold nothing else.
+    for (const void* own : {static_cast<const void*>(a.load()->scratch[0]), static_cast<const void*>(a.load()->scratch[1]), static_cast<const void*>(some->text)})
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(own) % 64, 0u);
+    EXPECT_EQ(sizeof(route::Scratch) % 64, 0u);
 }
 
 }  // namespace
