@@ -25,8 +25,8 @@ namespace {
 using namespace sluice;
 
 constexpr uint32_t kRequestsOfBatch = 2048;
-// Both ends of a connection, mbufs and pools besides: what a row may take. Measured is less; a row must not push the machine out of memory.
-constexpr uint64_t kBytesOfConnection = 2600, kBytesOfWorker = uint64_t{600} << 20, kBytesKept = uint64_t{1} << 30;
+// What a row may take: both ends of a connection (1,600 bytes measured), pools of mbufs and the rest of a worker, and what others need.
+constexpr uint64_t kBytesOfConnection = 2048, kBytesOfWorker = uint64_t{600} << 20, kBytesKept = uint64_t{1} << 30;
 
 struct Setup {
     std::string workers = "1,2", connections = "1,100,10000,100000,1000000", cpus = "1,0";
