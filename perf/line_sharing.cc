@@ -45,13 +45,14 @@ void print(const perf::SharedLine& line) {
 /// One line for each pair of places in the code.
 void print_kinds(const std::vector<perf::SharedLine>& lines) {
     std::set<std::pair<const void*, const void*>> told;
+    const auto place = [](const perf::LineAccess& access) { return access.written ? access.store.at : access.load.at; };
     for (const perf::SharedLine& line : lines)
-        if (told.insert({line.access[0].written ? line.access[0].store.at : line.access[0].load.at, line.access[1].written ? line.access[1].store.at : line.access[1].load.at}).second) print(line);
+        if (told.insert({place(line.access[0]), place(line.access[1])}).second) print(line);
 }
 
 void print_json(const perf::SharingSetup& setup, const perf::Sharing& found) {
-    std::printf("{\"requests\": %u, \"rounds\": %u, \"connections\": %u, \"body_bytes\": %u, \"strays\": %" PRIu64 ", \"cores\": [", setup.requests, setup.rounds,
-                setup.path.connections, setup.path.body_bytes, found.strays);
+    std::printf("{\"requests\": %u, \"rounds\": %u, \"connections\": %u, \"body_bytes\": %u, \"strays\": %" PRIu64 ", \"cores\": [", setup.requests,
+                setup.rounds, setup.path.connections, setup.path.body_bytes, found.strays);
     for (uint32_t core = 0; core < perf::kSharingCores; core++)
         std::printf("%s{\"accesses\": %" PRIu64 ", \"lines_written\": %" PRIu64 ", \"lines_only_read\": %" PRIu64 "}", core ? ", " : "", found.cores[core].accesses,
                     found.cores[core].written, found.cores[core].read_only);
@@ -68,9 +69,11 @@ void print_text(const perf::SharingSetup& setup, const perf::Sharing& found) {
     std::printf("%6s%16s%20s%16s%16s\n", "core", "accesses", "a request", "lines written", "only read");
     for (uint32_t core = 0; core < perf::kSharingCores; core++) {
         const auto& c = found.cores[core];
-        std::printf("%6u%16" PRIu64 "%20.0f%16" PRIu64 "%16" PRIu64 "\n", core, c.accesses, static_cast<double>(c.accesses) / setup.requests, c.written, c.read_only);
+        std::printf("%6u%16" PRIu64 "%20.0f%16" PRIu64 "%16" PRIu64 "\n", core, c.accesses, static_cast<double>(c.accesses) / setup.requests, c.written,
+                    c.read_only);
     }
-    std::printf("read by both and written by none: %" PRIu64 " lines; segments handed from core to core: %" PRIu64 "\n", found.read_by_both, found.strays);
+    std::printf("read by both and written by none: %" PRIu64 " lines; segments handed from core to core: %" PRIu64 "\n", found.read_by_both,
+                found.strays);
     if (!found.some_rounds.empty()) {
         std::printf("\nshared in some rounds only, so not with each request: %zu lines, of these kinds:\n", found.some_rounds.size());
         print_kinds(found.some_rounds);

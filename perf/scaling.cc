@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "perf/command_line.h"
 #include "perf/in_process.h"
 #include "perf/proxied_path/cost.h"
@@ -99,7 +100,11 @@ void pin(uint32_t cpu) {
 
 Row measure(const Setup& setup, const std::vector<uint32_t>& cpus, uint32_t connections, uint32_t workers) {
     static uint32_t number = 0;
-    Row row{.connections = connections, .workers = workers, .medians = std::vector<double>(workers), .bests = std::vector<double>(workers), .resident_mib = 0, .strays = 0, .skipped = {}};
+    Row row;
+    row.connections = connections;
+    row.workers = workers;
+    row.medians.resize(workers);
+    row.bests.resize(workers);
     const uint64_t needed = workers * (kBytesOfWorker + uint64_t{connections} * kBytesOfConnection) + kBytesKept, there = available_bytes();
     if (needed > there) {
         row.skipped = std::to_string(needed >> 20) + " MiB wanted, " + std::to_string(there >> 20) + " MiB available";
@@ -135,6 +140,18 @@ Row measure(const Setup& setup, const std::vector<uint32_t>& cpus, uint32_t conn
     return row;
 }
 
+void print_head(const Setup& setup) {
+    if (setup.json) {
+        std::printf("{\"hz\": %" PRIu64 ", \"active\": %u, \"body_bytes\": %u, \"batches\": %u, \"rows\": [", TscClock::hz(), setup.active, setup.body_bytes,
+                    setup.batches);
+        return;
+    }
+    std::printf("%u active connections at each worker, %u bytes of body; cycles of a request, medians and best of %u batches of %u; "
+                "resident MiB of all workers with their peers\n",
+                setup.active, setup.body_bytes, setup.batches, kRequestsOfBatch);
+    std::printf("%12s%9s%10s%10s%10s%10s%12s   by worker\n", "connections", "workers", "cycles", "best", "ratio", "(best)", "resident");
+}
+
 const Row* at_one_worker(const std::vector<Row>& rows, const Row& row) {
     for (const Row& r : rows)
         if (r.workers == 1 && r.connections == row.connections && r.skipped.empty()) return &r;
@@ -149,7 +166,8 @@ void print(const std::vector<Row>& rows, const Row& row, bool json) {
             std::printf(", \"skipped\": \"%s\"}", row.skipped.c_str());
             return;
         }
-        std::printf(", \"cycles\": %.1f, \"cycles_best\": %.1f, \"resident_mib\": %.1f, \"strays\": %" PRIu64 ", \"cycles_by_worker\": [", row.median(), row.best(), row.resident_mib, row.strays);
+        std::printf(", \"cycles\": %.1f, \"cycles_best\": %.1f, \"resident_mib\": %.1f, \"strays\": %" PRIu64 ", \"cycles_by_worker\": [", row.median(),
+                    row.best(), row.resident_mib, row.strays);
         for (size_t i = 0; i < row.medians.size(); i++) std::printf("%s%.1f", i ? ", " : "", row.medians[i]);
         std::printf("]");
         if (one) std::printf(", \"ratio\": %.3f, \"ratio_best\": %.3f", row.median() / one->median(), row.best() / one->best());
@@ -186,7 +204,8 @@ std::optional<int> read_command_line(int argc, char** argv, Setup& setup) {
 int main(int argc, char** argv) {
     Setup setup;
     if (const auto code = read_command_line(argc, argv, setup)) return *code;
-    const auto workers = numbers(setup.workers, 64), connections = numbers(setup.connections, 1'000'000), cpus = numbers(setup.cpus, CPU_SETSIZE - 1);
+    const auto workers = numbers(setup.workers, limits::kCoresMax), connections = numbers(setup.connections, 1'000'000);
+    const auto cpus = numbers(setup.cpus, CPU_SETSIZE - 1);
     if (!workers || !connections || !cpus || std::ranges::count(*workers, 0u) != 0 || std::ranges::count(*connections, 0u) != 0) {
         std::fprintf(stderr, "--workers, --connections, --cpus: numbers by comma, at least 1 (CPUs: 0), connections at most 1000000\n");
         return 2;
@@ -197,9 +216,7 @@ int main(int argc, char** argv) {
     }
     test::test_eal();
     TscClock::calibrate();
-    if (setup.json) std::printf("{\"hz\": %" PRIu64 ", \"active\": %u, \"body_bytes\": %u, \"batches\": %u, \"rows\": [", TscClock::hz(), setup.active, setup.body_bytes, setup.batches);
-    else std::printf("%u active connections at each worker, %u bytes of body; cycles of a request, medians and best of %u batches of %u; resident MiB of all workers with their peers\n"
-                     "%12s%9s%10s%10s%10s%10s%12s   by worker\n", setup.active, setup.body_bytes, setup.batches, kRequestsOfBatch, "connections", "workers", "cycles", "best", "ratio", "(best)", "resident");
+    print_head(setup);
     std::vector<Row> rows;
     for (const uint32_t n : *connections) {
         for (const uint32_t w : *workers) {

@@ -28,7 +28,11 @@ std::unique_ptr<snapshot::Snapshot> make_snapshot(snapshot::Publisher& publisher
     root->revision = 1;
     const std::string name = "outbound|9080||web.shop.svc.cluster.local";
     auto endpoints = std::make_shared<upstream::EndpointSet>();
-    endpoints->endpoints.push_back({.id = publisher.id_of(Id::kEndpoint, "web"), .address = {IpAddress::v4(kBackendIp), kBackendPort}, .weight = 1, .priority = 0, .locality = {}});
+    endpoints->endpoints.push_back({.id = publisher.id_of(Id::kEndpoint, "web"),
+                                    .address = {IpAddress::v4(kBackendIp), kBackendPort},
+                                    .weight = 1,
+                                    .priority = 0,
+                                    .locality = {}});
     upstream::index_endpoints(*endpoints);
     auto cluster = std::make_shared<upstream::Cluster>();
     cluster->name = name;

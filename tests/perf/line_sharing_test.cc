@@ -63,7 +63,8 @@ TEST_F(LineSharing, AReaderOfAWrittenLineIsFound) {
 
 TEST_F(LineSharing, WhatBothOnlyReadIsNot) {
     [[maybe_unused]] static Line results[2];
-    EXPECT_TRUE(after([] { results[0].words[0] = *const_cast<volatile uint64_t*>(&counters.words[2]); }, [] { results[1].words[0] = *const_cast<volatile uint64_t*>(&counters.words[2]); }).empty());
+    static const volatile uint64_t& word = counters.words[2];
+    EXPECT_TRUE(after([] { results[0].words[0] = word; }, [] { results[1].words[0] = word; }).empty());
     EXPECT_EQ(lines_read_by_both(0, 1), 1u);
 }
 
