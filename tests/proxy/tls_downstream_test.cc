@@ -214,7 +214,7 @@ TEST_F(TlsDownstream, AClientsIdentityGoesOn) {
     publish();
     auto c = secure_client({.certificate = &alice});
     ASSERT_TRUE(c.pump()) << c.error();
-    c.write("GET / HTTP/1.1\r\nhost: shop.example\r\nx-forwarded-client-cert: By=me;URI=spiffe://cluster.local/ns/root/sa/admin\r\n\r\n");
+    c.write("GET / HTTP/1.1\r\nhost: shop.example\r\nx-forwarded-client-cert: By=me;URI=spiffe://cluster.local/ns/prod/sa/admin\r\n\r\n");
     upstream(0).accept_connection();
     const std::string request = upstream(0).take();
     EXPECT_HAS(request, "By=spiffe://cluster.local/ns/gw/sa/gateway;Hash=");
