@@ -1,7 +1,8 @@
 """perf/compare --tls: requests over HTTPS and over mutual TLS on both sides, handshakes, and a flood of them beside established traffic.
 
 In: a TlsLab, the command line's options. Out: tables, and the same as data. As without TLS: turns are interleaved, medians are printed,
-busy time is the kernel's account of the proxy core, with handshake threads and all. The method: docs/performance.md.
+busy time is the kernel's account of the proxy core, with handshake threads and all. Each proxy has half of its core (not beside a flood),
+or client and backend would be the limit. The method: docs/performance.md.
 """
 
 import json
@@ -12,7 +13,7 @@ import time
 
 from compare_lab import PROXY_CPU, SHARED_CPU, GatewayError
 from compare_tls_lab import TlsLab
-from compare_turns import SETTLE_S, clock_hz, interleaved, print_cell, summary, turn, watch_cores
+from compare_turns import SETTLE_S, Window, clock_hz, interleaved, print_cell, summary, turn
 
 __all__ = ["MODES", "PROGRAMS", "TlsLab", "measure"]
 
@@ -44,7 +45,7 @@ def requests(lab, contenders, protocol, options, hz, out):
         lab.use(contender, protocol)
     for size in options.sizes:
         for connections in options.connections:
-            turns = interleaved(contenders, options.repeats, lambda c: turn(lab, c, size, connections, options.seconds, False))
+            turns = interleaved(contenders, options.repeats, lambda c: turn(lab, c, size, connections, options.seconds, False, options.core))
             rows = [dict(summary(c.name, size, connections, turns[c.name], hz), protocol=protocol) for c in contenders]
             results += rows
             print_cell(rows, False, out)
@@ -53,18 +54,19 @@ def requests(lab, contenders, protocol, options, hz, out):
 
 # --- Handshakes ----------------------------------------------------------------------------------
 
-def handshake_turn(lab, contender, seconds, resume):
+def handshake_turn(lab, contender, seconds, resume, core):
     contender.wake()
     try:
-        client = begin(lab.tls_client(contender, SHARED_CPU, "--concurrency", AT_ONCE, "--warmup", SETTLE_S, "--seconds", seconds, *(["--resume"] if resume else [])))
-        time.sleep(SETTLE_S)
-        busy = watch_cores(seconds)[0]
-        seen = said(client, contender.name)
+        with core.taken():
+            client = begin(lab.tls_client(contender, SHARED_CPU, "--concurrency", AT_ONCE, "--warmup", SETTLE_S, "--seconds", seconds, *(["--resume"] if resume else [])))
+            time.sleep(SETTLE_S)
+            window = Window(seconds, core)
+            seen = said(client, contender.name)
     finally:
         contender.rest()
     if resume and seen["resumed"] != seen["done"]:
         raise GatewayError(f"{contender.name} resumed {seen['resumed']} of {seen['done']} handshakes")
-    return {"rate": seen["handshakes_per_s"], "busy": busy, "failed": seen["failed"], "p50": seen["latency_us"]["p50"], "p99": seen["latency_us"]["p99"]}
+    return {"rate": seen["handshakes_per_s"], "busy": window.busy, "share": window.share, "failed": seen["failed"], "p50": seen["latency_us"]["p50"], "p99": seen["latency_us"]["p99"]}
 
 
 def speed_bound(text):
@@ -83,13 +85,13 @@ def handshakes(lab, contenders, options, hz, out):
         lab.use(contender, "https")
     results = {"bound_per_core_second": bounds, "results": []}
     for kind in ("full", "resumed"):
-        turns = interleaved(contenders, options.repeats, lambda c: handshake_turn(lab, c, options.seconds, kind == "resumed"))
+        turns = interleaved(contenders, options.repeats, lambda c: handshake_turn(lab, c, options.seconds, kind == "resumed", options.core))
         print(f"\nhandshakes, {kind}: ECDSA P-256 and X25519, {AT_ONCE} at a time; openssl speed allows {bounds[kind]:,.0f} a core-second", file=out)
         print(f"{'':9}{'handshakes/s':>14}{'proxy core':>12}{'hs/busy s':>12}{'cycles/hs':>12}{'p50':>10}{'p99':>10}{'failed':>8}", file=out)
         for c in contenders:
-            middle = {key: statistics.median(t[key] for t in turns[c.name]) for key in ("rate", "busy", "p50", "p99")}
+            middle = {key: statistics.median(t[key] for t in turns[c.name]) for key in ("rate", "busy", "share", "p50", "p99")}
             per_busy = statistics.median(t["rate"] / max(t["busy"], 0.001) for t in turns[c.name])
-            row = {"name": c.name, "kind": kind, "handshakes_per_second": middle["rate"], "busy": middle["busy"], "per_busy_second": per_busy,
+            row = {"name": c.name, "kind": kind, "handshakes_per_second": middle["rate"], "busy": middle["busy"], "core_share": middle["share"], "per_busy_second": per_busy,
                    "cycles_per_handshake": hz / per_busy, "p50_us": middle["p50"], "p99_us": middle["p99"], "failed": sum(t["failed"] for t in turns[c.name])}
             results["results"].append(row)
             print(f"{c.name:9}{middle['rate']:>14,.0f}{middle['busy']:>12.0%}{per_busy:>12,.0f}{hz / per_busy:>12,.0f}{middle['p50']:>8,.0f}us{middle['p99']:>8,.0f}us{row['failed']:>8}",
@@ -105,7 +107,7 @@ def flood_turn(lab, contender, seconds):
     try:
         seen = {}
         for kind in ("quiet", "flood"):
-            flood = begin(lab.tls_client(contender, SHARED_CPU, "--concurrency", AT_ONCE, "--warmup", SETTLE_S, "--seconds", seconds + 0.5, nice=19)) if kind == "flood" else None
+            flood = begin(lab.tls_client(contender, SHARED_CPU, "--concurrency", AT_ONCE, "--warmup", SETTLE_S, "--seconds", seconds + 0.5, gives_way=True)) if kind == "flood" else None
             seen[kind] = said(begin(lab.tls_client(contender, SHARED_CPU, "--requests-per-s", RATE, "--concurrency", ESTABLISHED, "--warmup", SETTLE_S, "--seconds", seconds)),
                               contender.name)
             if flood:
@@ -137,7 +139,7 @@ def flood(lab, contenders, options, out):
 def measure(lab, names, options, out):
     hz = clock_hz()
     contenders = [lab.start(name) for name in names]
-    results = {"hz": hz, "driver": options.driver, "seconds": options.seconds, "repeats": options.repeats, "results": []}
+    results = {"hz": hz, "driver": options.driver, "core_share": options.core.percent, "seconds": options.seconds, "repeats": options.repeats, "results": []}
     for protocol in ("https", "mtls"):
         if protocol in options.modes:
             results["results"] += requests(lab, contenders, protocol, options, hz, out)

@@ -32,7 +32,7 @@ class TlsLab(CompareLab):
         path = super()._fill(tls if os.path.exists(os.path.join(ROOT, "perf", "peers", tls)) else name, **words)
         if name == "sluice.yaml":
             with open(path, "a") as file:
-                file.write(f"tls: {{handshakeThreads: 1, handshakeCores: [{PROXY_CPU}]}}\n")   # on the core that is counted
+                file.write("tls: {handshakeThreads: 0}\n")   # one core for all, as with the peers' one worker
         return path
 
     def _mesh(self):
@@ -75,9 +75,9 @@ class TlsLab(CompareLab):
         contender.rest()
         return contender
 
-    def tls_client(self, contender, cpu, *options, nice=0):
-        """A running tls_client (perf/tls_client) against a contender."""
+    def tls_client(self, contender, cpu, *options, gives_way=False):
+        """A running tls_client (perf/tls_client) against a contender; one that gives way has what others of its CPU leave, at any moment."""
         certificate = self.certificate(contender.protocol)
-        command = ["taskset", "-c", str(cpu), "nice", "-n", str(nice), program("tls_client"), "--target", contender.target, "--name", f"{contender.name}.{EDGE_NAME}",
+        command = ["taskset", "-c", str(cpu), *(["chrt", "--idle", "0"] if gives_way else []), program("tls_client"), "--target", contender.target, "--name", f"{contender.name}.{EDGE_NAME}",
                    *(["--certificate", certificate] if certificate else []), *map(str, options)]
         return command if cpu == PROXY_CPU else self.client.command(*command)

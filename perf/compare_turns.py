@@ -3,6 +3,7 @@
 In: a lab, a contender, a body size. Out: what was seen, medians of it, printed cells. Shared by all modes of perf/compare.
 """
 
+import contextlib
 import math
 import os
 import re
@@ -10,7 +11,7 @@ import statistics
 import subprocess
 import time
 
-from compare_lab import PROXY_CPU, SHARED_CPU, SIZES, GatewayError
+from compare_lab import PROXY_CPU, SHARED_CPU, SIZES, GatewayError, program
 
 SETTLE_S = 0.4        # wrk opens its connections and caches warm up, outside the window
 SATURATED = 0.97
@@ -37,25 +38,61 @@ def microseconds(text):
     return float(number) * {"us": 1, "ms": 1e3, "s": 1e6, "m": 60e6, "h": 3600e6}[unit]
 
 
-def watch_cores(seconds):
-    """Busy shares of the proxy core and of the other one over a window of so many seconds."""
-    began, idle = time.monotonic(), (idle_s(PROXY_CPU), idle_s(SHARED_CPU))
-    time.sleep(seconds)
-    window = time.monotonic() - began
-    return [max(0.0, 1 - (idle_s(cpu) - before) / window) for cpu, before in zip((PROXY_CPU, SHARED_CPU), idle)]
+class CoreShare:
+    """What the proxy has of its core: all of it, or so many percent, in slices, while perf/core_share takes the rest."""
+
+    def __init__(self, percent):
+        self.percent, self.process = percent, None
+
+    @contextlib.contextmanager
+    def taken(self):
+        """The rest is taken within."""
+        if self.percent == 100:
+            yield
+            return
+        self.process = subprocess.Popen([program("core_share"), "--cpu", str(PROXY_CPU), "--percent", str(100 - self.percent)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            if self.process.stdout.readline().strip() != "ready":
+                raise GatewayError("core_share does not start")
+            yield
+        finally:
+            self.process.stdin.close()
+            self.process.wait(timeout=10)
+            self.process = None
+
+    def taken_s(self):
+        """Seconds of the core that others could not have."""
+        if not self.process:
+            return 0.0
+        with open(f"/proc/{self.process.pid}/schedstat") as file:
+            return int(file.read().split()[0]) / 1e9
 
 
-def turn(lab, contender, size, connections, seconds, close):
-    """One run of wrk against one contender: a dictionary of what was seen."""
+class Window:
+    """`busy`, `other`: seconds a second that the proxy's core worked for it, and the other core for all else; `share`: of its core that was there for it."""
+
+    def __init__(self, seconds, core):
+        began, taken, idle = time.monotonic(), core.taken_s(), (idle_s(PROXY_CPU), idle_s(SHARED_CPU))
+        time.sleep(seconds)
+        length, taken = time.monotonic() - began, core.taken_s() - taken
+        self.busy, self.other = (max(0.0, 1 - (idle_s(cpu) - before) / length) for cpu, before in zip((PROXY_CPU, SHARED_CPU), idle))
+        self.busy = max(0.0, self.busy - taken / length)
+        self.share = 1 - taken / length
+
+
+def turn(lab, contender, size, connections, seconds, close, core):
+    """One run of wrk against one contender, which has what `core` leaves it: a dictionary of what was seen."""
     header = ["-H", "Connection: close"] if close else []
     contender.wake()
     try:
-        wrk = subprocess.Popen(
-            lab.client.command("taskset", "-c", str(SHARED_CPU), *lab.wrk(contender), "-t1", f"-c{connections}", f"-d{math.ceil(seconds + SETTLE_S)}s",
-                               "--latency", *header, f"{contender.url}/{size}"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        time.sleep(SETTLE_S)
-        busy = watch_cores(seconds)
-        report = wrk.communicate(timeout=seconds + 30)[0]
+        with core.taken():
+            wrk = subprocess.Popen(
+                lab.client.command("taskset", "-c", str(SHARED_CPU), *lab.wrk(contender), "-t1", f"-c{connections}", f"-d{math.ceil(seconds + SETTLE_S)}s",
+                                   "--latency", *header, f"{contender.url}/{size}"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            time.sleep(SETTLE_S)
+            window = Window(seconds, core)
+            report = wrk.communicate(timeout=seconds + 30)[0]
     finally:
         contender.rest()
     rate = re.search(r"Requests/sec:\s+([0-9.]+)", report)
@@ -63,18 +100,18 @@ def turn(lab, contender, size, connections, seconds, close):
         raise GatewayError(f"wrk against {contender.name}: {report.strip()}")
     errors = sum(int(n) for n in re.findall(r"(?:connect|read|write|timeout) (\d+)", report))
     errors += sum(int(n) for n in re.findall(r"Non-2xx or 3xx responses: (\d+)", report))
-    return {"rate": float(rate.group(1)), "busy": busy[0], "other": busy[1], "errors": errors,
+    return {"rate": float(rate.group(1)), "busy": window.busy, "share": window.share, "other": window.other, "errors": errors,
             "p50": microseconds(re.search(r"^\s+50%\s+(\S+)\s*$", report, re.M).group(1)), "p99": microseconds(re.search(r"^\s+99%\s+(\S+)\s*$", report, re.M).group(1))}
 
 
 def summary(name, size, connections, turns, hz):
     """Medians over the turns of one cell."""
-    middle = {key: statistics.median(t[key] for t in turns) for key in ("rate", "busy", "other", "p50", "p99")}
+    middle = {key: statistics.median(t[key] for t in turns) for key in ("rate", "busy", "share", "other", "p50", "p99")}
     per_busy = statistics.median(t["rate"] / max(t["busy"], 0.001) for t in turns)
-    return {"name": name, "size": SIZES[size], "connections": connections, "requests_per_second": middle["rate"], "busy": middle["busy"],
+    return {"name": name, "size": SIZES[size], "connections": connections, "requests_per_second": middle["rate"], "busy": middle["busy"], "core_share": middle["share"],
             "other_core_busy": middle["other"], "per_busy_second": per_busy, "cycles_per_request": hz / per_busy, "p50_us": middle["p50"],
             "p99_us": middle["p99"], "bytes_per_busy_second": SIZES[size] * per_busy, "errors": sum(t["errors"] for t in turns),
-            "saturated": middle["busy"] >= SATURATED, "turns": len(turns)}
+            "saturated": middle["busy"] >= SATURATED * middle["share"], "turns": len(turns)}
 
 
 def print_cell(rows, close, out):

@@ -48,6 +48,7 @@ std::unique_ptr<worker::Application> Gateway::make_proxy(worker::Worker& worker)
     config.streams_max = config.connections_max;
     config.arrivals_max = std::min(config.connections_max, config.arrivals_max);
     config.handshake_threads = handshakes_.get();
+    config.cpu = static_cast<int>(cores_[index]);
     config.arena_chunks = 4 * config.streams_max;
     auto proxy = std::make_unique<proxy::Proxy>(config, worker.tcp(), publisher_.reader(index), worker.pool(), worker.nodes(),
                                                 *stats_[index], access_log_ ? rings_[index].get() : nullptr, worker.stages(),

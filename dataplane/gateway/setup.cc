@@ -77,6 +77,7 @@ tls::HandshakeThreads::Options handshake_threads(const host::GatewayHost& host, 
     options.threads = host.tls.handshake_threads;
     options.cores = static_cast<uint32_t>(cores.size());
     options.cpus.assign(host.tls.handshake_cores.begin(), host.tls.handshake_cores.end());
+    options.worker_cpus.assign(cores.begin(), cores.end());
     return options;   // none given: any CPU that keep_off() left
 }
 

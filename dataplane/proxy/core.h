@@ -42,6 +42,7 @@ inline tcp::Options default_tcp_options() {
 
 struct CoreConfig {
     uint32_t core = 0;
+    int cpu = -1;                      // that it runs on; -1: not known
     uint64_t seed = 0;                 // request ids, balancers; 0 = from the system (Proxy)
     int64_t unix_offset_us = 0;        // what to add to an Instant for microseconds since 1970; Proxy keeps it right
     tcp::Options tcp = default_tcp_options();   // of accepted and opened connections

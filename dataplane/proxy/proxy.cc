@@ -19,7 +19,10 @@ CoreConfig seeded(CoreConfig config) {
 Proxy::Proxy(const CoreConfig& config, tcp::Stack& stack, snapshot::Reader reader, rte_mempool* mbufs, SliceNodePool& nodes,
              telemetry::CoreStats& stats, telemetry::AccessLogRing* access_log, StageClock& stages, const std::atomic<bool>& drain)
     : network_(stack, config.connections_max + config.upstream_connections_max, config.tcp),
-      engine_(seeded(config), network_, reader, mbufs, nodes, stats, access_log, stages, &drain), stages_(stages) {}
+      engine_(seeded(config), network_, reader, mbufs, nodes, stats, access_log, stages, &drain), stages_(stages),
+      handshake_threads_(config.handshake_threads), cpu_(config.cpu) {}
+
+bool Proxy::others_wait() const { return handshake_threads_ && handshake_threads_->waiting_on(cpu_); }
 
 void Proxy::turn(Instant now) {
     const StageScope scope(stages_, Stage::kProxy);

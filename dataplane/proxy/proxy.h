@@ -25,6 +25,7 @@ class Proxy final : public worker::Application {
     worker::CloseOutcome close(tcp::Connection& connection, bool reset, Instant now) override;
     Instant poll_timeout() const override { return engine_.poll_timeout(); }
     bool idle() const override { return engine_.idle(); }
+    bool others_wait() const override;
     void quiescent() override { engine_.quiescent(); }
     void offline() override { engine_.offline(); }
     void online() override { engine_.online(); }
@@ -55,6 +56,8 @@ class Proxy final : public worker::Application {
     TcpNetwork network_;
     Engine engine_;
     StageClock& stages_;
+    const tls::HandshakeThreads* handshake_threads_;   // where they may share this CPU
+    int cpu_;
     Instant time_kept_at_;
     std::atomic<uint64_t> requests_{0};
     std::atomic<uint32_t> connections_{0};

@@ -13,7 +13,7 @@ namespace sluice::tls {
 
 namespace {
 
-constexpr uint32_t kInlineJobsPerPoll = 8;    // a core without handshake threads still serves others in between
+constexpr uint32_t kInlineJobsPerPoll = 1;    // a core without handshake threads serves its connections in between
 constexpr uint32_t kChunksPerHandshake = 2;   // on average: 8 KiB hold nearly every flight
 constexpr const char* kTooLong = "more bytes than a handshake may have";
 constexpr uint32_t kChunksMin = 256;          // of a small core: a few long chains at once

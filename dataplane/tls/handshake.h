@@ -114,11 +114,14 @@ class HandshakeThreads {
         uint32_t threads = 1;                  // 0: inline on the workers
         uint32_t cores = 1;                    // Handshakers there will be
         std::vector<int> cpus;                 // to bind to, round robin; empty: any
+        std::vector<int> worker_cpus = {};     // where workers poll: a thread that may run there runs at idle priority
         std::string name = "sluice-tls";
     };
     explicit HandshakeThreads(const Options& options);
     ~HandshakeThreads();
     uint32_t threads() const;
+    /// A thread that may run on this CPU, where a worker polls, has work: the worker's rests are its only time. Any thread.
+    bool waiting_on(int cpu) const;
 
  private:
     friend class Handshaker;

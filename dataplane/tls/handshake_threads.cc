@@ -13,7 +13,9 @@ namespace sluice::tls {
 struct HandshakeThreads::Impl::Thread {
     // Counts what was posted: whoever finds no work sleeps until it is another number than before the search.
     alignas(64) std::atomic<uint32_t> posted{0};
+    std::atomic<uint32_t> served{0};       // all that was posted up to this number is done
     std::atomic<bool> stop{false};
+    std::vector<int> shares;               // CPUs of workers that it may run on
     std::thread thread;
 };
 
@@ -40,29 +42,44 @@ bool serve(std::vector<std::atomic<HandshakeLane*>>& cores, uint32_t thread, uin
     return any;
 }
 
-void bind_to_cpu(const std::vector<int>& cpus, uint32_t index) {
-    if (cpus.empty()) return;
+/// Where thread `index` will run.
+cpu_set_t place(const HandshakeThreads::Options& options, uint32_t index) {
     cpu_set_t set;
     CPU_ZERO(&set);
-    CPU_SET(static_cast<size_t>(cpus[index % cpus.size()]), &set);
+    if (options.cpus.empty()) pthread_getaffinity_np(pthread_self(), sizeof set, &set);
+    else CPU_SET(static_cast<size_t>(options.cpus[index % options.cpus.size()]), &set);
+    return set;
+}
+
+/// At idle priority, where a worker polls, all that has to do with packets goes first, at once: a time slice of ours would be
+/// milliseconds of its connections' latency.
+void settle(const cpu_set_t& set, bool shares) {
     pthread_setaffinity_np(pthread_self(), sizeof set, &set);   // a CPU that is not there: any
+    const sched_param none{};
+    if (shares) pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
 }
 
 }  // namespace
 
 HandshakeThreads::Impl::Impl(const Options& given) : options(given), current(std::max(given.cores, 1u)) {
     initialise_openssl();
-    for (uint32_t i = 0; i < options.threads; i++) threads.push_back(std::make_unique<Thread>());
+    for (uint32_t i = 0; i < options.threads; i++) {
+        threads.push_back(std::make_unique<Thread>());
+        const cpu_set_t set = place(options, i);
+        for (const int cpu : options.worker_cpus)
+            if (CPU_ISSET(static_cast<size_t>(cpu), &set)) threads[i]->shares.push_back(cpu);
+    }
     for (uint32_t i = 0; i < options.threads; i++)
         threads[i]->thread = std::thread([this, i] {
             pthread_setname_np(pthread_self(), (options.name.substr(0, 12) + std::to_string(i)).c_str());
-            bind_to_cpu(options.cpus, i);
             Thread& self = *threads[i];
+            settle(place(options, i), !self.shares.empty());
             uint32_t first_urgent = 0, first_fresh = 0;
             while (!self.stop.load(std::memory_order_relaxed)) {
                 const uint32_t seen = self.posted.load(std::memory_order_seq_cst);
                 if (serve(current, i, first_urgent, false, [](HandshakeLane::Queues& q) -> auto& { return q.urgent; })) continue;
                 if (serve(current, i, first_fresh, true, [](HandshakeLane::Queues& q) -> auto& { return q.fresh; })) continue;
+                self.served.store(seen, std::memory_order_relaxed);
                 self.posted.wait(seen, std::memory_order_seq_cst);
             }
         });
@@ -96,5 +113,13 @@ void HandshakeThreads::Impl::detach(uint32_t core, HandshakeLane* lane) {
 HandshakeThreads::HandshakeThreads(const Options& options) : impl_(std::make_unique<Impl>(options)) {}
 HandshakeThreads::~HandshakeThreads() = default;
 uint32_t HandshakeThreads::threads() const { return impl_->options.threads; }
+
+bool HandshakeThreads::waiting_on(int cpu) const {
+    for (const auto& thread : impl_->threads) {
+        if (std::find(thread->shares.begin(), thread->shares.end(), cpu) == thread->shares.end()) continue;
+        if (thread->posted.load(std::memory_order_relaxed) != thread->served.load(std::memory_order_relaxed)) return true;
+    }
+    return false;
+}
 
 }  // namespace sluice::tls

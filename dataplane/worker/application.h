@@ -23,6 +23,8 @@ class Application {
     virtual Instant poll_timeout() const = 0;
     /// True when nothing is in progress: the worker may stop at once when asked to.
     virtual bool idle() const = 0;
+    /// Threads that work for this core, share its CPU and give way to it have work: the worker is to rest now and then.
+    virtual bool others_wait() const { return false; }
 
     /// What a connection of its own does, for operators; those it does not hold stay as they are.
     virtual void describe(tcp::Connection&, ConnectionRow&) {}

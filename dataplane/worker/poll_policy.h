@@ -17,6 +17,10 @@ struct PollConfig {
     Duration yield_after = microseconds(30);  // gaps between batches of middling size are spun through: fuller batches cost less
     Duration sleep_min = microseconds(50);    // then asleep, doubling
     Duration sleep_max = microseconds(500);
+    // Where threads that give way to the worker wait for its CPU (handshakes, on a machine with no other): it rests after each empty
+    // turn, and at full load now and then, so that they have a sixth of the CPU at least.
+    Duration rest = microseconds(100);   // shorter ones cost more in waking up than they give in latency
+    Duration full_load_rest = microseconds(200), full_load_rest_every = milliseconds(1);
 };
 
 class PollPolicy {
@@ -29,12 +33,17 @@ class PollPolicy {
 
     explicit PollPolicy(const PollConfig& config) : config_(config), sleep_(config.sleep_min) {}
 
-    Decision after_turn(bool worked, Instant now, Instant next_deadline) {
+    Decision after_turn(bool worked, Instant now, Instant next_deadline, bool others_wait = false) {
         if (now - window_start_ >= kWindow) {
             frames_last_window_ = now - window_start_ < kWindow * 2 ? frames_ : 0;
             frames_ = 0;
             window_start_ = now;
         }
+        if (others_wait) [[unlikely]] {
+            if (worked) last_work_ = now;
+            return rest_for_others(worked, now, next_deadline);
+        }
+        others_waited_since_ = Instant::never();
         if (worked) {
             last_work_ = now;
             sleep_ = config_.sleep_min;
@@ -72,7 +81,19 @@ class PollPolicy {
         return lone || idle >= config_.yield_after;
     }
 
+    Decision rest_for_others(bool worked, Instant now, Instant next_deadline) {
+        if (others_waited_since_ == Instant::never()) others_waited_since_ = now;
+        const bool overdue = now - others_waited_since_ >= config_.full_load_rest_every;
+        if (worked && !overdue) return {};
+        Duration wait = overdue ? config_.full_load_rest : config_.rest;
+        if (!overdue && next_deadline <= now) return {};
+        if (!overdue && next_deadline != Instant::never()) wait = std::min(wait, next_deadline - now);
+        others_waited_since_ = now + wait;
+        return {Action::kSleep, wait};
+    }
+
     PollConfig config_;
+    Instant others_waited_since_ = Instant::never();   // since they last had the CPU
     uint32_t batch_ = 0;     // frames since the last empty turn, or since way was given
     uint32_t frames_ = 0, frames_last_window_ = 0;
     bool resting_ = false;

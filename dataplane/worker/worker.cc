@@ -79,7 +79,7 @@ void Worker::run(const std::atomic<bool>& stop) {
     accounted_until_ = TscClock::cycles();
     while (!stop.load(std::memory_order_relaxed)) {
         const bool worked = turn();
-        const PollPolicy::Decision next = policy_.after_turn(worked, now_, next_deadline());
+        const PollPolicy::Decision next = policy_.after_turn(worked, now_, next_deadline(), application_->others_wait());
         if (next.action == PollPolicy::Action::kYield) yield();
         else if (next.action == PollPolicy::Action::kSleep) sleep(next.duration);
     }

@@ -52,6 +52,7 @@ std::string ClientContext::open(const Options& options) {
                                          SSL_CTX_use_PrivateKey_file(c, options.certificate.c_str(), SSL_FILETYPE_PEM) != 1))
         return options.certificate + ": " + openssl_error();
     SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(c, SSL_OP_IGNORE_UNEXPECTED_EOF);   // some servers end without close_notify
     SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(c, [](SSL* ssl, SSL_SESSION* session) {
         auto& connection = *static_cast<ClientConnection*>(SSL_get_app_data(ssl));
@@ -118,7 +119,24 @@ ClientConnection::State ClientConnection::advance() {
         if (done == 1) state_ = State::kOpen;
         else wants(done);
     }
+    if (state_ == State::kEnding) await_end();
     return state_;
+}
+
+void ClientConnection::end() {
+    SSL_shutdown(ssl_.get());
+    ::shutdown(socket_, SHUT_WR);
+    state_ = State::kEnding;
+    await_end();
+}
+
+void ClientConnection::await_end() {
+    std::array<uint8_t, 4096> ignored;
+    size_t n = 0;
+    int done = 1;
+    while (done == 1) done = SSL_read_ex(ssl_.get(), ignored.data(), ignored.size(), &n);
+    if (SSL_get_error(ssl_.get(), done) == SSL_ERROR_ZERO_RETURN) state_ = State::kEnded;
+    else wants(done);
 }
 
 size_t ClientConnection::read(std::span<uint8_t> room) {

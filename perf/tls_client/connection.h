@@ -34,7 +34,7 @@ class ClientContext {
 
 class ClientConnection {
  public:
-    enum class State : uint8_t { kClosed, kConnecting, kShaking, kOpen, kFailed };
+    enum class State : uint8_t { kClosed, kConnecting, kShaking, kOpen, kEnding, kEnded, kFailed };
     ~ClientConnection() { close(); }
 
     /// Begins; `session` is offered where there is one (kept by the caller). False: no socket.
@@ -45,7 +45,9 @@ class ClientConnection {
     size_t read(std::span<uint8_t> room);
     /// All of `bytes`, or kFailed: they are few.
     void write(std::span<const uint8_t> bytes);
-    /// close_notify and FIN.
+    /// close_notify and FIN: kEnding, until the server has ended as well: kEnded. An alert or a reset is kFailed.
+    void end();
+    /// At once.
     void close();
 
     State state() const { return state_; }
@@ -67,6 +69,7 @@ class ClientConnection {
         void operator()(SSL_SESSION* s) const { SSL_SESSION_free(s); }
     };
     bool wants(int result);
+    void await_end();
 
     int socket_ = -1, epoll_ = -1;
     std::unique_ptr<SSL, FreeSsl> ssl_;

@@ -1,6 +1,7 @@
 // Handshake threads beside several cores, also under the thread sanitizer: everything that a core hands over comes back, in order, and
 // nothing is left. No EAL here: bytes lie in mbufs made by hand. The seed is printed; SLUICE_SEED repeats it.
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <cstdlib>
 #include <ctime>
@@ -181,6 +182,38 @@ TEST(Threads, ACoreThatEndsInTheMiddleWaitsForItsJobs) {
         Handshaker handshaker(threads, 0, {});
         for (End& end : ends) ASSERT_TRUE(handshaker.start_client(contexts.client, {}, {}, end));
         for (int i = 0; i < round; i++) handshaker.poll(kNow);
+    }
+}
+
+TEST(Threads, SayWhereTheyWaitForAWorkersCpuAndGiveWayThere) {
+    const Contexts contexts;
+    cpu_set_t allowed;
+    sched_getaffinity(0, sizeof allowed, &allowed);
+    int cpu = 0;
+    while (!CPU_ISSET(static_cast<size_t>(cpu), &allowed)) cpu++;
+    for (const bool shared : {true, false}) {
+        HandshakeThreads::Options options;
+        options.threads = 1;
+        options.cpus = {cpu};
+        if (shared) options.worker_cpus = {cpu};
+        HandshakeThreads threads(options);
+        Handshaker handshaker(threads, 0, {});
+        EXPECT_FALSE(threads.waiting_on(cpu));
+        bool waited = false;
+        for (int round = 0; round < 100 && !waited; round++) {   // the thread may be faster than we look
+            std::vector<End> ends(20);
+            for (End& end : ends) ASSERT_TRUE((end.handshake = handshaker.start_client(contexts.client, {}, {}, end)));
+            waited = threads.waiting_on(cpu);
+            EXPECT_FALSE(threads.waiting_on(cpu + 1));
+            for (End& end : ends) handshaker.cancel(*end.handshake);
+            while (handshaker.busy()) {
+                handshaker.poll(kNow);
+                std::this_thread::yield();
+            }
+            if (!shared) EXPECT_FALSE(waited) << "it has a CPU of its own";
+        }
+        EXPECT_EQ(waited, shared);
+        while (threads.waiting_on(cpu)) std::this_thread::yield();   // done is done: it comes to rest
     }
 }
 

@@ -63,6 +63,34 @@ TEST(PollPolicy, SmallBatchesAtAHighRateAreNoLoneFrames) {
     EXPECT_EQ(after_frame(1'000'000), Action::kYield) << "what was long ago does not count";
 }
 
+TEST(PollPolicy, RestsWhileThreadsThatShareItsCpuHaveWork) {
+    for (const bool busy : {false, true}) {
+        PollConfig config;
+        config.busy = busy;
+        PollPolicy p(config);
+        Instant t{1'000'000};
+        p.after_turn(true, t, Instant::never());
+        // An empty turn: at once, as long as a deadline allows.
+        const auto rest = p.after_turn(false, t + microseconds(1), Instant::never(), true);
+        EXPECT_EQ(rest.action, Action::kSleep);
+        EXPECT_EQ(rest.duration, config.rest);
+        EXPECT_EQ(p.after_turn(false, t + microseconds(60), t + microseconds(70), true).duration, microseconds(10));
+        EXPECT_EQ(p.after_turn(false, t + microseconds(80), t + microseconds(80), true).action, Action::kNone) << "there is something to do";
+        // They are done: as before.
+        EXPECT_EQ(p.after_turn(false, t + microseconds(90), Instant::never()).action == Action::kSleep, false);
+        // Never an empty turn: a sixth of the time is theirs.
+        Duration rested{};
+        t = t + seconds(1);
+        const Instant from = t;
+        while (t < from + milliseconds(120)) {
+            const auto next = p.after_turn(true, t, t, true);   // due work does not take it from them
+            rested = rested + next.duration;
+            t = t + next.duration + microseconds(20);
+        }
+        EXPECT_NEAR(static_cast<double>(rested.us) / 120'000, 1.0 / 6, 0.01);
+    }
+}
+
 TEST(PollPolicy, GivesWayInTheMidstOfWorkBeforeTheKernelsQueueOverflows) {
     PollPolicy p({});
     Instant t{1'000'000};
