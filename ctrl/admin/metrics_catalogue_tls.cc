@@ -11,7 +11,7 @@ constexpr SeriesBound each(Per per, size_t times = 1) { return {per, static_cast
 constexpr auto C = MetricKind::kCounter, G = MetricKind::kGauge;
 constexpr std::string_view kAddress = "envoy_listener_address", kName = "envoy_cluster_name";
 constexpr SeriesBound kOne, kListeners = each(Per::kListener), kClusters = each(Per::kCluster);
-constexpr size_t kSuites = telemetry::kCountedSuites.size() + 1;
+constexpr size_t kSuites = telemetry::kCountedSuites.size() + 1, kGroups = telemetry::kCountedGroups.size() + 1;
 
 }  // namespace
 
@@ -27,8 +27,10 @@ std::vector<Metric> tls_metrics() {
         {"envoy_listener_ssl_fail_verify_no_cert", C, "", kAddress, kListeners, "Clients refused because they showed no certificate"},
         {"envoy_listener_ssl_fail_verify_error", C, "", kAddress, kListeners, "Clients refused because of their certificate"},
         {"envoy_listener_ssl_fail_verify_san", C, "", kAddress, kListeners, "Clients refused because of the names in their certificate"},
+        {"envoy_listener_ssl_fail_verify_cert_hash", C, "", kAddress, kListeners, "Clients refused because neither their certificate nor its key is pinned"},
         {"envoy_listener_ssl_versions", C, "", "envoy_listener_address, envoy_ssl_version", each(Per::kListener, 2), "Handshakes by version"},
         {"envoy_listener_ssl_ciphers", C, "", "envoy_listener_address, envoy_ssl_cipher", each(Per::kListener, kSuites), "Handshakes by cipher suite"},
+        {"envoy_listener_ssl_curves", C, "", "envoy_listener_address, envoy_ssl_curve", each(Per::kListener, kGroups), "Handshakes by group of the key exchange"},
         {"envoy_cluster_ssl_handshake", C, "", kName, kClusters, "Handshakes with backends done"},
         {"envoy_cluster_ssl_session_reused", C, "", kName, kClusters, "Of these, sessions resumed"},
         {"envoy_cluster_ssl_no_certificate", C, "", kName, kClusters, "Of these, backends without a certificate"},
@@ -36,8 +38,10 @@ std::vector<Metric> tls_metrics() {
         {"envoy_cluster_ssl_fail_verify_no_cert", C, "", kName, kClusters, "Backends refused because they showed no certificate"},
         {"envoy_cluster_ssl_fail_verify_error", C, "", kName, kClusters, "Backends refused because of their certificate"},
         {"envoy_cluster_ssl_fail_verify_san", C, "", kName, kClusters, "Backends refused because of the names in their certificate"},
+        {"envoy_cluster_ssl_fail_verify_cert_hash", C, "", kName, kClusters, "Backends refused because neither their certificate nor its key is pinned"},
         {"envoy_cluster_ssl_versions", C, "", "envoy_cluster_name, envoy_ssl_version", each(Per::kCluster, 2), "Handshakes by version"},
         {"envoy_cluster_ssl_ciphers", C, "", "envoy_cluster_name, envoy_ssl_cipher", each(Per::kCluster, kSuites), "Handshakes by cipher suite"},
+        {"envoy_cluster_ssl_curves", C, "", "envoy_cluster_name, envoy_ssl_curve", each(Per::kCluster, kGroups), "Handshakes by group of the key exchange"},
         {"sluice_tls_handshake_failures_total", C, "", "envoy_listener_address, reason", each(Per::kListener, telemetry::kTlsFailures), "Handshakes of clients that failed, by reason"},
         {"sluice_tls_upstream_handshake_failures_total", C, "", "envoy_cluster_name, reason", each(Per::kCluster, telemetry::kTlsFailures), "Handshakes with backends that failed, by reason"},
         {"sluice_tls_truncated_total", C, "", kAddress, kListeners, "Clients that ended without close_notify where bytes were missing or might be"},

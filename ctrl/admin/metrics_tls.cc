@@ -47,24 +47,26 @@ std::vector<Party> clusters_of(const Tables& tables) {
 /// One side: its statistics on a core, its names of metrics in the order of kEnvoy, kVersions and so on.
 struct Side {
     const TlsStats& (*of)(const CoreStats& core, uint32_t id);
-    std::array<std::string_view, 7> envoy;
-    std::string_view versions, ciphers, failures, truncated, fallbacks, no_secret;
+    std::array<std::string_view, 8> envoy;
+    std::string_view versions, ciphers, curves, failures, truncated, fallbacks, no_secret;
 };
 constexpr Counter TlsStats::*kEnvoy[] = {
     &TlsStats::handshakes,        &TlsStats::session_reused,      &TlsStats::no_certificate, &TlsStats::connection_errors,
-    &TlsStats::fail_verify_no_cert, &TlsStats::fail_verify_error, &TlsStats::fail_verify_san};
+    &TlsStats::fail_verify_no_cert, &TlsStats::fail_verify_error, &TlsStats::fail_verify_san,      &TlsStats::fail_verify_cert_hash};
 
 constexpr Side kClients{
     [](const CoreStats& core, uint32_t id) -> const TlsStats& { return core.listener(id).tls; },
     {"envoy_listener_ssl_handshake", "envoy_listener_ssl_session_reused", "envoy_listener_ssl_no_certificate", "envoy_listener_ssl_connection_error",
-     "envoy_listener_ssl_fail_verify_no_cert", "envoy_listener_ssl_fail_verify_error", "envoy_listener_ssl_fail_verify_san"},
-    "envoy_listener_ssl_versions", "envoy_listener_ssl_ciphers", "sluice_tls_handshake_failures_total", "sluice_tls_truncated_total",
+     "envoy_listener_ssl_fail_verify_no_cert", "envoy_listener_ssl_fail_verify_error", "envoy_listener_ssl_fail_verify_san",
+     "envoy_listener_ssl_fail_verify_cert_hash"},
+    "envoy_listener_ssl_versions", "envoy_listener_ssl_ciphers", "envoy_listener_ssl_curves", "sluice_tls_handshake_failures_total", "sluice_tls_truncated_total",
     "sluice_tls_fallbacks_total", "sluice_tls_no_secret_total"};
 constexpr Side kBackends{
     [](const CoreStats& core, uint32_t id) -> const TlsStats& { return core.cluster(id).tls; },
     {"envoy_cluster_ssl_handshake", "envoy_cluster_ssl_session_reused", "envoy_cluster_ssl_no_certificate", "envoy_cluster_ssl_connection_error",
-     "envoy_cluster_ssl_fail_verify_no_cert", "envoy_cluster_ssl_fail_verify_error", "envoy_cluster_ssl_fail_verify_san"},
-    "envoy_cluster_ssl_versions", "envoy_cluster_ssl_ciphers", "sluice_tls_upstream_handshake_failures_total", "sluice_tls_upstream_truncated_total",
+     "envoy_cluster_ssl_fail_verify_no_cert", "envoy_cluster_ssl_fail_verify_error", "envoy_cluster_ssl_fail_verify_san",
+     "envoy_cluster_ssl_fail_verify_cert_hash"},
+    "envoy_cluster_ssl_versions", "envoy_cluster_ssl_ciphers", "envoy_cluster_ssl_curves", "sluice_tls_upstream_handshake_failures_total", "sluice_tls_upstream_truncated_total",
     "sluice_tls_upstream_fallbacks_total", "sluice_tls_upstream_no_secret_total"};
 
 /// `pick`: CoreStats and an id -> a counter.
@@ -94,6 +96,7 @@ void write_kinds(const Sources& s, const std::vector<Party>& parties, std::strin
 
 const char* version_text(size_t i) { return tls::to_string(i == 0 ? tls::Version::kTls12 : tls::Version::kTls13); }
 const char* suite_text(size_t i) { return i < telemetry::kCountedSuites.size() ? tls::cipher_suite_name(telemetry::kCountedSuites[i]) : "other"; }
+const char* group_text(size_t i) { return i < telemetry::kCountedGroups.size() ? tls::group_name(telemetry::kCountedGroups[i]) : "other"; }
 const char* failure_text(size_t i) { return tls::to_string(static_cast<tls::Failure>(i)); }
 
 void write_side(const Sources& s, const Side& side, const std::vector<Party>& parties, MetricWriter& out) {
@@ -103,6 +106,8 @@ void write_side(const Sources& s, const Side& side, const std::vector<Party>& pa
                 [&](const CoreStats& core, uint32_t id, size_t k) -> const auto& { return side.of(core, id).versions[k]; }, out);
     write_kinds(s, parties, side.ciphers, "envoy_ssl_cipher", telemetry::kCountedSuites.size() + 1, suite_text,
                 [&](const CoreStats& core, uint32_t id, size_t k) -> const auto& { return side.of(core, id).suites[k]; }, out);
+    write_kinds(s, parties, side.curves, "envoy_ssl_curve", telemetry::kCountedGroups.size() + 1, group_text,
+                [&](const CoreStats& core, uint32_t id, size_t k) -> const auto& { return side.of(core, id).groups[k]; }, out);
     write_kinds(s, parties, side.failures, "reason", telemetry::kTlsFailures, failure_text,
                 [&](const CoreStats& core, uint32_t id, size_t k) -> const auto& { return side.of(core, id).failed[k]; }, out);
     write_each(s, parties, side.truncated, [&](const CoreStats& core, uint32_t id) -> const auto& { return side.of(core, id).truncated; }, out);

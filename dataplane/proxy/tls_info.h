@@ -13,8 +13,10 @@ namespace sluice::proxy {
 
 struct TlsInfo {
     tls::Version version = tls::Version::kNone;
-    uint16_t cipher_suite = 0;                      // IANA number
+    uint16_t cipher_suite = 0, group = 0;           // IANA numbers; group 0: no keys were exchanged
     bool resumed = false;
+    tls::SessionId session;
+    uint32_t handshake_us = 0;                      // from the first bytes to the handshake's end
     std::string alpn, server_name;                  // chosen; asked for
     const tls::PeerIdentity* peer = nullptr;        // never nullptr once the handshake is done
     const tls::CertificateInfo* local = nullptr;    // the one this end is configured with first; nullptr: none

@@ -44,6 +44,7 @@ bool TlsTransport::accept(Transport& raw, tls::ServerContextRef context, uint32_
     owner_id_ = listener_id;
     raw_ = &raw;
     tuple_ = raw.tuple();
+    began_ = core_.now;
     server_context_ = std::move(context);
     handshake_ = core_.handshaker.start_server(server_context_, *this);
     if (!handshake_) {
@@ -72,9 +73,11 @@ bool TlsTransport::connect(const upstream::Cluster& cluster, const upstream::End
 void TlsTransport::begin_client() {
     state_ = State::kHandshake;
     tuple_ = raw_->tuple();
+    began_ = core_.now;
     const upstream::TransportSocket& socket = cluster_->transport_sockets[transport_socket_];
     client_context_ = socket.tls;
-    handshake_ = core_.handshaker.start_client(client_context_, socket.peer, tuple_.remote, *this);
+    const bool texts = core_.root && core_.root->backends_texts;
+    handshake_ = core_.handshaker.start_client(client_context_, socket.peer, tuple_.remote, *this, texts);
     cluster_.reset();
     if (handshake_) return;
     failure_ = tls::Failure::kTooMany;
@@ -153,14 +156,17 @@ void TlsTransport::on_handshake_done(tls::HandshakeResult&& result, bool take_ti
     }
     info_.version = result.keys.version;
     info_.cipher_suite = result.keys.cipher_suite;
+    info_.group = result.group;
     info_.resumed = result.resumed;
+    info_.session = result.session;
+    info_.handshake_us = static_cast<uint32_t>(std::clamp<int64_t>((now - began_).us, 0, UINT32_MAX));
     info_.alpn = std::move(result.alpn);
     info_.server_name = std::move(result.server_name);
     identity_ = core_.identities.share(std::move(result.peer));
     info_.peer = &Identities::of(identity_);
     const auto& ours = server_context_ ? server_context_->certificates() : client_context_->certificates();
     info_.local = ours.empty() ? nullptr : &ours[result.certificate];
-    stats().add_handshake(info_.version, info_.cipher_suite, info_.resumed, info_.peer->presented);
+    stats().add_handshake(info_.version, info_.cipher_suite, info_.group, info_.resumed, info_.peer->presented);
     if (result.fallback) {
         stats().fallbacks.add();
         fallback_ = std::move(result.fallback);

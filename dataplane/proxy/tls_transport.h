@@ -101,6 +101,7 @@ class TlsTransport final : public Transport, public TransportHandler, public tls
     snapshot::Pin<upstream::Cluster> cluster_;         // until the handshake begins: the socket's peer lies in it
     TlsInfo info_;
     std::string_view failure_reason_;                  // valid while kFailed is told
+    Instant began_;                                    // the handshake
     uint32_t owner_id_ = 0;                            // the listener's, or the cluster's
     uint32_t consumed_before_ = 0;                     // bytes given back by the handshake: the raw connection has them as consumed
     uint8_t transport_socket_ = 0;

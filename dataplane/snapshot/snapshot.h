@@ -102,6 +102,7 @@ struct Snapshot {
     std::shared_ptr<const TlsState> tls;   // nullptr: no secret and no context
     /// By Cluster::id; holes are nullptr.
     std::vector<std::shared_ptr<const upstream::Cluster>> clusters;
+    bool backends_texts = false;       // some access log writes what only texts of backends' certificates tell
     /// By core: scratch large enough for every table in this snapshot.
     std::array<route::Scratch*, limits::kCoresMax> scratch{};
     std::shared_ptr<const SnapshotOrigin> origin;

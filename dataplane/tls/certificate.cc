@@ -55,6 +55,35 @@ bool append_name(const GENERAL_NAME* name, std::vector<AlternativeName>& out) {
     return true;
 }
 
+/// What an otherName holds where that is text; empty for other types.
+std::string other_name_text(const GENERAL_NAME* name) {
+    ASN1_OBJECT* type = nullptr;
+    ASN1_TYPE* value = nullptr;
+    if (GENERAL_NAME_get0_otherName(name, &type, &value) != 1 || !value) return {};
+    switch (ASN1_TYPE_get(value)) {
+        case V_ASN1_UTF8STRING:
+        case V_ASN1_IA5STRING:
+        case V_ASN1_PRINTABLESTRING:
+        case V_ASN1_VISIBLESTRING:
+        case V_ASN1_NUMERICSTRING: break;
+        default: return {};
+    }
+    const ASN1_STRING* text = value->value.asn1_string;
+    return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)), static_cast<size_t>(ASN1_STRING_length(text))};
+}
+
+/// For logs alone: nobody is recognised by an otherName.
+void append_other_names(const X509* certificate, std::vector<std::string>& out) {
+    const std::unique_ptr<GENERAL_NAMES, OpensslFree<GENERAL_NAMES_free>> names(
+        static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+    if (!names) ERR_clear_error();
+    for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); i++) {
+        const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
+        if (name->type != GEN_OTHERNAME) continue;
+        if (std::string text = other_name_text(name); !text.empty()) out.push_back("othername:" + std::move(text));
+    }
+}
+
 std::string pem_of(const X509* certificate) {
     const BioPtr bio(BIO_new(BIO_s_mem()));
     PEM_write_bio_X509(bio.get(), certificate);
@@ -194,6 +223,7 @@ CertificateInfo describe(const X509* certificate, std::string_view name) {
     info.sha256 = digest_hex(certificate, EVP_sha256());
     if (const auto names = read_alternative_names(certificate))
         for (const AlternativeName& san : *names) info.sans.push_back(prefix_of(san.type) + san.text);
+    append_other_names(certificate, info.sans);
     info.not_before_s = seconds_since_1970(X509_get0_notBefore(certificate));
     info.not_after_s = seconds_since_1970(X509_get0_notAfter(certificate));
     info.key_type = key_type(X509_get0_pubkey(certificate));
@@ -210,6 +240,23 @@ std::expected<std::vector<CertificateInfo>, ContextError> read_certificates(std:
     return out;
 }
 
+namespace {
+/// What only some headers and logs want of the leaf and of what came with it.
+void add_texts(const X509* leaf, const STACK_OF(X509) * chain, PeerIdentity& out) {
+    append_url_encoded(pem_of(leaf), out.pem_url_encoded);
+    out.chain_url_encoded = out.pem_url_encoded;
+    out.chain_sha256 = out.sha256, out.chain_sha1 = out.sha1, out.chain_serials = out.serial;
+    for (int i = 0; chain && i < sk_X509_num(chain); i++) {
+        const X509* above = sk_X509_value(chain, i);
+        if (X509_cmp(above, leaf) == 0) continue;
+        append_url_encoded(pem_of(above), out.chain_url_encoded);
+        (out.chain_sha256 += ',') += digest_hex(above, EVP_sha256());
+        (out.chain_sha1 += ',') += digest_hex(above, EVP_sha1());
+        (out.chain_serials += ',') += serial_text(above);
+    }
+}
+}  // namespace
+
 std::unique_ptr<const PeerIdentity> make_identity(const X509* leaf, const STACK_OF(X509) * chain, bool verified, bool with_text) {
     auto identity = std::make_unique<PeerIdentity>();
     if (!leaf) return identity;
@@ -219,7 +266,9 @@ std::unique_ptr<const PeerIdentity> make_identity(const X509* leaf, const STACK_
         for (AlternativeName& name : *names) {
             if (name.type == SanMatcher::Type::kUri) identity->uri_sans.push_back(std::move(name.text));
             else if (name.type == SanMatcher::Type::kDns) identity->dns_sans.push_back(std::move(name.text));
+            else identity->other_sans.push_back(prefix_of(name.type) + name.text);
         }
+    append_other_names(leaf, identity->other_sans);
     // A name that was not verified is nobody's identity; two would be anybody's.
     if (verified && identity->uri_sans.size() == 1)
         if (auto id = parse_spiffe_id(identity->uri_sans[0])) identity->spiffe = std::move(*id);
@@ -230,12 +279,7 @@ std::unique_ptr<const PeerIdentity> make_identity(const X509* leaf, const STACK_
     identity->sha1 = digest_hex(leaf, EVP_sha1());
     identity->not_before_s = seconds_since_1970(X509_get0_notBefore(leaf));
     identity->not_after_s = seconds_since_1970(X509_get0_notAfter(leaf));
-    if (with_text) {
-        append_url_encoded(pem_of(leaf), identity->pem_url_encoded);
-        identity->chain_url_encoded = identity->pem_url_encoded;
-        for (int i = 0; chain && i < sk_X509_num(chain); i++)
-            if (X509_cmp(sk_X509_value(chain, i), leaf) != 0) append_url_encoded(pem_of(sk_X509_value(chain, i)), identity->chain_url_encoded);
-    }
+    if (with_text) add_texts(leaf, chain, *identity);
     return identity;
 }
 

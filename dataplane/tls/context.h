@@ -66,7 +66,7 @@ struct ServerOptions {
     enum class ClientCertificate : uint8_t { kNone, kOptional, kRequired } client_certificate = ClientCertificate::kNone;
     Verification verification;                // of clients; a changed one makes old tickets full handshakes
     std::shared_ptr<TicketKeys> ticket_keys;  // nullptr: no resumption
-    bool identity_certificates = false;       // fill PeerIdentity::pem_url_encoded and chain_url_encoded
+    bool identity_certificates = false;       // fill PeerIdentity::pem_url_encoded and the texts of chains
 };
 
 struct ClientOptions {
@@ -82,6 +82,7 @@ struct ClientPeer {
     std::vector<SanMatcher> subject_alt_names;
     std::string verify_host;                  // RFC 6125 name check against dNSName; empty: none
     std::vector<std::string> alpn;            // replaces the context's; empty: the context's
+    bool identity_certificates = false;       // as of ServerOptions; of one handshake
 };
 
 /// What is wrong with a secret or parameter: `what` says it in words with the secret's name; never a byte of a key.

@@ -19,6 +19,7 @@ const char* to_string(Failure failure) {
         case Failure::kWrongPurpose: return "wrong_purpose";
         case Failure::kWrongName: return "wrong_name";
         case Failure::kBadCertificate: return "bad_certificate";
+        case Failure::kWrongPin: return "wrong_pin";
         case Failure::kPeerAlert: return "peer_alert";
         case Failure::kTooMany: return "too_many";
         case Failure::kTooLarge: return "too_large";

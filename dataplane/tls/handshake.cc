@@ -312,11 +312,13 @@ Handshake* Handshaker::start_server(std::shared_ptr<const ServerContext> context
     return handshake;
 }
 
-Handshake* Handshaker::start_client(std::shared_ptr<const ClientContext> context, const ClientPeer& peer, const SocketAddress& remote, HandshakeOwner& owner) {
+Handshake* Handshaker::start_client(std::shared_ptr<const ClientContext> context, const ClientPeer& peer, const SocketAddress& remote, HandshakeOwner& owner,
+                                    bool texts) {
     Handshake* handshake = impl_->take(owner);
     if (!handshake) return nullptr;
     handshake->job.client = std::move(context);
     handshake->job.peer = peer;
+    handshake->job.peer.identity_certificates |= texts;
     handshake->job.remote = remote;
     impl_->dispatch(*handshake, false);   // ours: a request waits for it
     return handshake;

@@ -25,9 +25,10 @@ namespace sluice::tls {
 /// Why a handshake ended without a connection; each has a counter and Envoy's word in the logs.
 enum class Failure : uint8_t {
     kNone, kProtocol /* the peer's bytes make no handshake */, kPlainHttp /* an HTTP request on a TLS port */, kNoCipher, kVersion, kNoAlpn,
-    kNoCertificate /* the client sent none */, kUnknownCa, kExpired, kNotYetValid, kRevoked, kWrongPurpose, kWrongName /* SAN, SPIFFE, pins */,
+    kNoCertificate /* the client sent none */, kUnknownCa, kExpired, kNotYetValid, kRevoked, kWrongPurpose, kWrongName /* SAN, SPIFFE */,
     kBadCertificate, kPeerAlert /* the peer refused us: `alert` says why */, kTooMany /* no handshake left on this core */, kTooLarge,
-    kTimeout, kPeerClosed, kInternal, kCount,
+    kTimeout, kPeerClosed, kInternal,
+    kWrongPin /* neither the certificate's hash nor its key's is pinned */, kCount,
 };
 const char* to_string(Failure failure);
 
@@ -37,6 +38,8 @@ struct HandshakeResult {
     std::unique_ptr<const PeerIdentity> peer;      // never nullptr; presented is false without a certificate
     std::string alpn, server_name;                 // chosen; asked for
     bool resumed = false;
+    uint16_t group = 0;                            // of the key exchange, IANA number; 0: none, as with a resumed session of TLS 1.2
+    SessionId session;
     uint32_t certificate = 0;                      // which of the context's certificates() was shown, where there are several
     std::vector<uint8_t> leftover;                 // read beyond the handshake: first input of the record layer
 };
@@ -81,8 +84,10 @@ class Handshaker {
 
     /// nullptr: no handshake left (counted); the caller ends the connection.
     Handshake* start_server(std::shared_ptr<const ServerContext> context, HandshakeOwner& owner);
-    /// `peer` is copied where needed. `remote` is part of the key of kept sessions. The first flight comes by poll().
-    Handshake* start_client(std::shared_ptr<const ClientContext> context, const ClientPeer& peer, const SocketAddress& remote, HandshakeOwner& owner);
+    /// `peer` is copied where needed. `remote` is part of the key of kept sessions. `texts`: of the peer's certificates, for logs. The first
+    /// flight comes by poll().
+    Handshake* start_client(std::shared_ptr<const ClientContext> context, const ClientPeer& peer, const SocketAddress& remote, HandshakeOwner& owner,
+                            bool texts = false);
     /// Takes all of `in`, but for what exceeds the limit of bytes while a job is out: that stays in `in`, and is either data behind the
     /// handshake, the next input of the record layer after `leftover`, or too much. False: over the limit; on_handshake_failed follows.
     bool feed(Handshake& handshake, SliceQueue& in);

@@ -30,6 +30,29 @@ std::string session_key(const ClientPeer& peer, const SocketAddress& remote) {
     return key;
 }
 
+/// Its IANA number: RFC 8422 5.1.1.
+uint16_t group_of(SSL* ssl) {
+    switch (SSL_get_negotiated_group(ssl)) {
+        case NID_X25519: return 0x001d;
+        case NID_X9_62_prime256v1: return 0x0017;
+        case NID_secp384r1: return 0x0018;
+        case NID_secp521r1: return 0x0019;
+        case NID_X448: return 0x001e;
+        case NID_undef: return 0;
+        default: return UINT16_MAX;
+    }
+}
+
+SessionId session_id_of(const SSL* ssl) {
+    SessionId out;
+    unsigned size = 0;
+    const SSL_SESSION* session = SSL_get_session(ssl);
+    const unsigned char* id = session ? SSL_SESSION_get_id(session, &size) : nullptr;
+    out.size = static_cast<uint8_t>(std::min<size_t>(size, out.bytes.size()));
+    if (id) std::copy_n(id, out.size, out.bytes.begin());
+    return out;
+}
+
 std::string lower(std::string text) {
     for (char& c : text)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
@@ -165,7 +188,8 @@ HandshakeResult HandshakeSession::take_result() {
     SSL* ssl = ssl_.get();
     const X509* leaf = SSL_get0_peer_certificate(ssl);
     const bool verified = leaf && SSL_get_verify_result(ssl) == X509_V_OK;
-    result.peer = make_identity(leaf, SSL_get_peer_cert_chain(ssl), verified, server_ && ServerContextImpl::of(*server_).identity_certificates);
+    const bool texts = server_ ? ServerContextImpl::of(*server_).identity_certificates : peer_.identity_certificates;
+    result.peer = make_identity(leaf, SSL_get_peer_cert_chain(ssl), verified, texts);
     const unsigned char* alpn = nullptr;
     unsigned alpn_size = 0;
     SSL_get0_alpn_selected(ssl, &alpn, &alpn_size);
@@ -173,6 +197,8 @@ HandshakeResult HandshakeSession::take_result() {
     const char* name = server_ ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : peer_.sni.c_str();
     if (name) result.server_name = lower(name);
     result.resumed = SSL_session_reused(ssl) == 1;
+    result.group = group_of(ssl);
+    if (client_ || keys_.version == Version::kTls12) result.session = session_id_of(ssl);   // a 1.3 server has tickets alone
     if (core().infos.size() > 1 && SSL_get_certificate(ssl)) {
         const std::string shown = digest_hex(SSL_get_certificate(ssl), EVP_sha256());
         for (uint32_t i = 0; i < core().infos.size(); i++)

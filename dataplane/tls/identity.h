@@ -28,12 +28,14 @@ struct PeerIdentity {
     bool verified = false;               // and it passed; false with presented: only where the configuration accepts untrusted
     SpiffeId spiffe;                     // text is empty: no SPIFFE identity
     std::vector<std::string> uri_sans, dns_sans;
+    std::vector<std::string> other_sans; // IP:192.0.2.7, email:a@b.example, othername:...
     std::string subject, issuer;         // RFC 2253, as Envoy prints them
     std::string serial;                  // lower-case hex
     std::string sha256;                  // of the leaf's DER, lower-case hex
     std::string sha1;
     std::string pem_url_encoded;         // the leaf, for XFCC Cert=; empty unless asked for
     std::string chain_url_encoded;       // for XFCC Chain=; empty unless asked for
+    std::string chain_sha256, chain_sha1, chain_serials;   // of all that the peer sent, leaf first, by commas; empty unless asked for
     int64_t not_before_s = 0, not_after_s = 0;   // since 1970
     /// Istio's principal, without the scheme: cluster.local/ns/shop/sa/reviews; empty without a SPIFFE identity.
     std::string_view principal() const;

@@ -91,4 +91,16 @@ const char* cipher_suite_name(uint16_t cipher_suite) {
     }
 }
 
+const char* group_name(uint16_t group) {
+    switch (group) {
+        case 0: return "";
+        case 0x001d: return "X25519";
+        case 0x0017: return "P-256";
+        case 0x0018: return "P-384";
+        case 0x0019: return "P-521";
+        case 0x001e: return "X448";
+        default: return "unknown";
+    }
+}
+
 }  // namespace sluice::tls

@@ -51,9 +51,17 @@ struct TrafficKeys {
     void wipe();
 };
 
+/// The session's id as OpenSSL has it; where tickets are used, a client makes one of its ticket. Of no bytes: there is none.
+struct SessionId {
+    std::array<uint8_t, 32> bytes{};
+    uint8_t size = 0;
+};
+
 const char* to_string(Version version);     // TLSv1.3, as Envoy's %DOWNSTREAM_TLS_VERSION%
 const char* to_string(Alert alert);         // certificate_expired, as RFC 8446 spells them
 /// OpenSSL's name of an IANA suite, ECDHE-ECDSA-AES128-GCM-SHA256 or TLS_AES_128_GCM_SHA256; "unknown" where it has none.
 const char* cipher_suite_name(uint16_t cipher_suite);
+/// X25519, P-256, as Envoy's ssl.curves names them; "unknown" for others, "" for 0.
+const char* group_name(uint16_t group);
 
 }  // namespace sluice::tls

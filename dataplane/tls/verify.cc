@@ -221,12 +221,21 @@ Verdict Verifier::check_spiffe(X509* leaf, const std::vector<AlternativeName>& n
     return {};
 }
 
-bool Verifier::pinned(const X509* leaf) const {
+/// The hashes that it has are told: an operator may want to pin them. The alert is as of a wrong name.
+Verdict Verifier::check_pins(const X509* leaf) const {
     const auto& hashes = verification_.certificate_sha256;
     const auto& keys = verification_.spki_sha256;
-    if (hashes.empty() && keys.empty()) return true;
-    if (!hashes.empty() && std::find(hashes.begin(), hashes.end(), digest_hex(leaf, EVP_sha256())) != hashes.end()) return true;
-    return !keys.empty() && std::find(keys.begin(), keys.end(), spki_sha256(leaf)) != keys.end();
+    if (hashes.empty() && keys.empty()) return {};
+    const std::string hash = hashes.empty() ? std::string() : digest_hex(leaf, EVP_sha256());
+    const std::string key = keys.empty() ? std::string() : spki_sha256(leaf);
+    if (!hashes.empty() && std::find(hashes.begin(), hashes.end(), hash) != hashes.end()) return {};
+    if (!keys.empty() && std::find(keys.begin(), keys.end(), key) != keys.end()) return {};
+    std::string why = "not pinned:";
+    if (!hashes.empty()) why += " certificate hash " + hash;
+    if (!keys.empty()) why += (hashes.empty() ? " SPKI hash " : ", SPKI hash ") + key;
+    Verdict verdict = refuse(X509_V_ERR_HOSTNAME_MISMATCH, leaf, why);
+    verdict.failure = Failure::kWrongPin;
+    return verdict;
 }
 
 Verdict Verifier::check_leaf(X509* leaf, const std::vector<AlternativeName>& names, const ClientPeer* peer) const {
@@ -243,8 +252,7 @@ Verdict Verifier::check_leaf(X509* leaf, const std::vector<AlternativeName>& nam
         ERR_clear_error();
         if (!found) return wrong_name(leaf, "none of its names (" + list_of(names) + ") is the host " + host);
     }
-    if (!pinned(leaf)) return wrong_name(leaf, "neither its hash nor its key's is pinned");
-    return {};
+    return check_pins(leaf);
 }
 
 /// Untrusted peers may be welcome: then nothing fails, but the connection knows that nothing is proved.

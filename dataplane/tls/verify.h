@@ -43,7 +43,7 @@ class Verifier {
     Verdict verify_chain(X509* leaf, STACK_OF(X509) * untrusted, X509_STORE* roots) const;
     Verdict check_leaf(X509* leaf, const std::vector<AlternativeName>& names, const ClientPeer* peer) const;
     Verdict check_spiffe(X509* leaf, const std::vector<AlternativeName>& names) const;
-    bool pinned(const X509* leaf) const;
+    Verdict check_pins(const X509* leaf) const;
     Verdict settle(Verdict verdict) const;
 
     Verification verification_;

@@ -76,6 +76,14 @@ GENERAL_NAME* general_name(const std::string& name, bool subnet) {
         GENERAL_NAME_set0_value(out, GEN_IPADD, octets);
         return out;
     }
+    if (kind == "otherName" || kind == "otherNumber") {
+        ASN1_TYPE* any = ASN1_TYPE_new();
+        ASN1_STRING* content = ASN1_STRING_type_new(kind == "otherName" ? V_ASN1_UTF8STRING : V_ASN1_INTEGER);
+        ASN1_STRING_set(content, value.data(), static_cast<int>(value.size()));
+        ASN1_TYPE_set(any, kind == "otherName" ? V_ASN1_UTF8STRING : V_ASN1_INTEGER, content);
+        must(GENERAL_NAME_set0_othername(out, OBJ_txt2obj("1.2.3.4", 1), any) == 1, "otherName");
+        return out;
+    }
     ASN1_IA5STRING* text = ASN1_IA5STRING_new();
     ASN1_STRING_set(text, value.data(), static_cast<int>(value.size()));
     GENERAL_NAME_set0_value(out, kind == "DNS" ? GEN_DNS : kind == "URI" ? GEN_URI : GEN_EMAIL, text);

@@ -75,7 +75,7 @@ TEST(Handshakes, AServerThatIsNotWanted) {
         refused([](auto&, auto&, auto& p) { p.verify_host = "bank.example"; }, Failure::kWrongName, Alert::kBadCertificate, "host bank.example");
         refused([](auto&, auto&, auto& p) { p.subject_alt_names = {{SanMatcher::Type::kUri, SanMatcher::Kind::kExact, "spiffe://cluster.local/ns/shop/sa/bank"}}; },
                 Failure::kWrongName, Alert::kBadCertificate, "none of its names");
-        refused([](auto&, auto& c, auto&) { c.verification.certificate_sha256 = {std::string(64, '0')}; }, Failure::kWrongName, Alert::kBadCertificate, "pinned");
+        refused([](auto&, auto& c, auto&) { c.verification.certificate_sha256 = {std::string(64, '0')}; }, Failure::kWrongPin, Alert::kBadCertificate, "not pinned: certificate hash ");
         refused([](ServerOptions& s, ClientOptions&, ClientPeer& p) {
             CertificateSpec spec;
             spec.server_auth = false;

@@ -221,13 +221,16 @@ TEST(Verify, Pins) {
     Verification v = trusting();
     v.certificate_sha256 = {digest_hex(certificate->front().get(), EVP_sha256())};
     EXPECT_EQ(judge(v, Role::kClient, leaf.chain_pem).failure, Failure::kNone);
-    EXPECT_EQ(judge(v, Role::kClient, renewed.chain_pem).failure, Failure::kWrongName);
+    const Verdict refused = judge(v, Role::kClient, renewed.chain_pem);
+    EXPECT_EQ(refused.failure, Failure::kWrongPin);
+    const auto other = parse_certificates(renewed.certificate_pem);
+    EXPECT_NE(refused.reason.find("not pinned: certificate hash " + digest_hex(other->front().get(), EVP_sha256()) + ": "), std::string::npos) << refused.reason;
     v.spki_sha256 = {spki_sha256(certificate->front().get())};
     EXPECT_EQ(judge(v, Role::kClient, renewed.chain_pem).failure, Failure::kNone) << "one of both lists is enough";
-    EXPECT_EQ(judge(v, Role::kClient, authority().issue({}).chain_pem).failure, Failure::kWrongName);
+    EXPECT_EQ(judge(v, Role::kClient, authority().issue({}).chain_pem).failure, Failure::kWrongPin);
     v.trusted_ca_pem.clear();
     EXPECT_EQ(judge(v, Role::kClient, leaf.chain_pem).failure, Failure::kNone) << "a pin needs no CA";
-    EXPECT_EQ(judge(v, Role::kClient, authority().issue({}).chain_pem).failure, Failure::kWrongName);
+    EXPECT_EQ(judge(v, Role::kClient, authority().issue({}).chain_pem).failure, Failure::kWrongPin);
 }
 
 TEST(Verify, UntrustedPeersMayBeWelcomeButProveNothing) {

@@ -173,21 +173,26 @@ TEST_F(Metrics, TlsOfClientsAndBackends) {
     listener(3, "10.0.0.1", "edge");
     cluster(2, "outbound|443||web", {});
     EXPECT_EQ(count(scrape(), "sluice_tls_handshake_failures_total"), 0u);
-    a.listener(3).tls.add_handshake(tls::Version::kTls13, 0x1301, true, false);
-    b.listener(3).tls.add_handshake(tls::Version::kTls12, 0xc02b, false, true);
+    a.listener(3).tls.add_handshake(tls::Version::kTls13, 0x1301, 0x001d, true, false);
+    b.listener(3).tls.add_handshake(tls::Version::kTls12, 0xc02b, 0x0017, false, true);
+    b.listener(3).tls.add_handshake(tls::Version::kTls12, 0xc02b, 0, true, true);
     a.listener(3).tls.add_failure(tls::Failure::kNoCertificate);
     b.cluster(2).tls.add_failure(tls::Failure::kWrongName);
+    b.cluster(2).tls.add_failure(tls::Failure::kWrongPin);
+    b.cluster(2).tls.add_failure(tls::Failure::kWrongPin);
     b.listener(3).no_filter_chain_match.add();
     sources.tls = [] { return TlsRuntime{.openssl_objects = 4, .records = {.key_updates_in = 5}}; };
     const std::string text = scrape();
     const std::string client = "envoy_listener_address=\"10.0.0.1_80\"", backend = "envoy_cluster_name=\"outbound|443||web\"";
     for (const std::string& line : {
-             "envoy_listener_ssl_handshake{" + client + "} 2", "envoy_listener_ssl_session_reused{" + client + "} 1",
+             "envoy_listener_ssl_handshake{" + client + "} 3", "envoy_listener_ssl_session_reused{" + client + "} 2",
              "envoy_listener_ssl_no_certificate{" + client + "} 1", "envoy_listener_ssl_fail_verify_no_cert{" + client + "} 1",
              "envoy_listener_ssl_versions{" + client + ",envoy_ssl_version=\"TLSv1.3\"} 1",
-             "envoy_listener_ssl_ciphers{" + client + ",envoy_ssl_cipher=\"ECDHE-ECDSA-AES128-GCM-SHA256\"} 1",
+             "envoy_listener_ssl_ciphers{" + client + ",envoy_ssl_cipher=\"ECDHE-ECDSA-AES128-GCM-SHA256\"} 2",
+             "envoy_listener_ssl_curves{" + client + ",envoy_ssl_curve=\"X25519\"} 1", "envoy_listener_ssl_curves{" + client + ",envoy_ssl_curve=\"P-256\"} 1",
              "sluice_tls_handshake_failures_total{" + client + ",reason=\"no_certificate\"} 1", "envoy_listener_no_filter_chain_match{" + client + "} 1",
-             "envoy_cluster_ssl_fail_verify_san{" + backend + "} 1", "sluice_tls_upstream_handshake_failures_total{" + backend + ",reason=\"wrong_name\"} 1",
+             "envoy_cluster_ssl_fail_verify_san{" + backend + "} 1", "envoy_cluster_ssl_fail_verify_cert_hash{" + backend + "} 2",
+             "sluice_tls_upstream_handshake_failures_total{" + backend + ",reason=\"wrong_pin\"} 2", "sluice_tls_upstream_handshake_failures_total{" + backend + ",reason=\"wrong_name\"} 1",
              std::string("sluice_tls_openssl_objects 4"), std::string("sluice_tls_key_updates_received_total 5")})
         EXPECT_THAT(text, HasSubstr("\n" + line + "\n"));
 }
