@@ -37,10 +37,10 @@ constexpr char kIstioText[] = R"(Names, labels and buckets of Istio's standard m
 | `reporter` | `source`: a gateway is the client of what it proxies to |
 | `source_workload`, `source_app`, `source_version`, `source_canonical_service`, `source_canonical_revision` | of the gateway: `node.labels` (`service.istio.io/workload-name`, `app`, `version`, `service.istio.io/canonical-name`, ...); without, `node.id` is the workload |
 | `source_workload_namespace` | `node.namespace` |
-| `source_principal`, `destination_principal` | `unknown`: a client's identity is in the access log and in X-Forwarded-Client-Cert |
+| `source_principal`, `destination_principal` | the first URI in the gateway's and in the backend's certificate, `spiffe://cluster.local/ns/shop/sa/reviews`, of the connection that carried the request last; `unknown` without TLS, without such a name, or where the backend's certificate was not verified. Clients' identities are not labels, as Istio has it where the reporter is the source: they are in the access log and in X-Forwarded-Client-Cert |
 | `source_cluster`, `destination_cluster` | the label `topology.istio.io/cluster` of the node; of the endpoint, from the control plane; else `unknown` |
 | `destination_service`, `destination_service_name`, `destination_service_namespace` | the ServiceEntry's host, its first part for `NAME.NAMESPACE.svc...` and else the host, its namespace; `unknown` for a request that reached no cluster |
-| `destination_workload`, `destination_workload_namespace`, `destination_app`, `destination_version`, `destination_canonical_service`, `destination_canonical_revision` | of the endpoint that was chosen: a WorkloadEntry's name or the label `service.istio.io/workload-name`, and the labels `app` and `version` (or their canonical forms); `unknown` where nothing is said |
+| `destination_workload`, `destination_workload_namespace`, `destination_app`, `destination_version`, `destination_canonical_service`, `destination_canonical_revision` | of the endpoint that was chosen: a WorkloadEntry's name or the label `service.istio.io/workload-name`, and the labels `app` and `version` (or their canonical forms); `unknown` where nothing is said. A namespace that the backend's SPIFFE ID proves counts before it |
 | `request_protocol` | `http`, or `grpc` for a POST of `application/grpc` |
 | `response_code` | `0` if no answer was begun |
 | `grpc_response_status` | with `grpc` only; empty if the answer told none |
@@ -49,12 +49,14 @@ constexpr char kIstioText[] = R"(Names, labels and buckets of Istio's standard m
 
 Label sets are bounded whatever clients and backends do: %SETS% in all, %EACH% for one destination. Neither host names nor paths nor methods
 are labels. Requests beyond are counted under `response_code="other"`, of their destination where there is room for that; they are told by
-`sluice_requests_of_other_label_sets_total`. Sizes are those of bodies, as Istio documents them.)";
+`sluice_requests_of_other_label_sets_total`. Principals are bounded too, %PRINCIPALS% pairs of them: what backends show beyond is `other`, and told by
+`sluice_connections_of_other_principals_total`. Sizes are those of bodies, as Istio documents them.)";
 
 std::string istio_text() {
     std::string text = kIstioText;
     text.replace(text.find("%SETS%"), 6, fmt::format("{}", telemetry::kSeriesMax));
     text.replace(text.find("%EACH%"), 6, fmt::format("{}", telemetry::kSeriesOfDestination));
+    text.replace(text.find("%PRINCIPALS%"), 12, fmt::format("{}", telemetry::Principals::kMax));
     return text;
 }
 

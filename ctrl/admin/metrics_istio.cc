@@ -27,24 +27,37 @@ std::string_view label_of(const Sources& s, std::initializer_list<const char*> n
     return {};
 }
 
-/// The gateway's own: the same for all of its series.
-std::string source_labels(const Sources& s) {
+/// The gateway's own: the same for all of its series but for who it is to the backend.
+std::string source_labels(const Sources& s, std::string_view principal) {
     const std::string_view workload_label = label_of(s, {"service.istio.io/workload-name"});
     const std::string_view workload = workload_label.empty() ? std::string_view(s.node_id) : workload_label;
     const std::string_view name = label_of(s, {"service.istio.io/canonical-name", "app.kubernetes.io/name", "app"});
     const std::string_view revision = label_of(s, {"service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"});
     return label_text({{"reporter", "source"}, {"source_workload", known(workload)}, {"source_workload_namespace", known(s.node_namespace)},
-                       {"source_principal", "unknown"}, {"source_app", known(label_of(s, {"app"}))}, {"source_version", known(label_of(s, {"version"}))},
+                       {"source_principal", known(principal)}, {"source_app", known(label_of(s, {"app"}))}, {"source_version", known(label_of(s, {"version"}))},
                        {"source_canonical_service", name.empty() ? known(workload) : name}, {"source_canonical_revision", revision.empty() ? "latest" : revision},
                        {"source_cluster", known(label_of(s, {"topology.istio.io/cluster"}))}});
 }
 
-std::string destination_labels(const Destination& d) {
-    return label_text({{"destination_workload", known(d.workload)}, {"destination_workload_namespace", known(d.workload_namespace)},
-                       {"destination_principal", "unknown"}, {"destination_app", known(d.app)}, {"destination_version", known(d.version)},
+/// NAMESPACE of spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT; empty for other names.
+std::string_view namespace_of(std::string_view principal) {
+    constexpr std::string_view kNs = "/ns/";
+    const size_t at = principal.find(kNs);
+    if (!principal.starts_with("spiffe://") || at == principal.npos) return {};
+    const std::string_view rest = principal.substr(at + kNs.size());
+    const size_t end = rest.find('/');
+    return end == rest.npos ? std::string_view() : rest.substr(0, end);
+}
+
+/// What a workload proved counts before what the tables say of it.
+std::string destination_labels(const Destination& d, std::string_view principal) {
+    const std::string_view proved = namespace_of(principal);
+    return label_text({{"destination_workload", known(d.workload)}, {"destination_workload_namespace", known(proved.empty() ? d.workload_namespace : proved)},
+                       {"destination_principal", known(principal)}, {"destination_app", known(d.app)}, {"destination_version", known(d.version)},
                        {"destination_canonical_service", known(d.canonical_service)},
                        {"destination_canonical_revision", known(d.canonical_revision)}, {"destination_service", known(d.service)},
-                       {"destination_service_name", known(d.service_name)}, {"destination_service_namespace", known(d.service_namespace)},
+                       {"destination_service_name", known(d.service_name)},
+                       {"destination_service_namespace", known(d.service_namespace.empty() ? proved : d.service_namespace)},
                        {"destination_cluster", known(d.cluster)}});
 }
 
@@ -57,42 +70,70 @@ std::string request_labels(const RequestKey& key) {
     return add_label(std::move(text), "connection_security_policy", "unknown");
 }
 
-/// Labels by Destination::id, of all that the tables name.
-std::unordered_map<uint32_t, std::string> all_destinations(const Tables& tables) {
-    std::unordered_map<uint32_t, std::string> out;
-    out.emplace(telemetry::kNoDestination, destination_labels({}));
-    const auto add = [&](const Destination& d) {
-        if (d.id < telemetry::kNoDestination && !out.contains(d.id)) out.emplace(d.id, destination_labels(d));
-    };
+/// By Destination::id, all that the tables name.
+std::unordered_map<uint32_t, const Destination*> all_destinations(const Tables& tables) {
+    static const Destination none;
+    std::unordered_map<uint32_t, const Destination*> out{{telemetry::kNoDestination, &none}};
     for (const auto& cluster : tables.clusters) {
         if (!cluster) continue;
-        add(cluster->destination);
+        if (cluster->destination.id < telemetry::kNoDestination) out.emplace(cluster->destination.id, &cluster->destination);
         if (!cluster->endpoints) continue;
-        for (const auto& destination : cluster->endpoints->destinations) add(destination);
+        for (const auto& destination : cluster->endpoints->destinations)
+            if (destination.id < telemetry::kNoDestination) out.emplace(destination.id, &destination);
     }
     return out;
 }
 
+/// The labels of who is at both ends, made once for each destination and pair of principals.
+class Ends {
+ public:
+    Ends(const Sources& s, const Tables& tables, const telemetry::Principals& principals)
+        : sources_(s), destinations_(all_destinations(tables)), principals_(principals) {}
+    /// nullptr: the destination has left the tables.
+    const std::string* labels(const RequestKey& key) {
+        const auto destination = destinations_.find(key.destination);
+        if (destination == destinations_.end()) return nullptr;
+        std::string& text = made_[uint64_t{key.principals} << 32 | key.destination | uint64_t{key.is_other()} << 63];
+        if (text.empty()) {
+            const auto names = names_of(key);
+            text = source_labels(sources_, names.source) + ',' + destination_labels(*destination->second, names.destination);
+        }
+        return &text;
+    }
+
+ private:
+    telemetry::Principals::Names names_of(const RequestKey& key) const {
+        if (key.is_other() || key.principals == telemetry::kOtherPrincipals) return {"other", "other"};
+        return principals_.names(key.principals);
+    }
+    const Sources& sources_;
+    const std::unordered_map<uint32_t, const Destination*> destinations_;
+    const telemetry::Principals& principals_;
+    std::unordered_map<uint64_t, std::string> made_;
+};
+
 std::vector<Series> all_series(const Sources& s, const Tables& tables) {
     std::vector<Series> out;
     if (s.cores.empty()) return out;
-    const std::string source = source_labels(s);
-    const auto destinations = all_destinations(tables);
-    std::unordered_map<uint64_t, size_t> by_key;   // a key may have two places
+    const RequestSeries& series = s.cores.front()->series();
+    const auto reading = series.principals().reading();
+    Ends ends(s, tables, series.principals());
+    std::unordered_map<std::string, size_t> by_labels;   // a combination may have two places, a pair of principals two numbers
     const auto add = [&](uint32_t place, const RequestKey& key) {
-        const auto destination = destinations.find(key.destination);
-        if (destination == destinations.end()) return;
-        const auto [at, is_new] = by_key.emplace(key.packed(), out.size());
-        if (is_new) out.push_back({key, source + ',' + destination->second + ',' + request_labels(key), {}, {}, {}});
-        Series& series = out[at->second];
+        const std::string* both = ends.labels(key);
+        if (!both) return;
+        std::string labels = *both + ',' + request_labels(key);
+        const auto [at, is_new] = by_labels.emplace(labels, out.size());
+        if (is_new) out.push_back({key, std::move(labels), {}, {}, {}});
+        Series& one = out[at->second];
         for (const telemetry::CoreStats* core : s.cores) {
             const auto& cell = core->request_cell(place);
-            series.duration_us.add(cell.duration_us);
-            series.request_bytes.add(cell.request_bytes);
-            series.response_bytes.add(cell.response_bytes);
+            one.duration_us.add(cell.duration_us);
+            one.request_bytes.add(cell.request_bytes);
+            one.response_bytes.add(cell.response_bytes);
         }
     };
-    s.cores.front()->series().for_each(add);
+    series.for_each(add);
     add(RequestSeries::kOverflowPlace, {.destination = telemetry::kNoDestination, .status = telemetry::kOtherStatus});
     if (out.back().duration_us.count == 0 && out.back().key.is_other()) out.pop_back();
     return out;
@@ -117,6 +158,11 @@ void write_istio_metrics(const Sources& s, const Tables& tables, MetricWriter& o
     out.one("sluice_request_label_sets", s.cores.front()->series().used());
     out.one("sluice_request_label_sets_max", telemetry::kSeriesMax);
     out.one("sluice_requests_of_other_label_sets_total", other);
+    uint64_t other_principals = 0;
+    for (const telemetry::CoreStats* core : s.cores) other_principals += core->other_principals.get();
+    out.one("sluice_principal_pairs", s.cores.front()->series().principals().used());
+    out.one("sluice_principal_pairs_max", telemetry::Principals::kMax);
+    out.one("sluice_connections_of_other_principals_total", other_principals);
 }
 
 }  // namespace sluice::admin

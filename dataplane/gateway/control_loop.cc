@@ -168,6 +168,13 @@ void Gateway::tell_handshakes() {
     handshake_log_.tick(now);
 }
 
+/// Names of backends that nobody has any more make room for others.
+void Gateway::collect_principals() {
+    std::vector<const telemetry::PrincipalUses*> cores;
+    for (const auto& stats : stats_) cores.push_back(&stats->principal_uses());
+    series_.collect_principals(cores);
+}
+
 bool Gateway::drained() const {
     for (uint32_t i = 0; i < crew_->size(); i++)
         if (const auto* proxy = proxies_[i].load(); proxy && !proxy->drained()) return false;
@@ -205,6 +212,7 @@ void Gateway::control_loop(control::Signals& signals, source::DirectoryWatcher& 
         const bool pending = revisions_.tick();
         tell_conflicts();
         tell_handshakes();
+        collect_principals();
         const auto waiting = publisher_.reclaim();
         waiting_.store(uint64_t{waiting.snapshots} << 32 | waiting.parts, std::memory_order_relaxed);
         if (!pending) adopt_compiled();

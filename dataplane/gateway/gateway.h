@@ -72,6 +72,7 @@ class Gateway {
     std::optional<worker::CloseOutcome> close_connection(const admin::ConnectionName& name, bool reset) const;
     void tell_conflicts();
     void tell_handshakes();
+    void collect_principals();
     void control_loop(control::Signals& signals, source::DirectoryWatcher& watcher);
     bool drained() const;
     control::Watchdog make_watchdog() const;

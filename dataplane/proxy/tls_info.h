@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "telemetry/principals.h"
 #include "tls/context.h"
 #include "tls/identity.h"
 #include "tls/types.h"
@@ -20,6 +21,7 @@ struct TlsInfo {
     std::string alpn, server_name;                  // chosen; asked for
     const tls::PeerIdentity* peer = nullptr;        // never nullptr once the handshake is done
     const tls::CertificateInfo* local = nullptr;    // the one this end is configured with first; nullptr: none
+    telemetry::PrincipalsId principals = telemetry::kNoPrincipals;   // of a connection to a backend, for metrics
     bool mutual() const { return peer && peer->presented && local; }
 };
 

@@ -32,6 +32,19 @@ std::string_view alert_reason(tls::Alert alert) {
     }
 }
 
+/// Istio: the first URI of either certificate. One that proves nothing names nobody.
+telemetry::Principals::Names principals_of(const TlsInfo& info) {
+    constexpr std::string_view kUri = "URI:";
+    telemetry::Principals::Names out;
+    if (info.local) {
+        const auto& sans = info.local->sans;
+        const auto uri = std::find_if(sans.begin(), sans.end(), [&](const std::string& san) { return san.starts_with(kUri); });
+        if (uri != sans.end()) out.source = std::string_view(*uri).substr(kUri.size());
+    }
+    if (info.peer->verified && !info.peer->uri_sans.empty()) out.destination = info.peer->uri_sans.front();
+    return out;
+}
+
 }  // namespace
 
 TlsTransport::TlsTransport(Core& core) : core_(core), plain_(core.nodes) { receive_queue_ = &plain_; }
@@ -167,6 +180,7 @@ void TlsTransport::on_handshake_done(tls::HandshakeResult&& result, bool take_ti
     const auto& ours = server_context_ ? server_context_->certificates() : client_context_->certificates();
     info_.local = ours.empty() ? nullptr : &ours[result.certificate];
     stats().add_handshake(info_.version, info_.cipher_suite, info_.group, info_.resumed, info_.peer->presented);
+    if (role_ == tls::Role::kClient) info_.principals = core_.stats.take_principals(principals_of(info_));
     if (result.fallback) {
         stats().fallbacks.add();
         fallback_ = std::move(result.fallback);
@@ -357,6 +371,7 @@ void TlsTransport::release() {
     records_.reset();
     fallback_.reset();
     info_.peer = &Identities::of(nullptr);
+    core_.stats.principal_uses().drop(std::exchange(info_.principals, telemetry::kNoPrincipals));
     core_.identities.release(std::exchange(identity_, nullptr));
     core_.bury(*this);
 }

@@ -150,6 +150,14 @@ class alignas(64) CoreStats {   // one core's lie beside another's on the heap
         requests_.record(series_->place_of(key), duration_us, request_bytes, response_bytes);
     }
     const RequestSeries& series() const { return *series_; }
+    /// Of a connection made over TLS: takes a use of the pair's number, to be given back by principal_uses().
+    PrincipalsId take_principals(const Principals::Names& names) {
+        const PrincipalsId id = series_->principals().take(names, principal_uses_);
+        if (id == kOtherPrincipals) other_principals.add();
+        return id;
+    }
+    PrincipalUses& principal_uses() { return principal_uses_; }
+    const PrincipalUses& principal_uses() const { return principal_uses_; }
     const RequestCell& request_cell(uint32_t place) const { return requests_[place]; }
 
     /// Counts each bit of a finished request's flags.
@@ -164,6 +172,7 @@ class alignas(64) CoreStats {   // one core's lie beside another's on the heap
     std::array<Counter, kResponseFlags> flags;
     std::array<Counter, static_cast<size_t>(CopyReason::kCount)> bytes_copied;
     Counter bytes_attached;                         // body bytes sent without a copy
+    Counter other_principals;                       // connections to backends whose principals there was no room to tell apart
 
     // For the control thread, when an id has been retired (no core uses it any more) and before it is given again.
     void reset_listener(uint32_t id) { listeners_.clear(id); }
@@ -176,6 +185,7 @@ class alignas(64) CoreStats {   // one core's lie beside another's on the heap
     std::unique_ptr<RequestSeries> own_series_;
     RequestSeries* series_;
     RequestCells requests_;
+    PrincipalUses principal_uses_;
     StatArray<ListenerStats> listeners_;
     StatArray<ClusterStats> clusters_;
     StatArray<EndpointStats> endpoints_;

@@ -60,6 +60,14 @@ std::pair<uint32_t, bool> RequestSeries::claim(uint64_t packed) {
     }
 }
 
+uint32_t RequestSeries::collect_principals(std::span<const PrincipalUses* const> cores) {
+    return principals_.collect(cores, [this](auto& named) {
+        for_each([&](uint32_t, const RequestKey& key) {
+            if (key.principals < named.size()) named[key.principals] = true;
+        });
+    });
+}
+
 /// Places that are gone and after which nothing follows are empty again, so that searches stay short. A core that is on its way
 /// past such a place may put a combination behind it: that one is then met once more and has two places, which readers add up.
 void RequestSeries::sweep() {

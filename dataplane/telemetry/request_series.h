@@ -1,4 +1,4 @@
-// Requests counted by what Istio's standard metrics tell apart: destination, response code and flags, protocol, gRPC status.
+// Requests counted by what Istio's standard metrics tell apart: destination, principals, response code and flags, protocol, gRPC status.
 // The combinations met so far are one table for all cores, that every request reads and only a new combination writes; each core
 // counts in cells of its own, by the combination's place in it. In: a finished request. Out: cells that readers add up.
 // Bounded: kSeriesMax combinations in all, kSeriesOfDestination for one destination; what is beyond is counted as "other".
@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "telemetry/bucket_histogram.h"
+#include "telemetry/principals.h"
 #include "telemetry/stat_array.h"
 
 namespace sluice::telemetry {
@@ -28,16 +29,17 @@ struct RequestKey {
     uint16_t flags = 0;                      // bits of enum ResponseFlag
     bool grpc = false;
     uint8_t grpc_status = kNoGrpcStatus;     // 0 to 16 where it is known
+    PrincipalsId principals = kNoPrincipals; // 15 bits
 
     bool is_other() const { return status == kOtherStatus; }
     /// Never 0 or 1, which mean something else in the table.
     uint64_t packed() const {
-        return uint64_t{1} << 63 | uint64_t{destination} << 32 | uint64_t{status & 0x3ffu} << 22 | uint64_t{flags} << 6 |
-               uint64_t{grpc_status & 0x1fu} << 1 | uint64_t{grpc};
+        return uint64_t{1} << 63 | uint64_t{principals & 0x7fffu} << 48 | uint64_t{destination} << 32 | uint64_t{status & 0x3ffu} << 22 |
+               uint64_t{flags} << 6 | uint64_t{grpc_status & 0x1fu} << 1 | uint64_t{grpc};
     }
     static RequestKey unpack(uint64_t key) {
         return {static_cast<uint32_t>(key >> 32 & 0xffff), static_cast<uint16_t>(key >> 22 & 0x3ff), static_cast<uint16_t>(key >> 6 & 0xffff),
-                (key & 1) != 0, static_cast<uint8_t>(key >> 1 & 0x1f)};
+                (key & 1) != 0, static_cast<uint8_t>(key >> 1 & 0x1f), static_cast<PrincipalsId>(key >> 48 & 0x7fff)};
     }
 };
 
@@ -89,6 +91,10 @@ class RequestSeries {
         }
     }
     uint32_t used() const { return used_.load(std::memory_order_relaxed); }
+    Principals& principals() { return principals_; }
+    const Principals& principals() const { return principals_; }
+    /// Control thread, now and then: pairs of principals that nobody has any more.
+    uint32_t collect_principals(std::span<const PrincipalUses* const> cores);
 
  private:
     static constexpr uint64_t kEmpty = 0, kGone = 1;
@@ -101,6 +107,7 @@ class RequestSeries {
     std::pair<uint32_t, bool> claim(uint64_t packed);
     void sweep();
 
+    Principals principals_;
     std::unique_ptr<std::atomic<uint64_t>[]> keys_;
     std::unique_ptr<std::atomic<uint8_t>[]> of_destination_;   // combinations it has, without "other"
     alignas(64) std::atomic<uint32_t> used_{0};

@@ -33,13 +33,14 @@ TEST(RequestKey, GoesIntoOneNumberAndBack) {
     std::mt19937_64 random(seed);
     for (int i = 0; i < 10'000; i++) {
         const Key key{static_cast<uint32_t>(random() & 0xffff), static_cast<uint16_t>(random() & 0x3ff), static_cast<uint16_t>(random()),
-                      (random() & 1) != 0, static_cast<uint8_t>(random() & 0x1f)};
+                      (random() & 1) != 0, static_cast<uint8_t>(random() & 0x1f), static_cast<PrincipalsId>(random() & 0x7fff)};
         const Key back = Key::unpack(key.packed());
         ASSERT_EQ(back.destination, key.destination) << "seed " << seed;
         ASSERT_EQ(back.status, key.status) << "seed " << seed;
         ASSERT_EQ(back.flags, key.flags) << "seed " << seed;
         ASSERT_EQ(back.grpc, key.grpc) << "seed " << seed;
         ASSERT_EQ(back.grpc_status, key.grpc_status) << "seed " << seed;
+        ASSERT_EQ(back.principals, key.principals) << "seed " << seed;
     }
 }
 
@@ -49,7 +50,8 @@ TEST(RequestSeries, TheSameKeyHasTheSamePlace) {
     EXPECT_EQ(series.place_of({.destination = 7, .status = 200}), place);
     EXPECT_NE(series.place_of({.destination = 7, .status = 503, .flags = kUpstreamConnectionFailure}), place);
     EXPECT_NE(series.place_of({.destination = 8, .status = 200}), place);
-    EXPECT_EQ(series.used(), 3u);
+    EXPECT_NE(series.place_of({.destination = 7, .status = 200, .principals = 3}), place);
+    EXPECT_EQ(series.used(), 4u);
 }
 
 TEST(RequestSeries, OneDestinationHasItsShareAndTheRestIsOther) {

@@ -197,6 +197,28 @@ TEST_F(Metrics, TlsOfClientsAndBackends) {
         EXPECT_THAT(text, HasSubstr("\n" + line + "\n"));
 }
 
+/// Who the gateway is to a backend and who the backend is; a namespace that is proved counts before what the tables say.
+TEST_F(Metrics, PrincipalsOfBothEnds) {
+    cluster(1, "c1", {.id = 5, .service = "s.shop.svc.cluster.local", .service_name = "s", .service_namespace = "shop", .workload = "w", .workload_namespace = "told"});
+    cluster(2, "c2", {.id = 6, .service = "t", .workload = "w"});
+    const std::string own = "spiffe://cluster.local/ns/istio-system/sa/edge", backend = "spiffe://cluster.local/ns/proved/sa/w";
+    const auto id = a.take_principals({own, backend}), half = b.take_principals({"", "urn:\"odd\""});
+    for (const uint32_t destination : {5u, 6u}) a.add_request({.destination = destination, .status = 200, .principals = id}, 1, 1, 1);
+    b.add_request({.destination = 5, .status = 200, .principals = id}, 1, 1, 1);
+    b.add_request({.destination = 5, .status = 200, .principals = half}, 1, 1, 1);
+    b.add_request({.destination = 5, .status = 200, .principals = telemetry::kOtherPrincipals}, 1, 1, 1);
+    b.add_request({.destination = 5, .status = 200}, 1, 1, 1);
+    const std::string text = scrape(), sum = "istio_requests_total";
+    const std::string mutual = "source_principal=\"" + own + "\"", there = "destination_principal=\"" + backend + "\"";
+    EXPECT_EQ(count(text, sum, {mutual, there, "destination_service=\"s.shop", "destination_workload_namespace=\"proved\"", "destination_service_namespace=\"shop\"", "} 2"}), 1u) << text;
+    EXPECT_EQ(count(text, sum, {mutual, there, "destination_service=\"t\"", "destination_service_namespace=\"proved\"", "} 1"}), 1u);
+    EXPECT_EQ(count(text, sum, {"source_principal=\"unknown\"", "destination_principal=\"urn:\\\"odd\\\"\"", "destination_workload_namespace=\"told\"", "} 1"}), 1u);
+    EXPECT_EQ(count(text, sum, {"source_principal=\"other\"", "destination_principal=\"other\"", "} 1"}), 1u);
+    EXPECT_EQ(count(text, sum, {"source_principal=\"unknown\"", "destination_principal=\"unknown\"", "} 1"}), 1u);
+    EXPECT_EQ(count(text, sum, {"connection_security_policy=\"unknown\""}), 5u) << "as Istio has it where the reporter is the source";
+    EXPECT_EQ(count(text, "sluice_principal_pairs", {" 2"}), 1u);
+}
+
 /// Prometheus refuses a scrape with a series that is there twice.
 TEST_F(Metrics, NoSeriesIsThereTwice) {
     listener(1, "192.0.2.10", "p");
