@@ -188,6 +188,9 @@ std::expected<std::unique_ptr<Snapshot>, std::vector<Nack>> build(const xds::Res
         for (const auto& part : read.listeners) snapshot->listeners.push_back(part);
         listeners.push_back(std::move(read));
     }
+    for (const auto& listener : snapshot->listeners)
+        for (const auto& chain : listener->chains)
+            snapshot->backends_texts |= chain.http.access_logs && chain.http.access_logs->captures().certificate_texts(true);
     check_ports(state, *snapshot);
     build_tables(state, listeners, *snapshot);
     if (sink.size() != 0) return std::unexpected(sink.take());

@@ -120,7 +120,9 @@ bool read_chain(Build& build, const pb::Listener& listener, const FilterChainPro
     if (!read_manager(build, *read.manager, http, here)) return false;
     if (in.has_transport_socket_connect_timeout() && !read_duration(in.transport_socket_connect_timeout(), out.connect_timeout, at.child("transport_socket_connect_timeout"))) return false;
     ServerSocket socket;
-    if (!read_server_socket(build, in.transport_socket(), http.client_cert_details.cert || http.client_cert_details.chain, socket, at.child("transport_socket"))) return false;
+    const bool logged = http.access_logs && http.access_logs->captures().certificate_texts(false);
+    const bool texts = http.client_cert_details.cert || http.client_cert_details.chain || logged;
+    if (!read_server_socket(build, in.transport_socket(), texts, socket, at.child("transport_socket"))) return false;
     out.tls = socket.tls, out.tls_text = socket.mode, read.tls = std::move(socket.context);
     for (const auto& entry : http.filters) read.routes.chain.push_back(entry.name);
     if (read.manager->has_rds()) {

@@ -1,6 +1,7 @@
 // One text for each field; lists joined by commas, as Envoy prints them.
 #include "proxy/connection_text.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "filter/text.h"
@@ -33,6 +34,22 @@ std::string_view number(int64_t value, Arena& arena) {
     return value <= 0 ? std::string_view() : arena.copy({text, filter::write_number(static_cast<uint64_t>(value), text)});
 }
 
+std::string_view hex(const tls::SessionId& id, Arena& arena) {
+    static constexpr char kDigits[] = "0123456789abcdef";
+    char* const out = id.size ? static_cast<char*>(arena.allocate(2u * id.size, 1)) : nullptr;
+    if (!out) return {};
+    for (size_t i = 0; i < id.size; i++) out[2 * i] = kDigits[id.bytes[i] >> 4], out[2 * i + 1] = kDigits[id.bytes[i] & 15];
+    return {out, 2u * id.size};
+}
+
+/// Of a list joined by commas whose first item is the leaf's: its issuer's, the second. Empty where the peer sent the leaf alone.
+std::string_view second(std::string_view list) {
+    const size_t comma = list.find(',');
+    if (comma == std::string_view::npos) return {};
+    list.remove_prefix(comma + 1);
+    return list.substr(0, list.find(','));
+}
+
 std::string_view peer_text(ConnectionField field, const tls::PeerIdentity& peer, Arena& arena) {
     if (!peer.presented) return {};
     switch (field) {
@@ -44,38 +61,58 @@ std::string_view peer_text(ConnectionField field, const tls::PeerIdentity& peer,
         case ConnectionField::kPeerSerial: return peer.serial;
         case ConnectionField::kPeerSha1: return peer.sha1;
         case ConnectionField::kPeerSha256: return peer.sha256;
+        case ConnectionField::kPeerChainSerials: return peer.chain_serials;
+        case ConnectionField::kPeerChainSha1: return peer.chain_sha1;
+        case ConnectionField::kPeerChainSha256: return peer.chain_sha256;
+        case ConnectionField::kPeerIssuerSerial: return second(peer.chain_serials);
+        case ConnectionField::kPeerIssuerSha256: return second(peer.chain_sha256);
         case ConnectionField::kPeerUriSan: return joined(peer.uri_sans, {}, arena);
         case ConnectionField::kPeerDnsSan: return joined(peer.dns_sans, {}, arena);
+        case ConnectionField::kPeerIpSan: return joined(peer.other_sans, "IP:", arena);
+        case ConnectionField::kPeerEmailSan: return joined(peer.other_sans, "email:", arena);
+        case ConnectionField::kPeerOtherSan: return joined(peer.other_sans, "othername:", arena);
         default: return {};
     }
 }
 
-std::string_view downstream_text(ConnectionField field, const TlsInfo& tls, Arena& arena) {
+std::string_view local_text(ConnectionField field, const tls::CertificateInfo& local, Arena& arena) {
     switch (field) {
-        case ConnectionField::kRequestedServerName: return tls.server_name;
-        case ConnectionField::kDownstreamTlsVersion: return tls::to_string(tls.version);
-        case ConnectionField::kDownstreamTlsCipher: return tls::cipher_suite_name(tls.cipher_suite);
-        case ConnectionField::kLocalSubject: return tls.local ? std::string_view(tls.local->subject) : std::string_view();
-        case ConnectionField::kLocalUriSan: return tls.local ? joined(tls.local->sans, "URI:", arena) : std::string_view();
-        case ConnectionField::kLocalDnsSan: return tls.local ? joined(tls.local->sans, "DNS:", arena) : std::string_view();
-        default: return peer_text(field, *tls.peer, arena);
+        case ConnectionField::kLocalSubject: return local.subject;
+        case ConnectionField::kLocalUriSan: return joined(local.sans, "URI:", arena);
+        case ConnectionField::kLocalDnsSan: return joined(local.sans, "DNS:", arena);
+        case ConnectionField::kLocalIpSan: return joined(local.sans, "IP:", arena);
+        case ConnectionField::kLocalEmailSan: return joined(local.sans, "email:", arena);
+        case ConnectionField::kLocalOtherSan: return joined(local.sans, "othername:", arena);
+        default: return {};
     }
 }
 
 }  // namespace
 
-std::string_view connection_text(ConnectionField field, const DownstreamInfo& info, const UpstreamRequest& upstream,
-                                 std::string_view downstream_failure, Arena& arena) {
+std::string_view tls_text(ConnectionField field, const TlsInfo& tls, Arena& arena) {
+    switch (field) {
+        case ConnectionField::kVersion: return tls::to_string(tls.version);
+        case ConnectionField::kCipher: return tls::cipher_suite_name(tls.cipher_suite);
+        case ConnectionField::kGroup: return tls::group_name(tls.group);
+        case ConnectionField::kSessionId: return hex(tls.session, arena);
+        case ConnectionField::kLocalSubject:
+        case ConnectionField::kLocalUriSan:
+        case ConnectionField::kLocalDnsSan:
+        case ConnectionField::kLocalIpSan:
+        case ConnectionField::kLocalEmailSan:
+        case ConnectionField::kLocalOtherSan: return tls.local ? local_text(field, *tls.local, arena) : std::string_view();
+        default: return peer_text(field, *tls.peer, arena);
+    }
+}
+
+std::string_view connection_text(ConnectionField field, const DownstreamInfo& info, std::string_view failure, Arena& arena) {
     switch (field) {
         case ConnectionField::kNone: return {};
         case ConnectionField::kFilterChainName: return info.chain->name;
-        case ConnectionField::kDownstreamFailure: return downstream_failure;
-        case ConnectionField::kUpstreamFailure: return upstream.transport_failure();
-        case ConnectionField::kUpstreamTlsVersion:
-            return upstream.tls_version() == tls::Version::kNone ? std::string_view() : tls::to_string(upstream.tls_version());
-        case ConnectionField::kUpstreamTlsCipher:
-            return upstream.tls_version() == tls::Version::kNone ? std::string_view() : tls::cipher_suite_name(upstream.cipher_suite());
-        default: return info.tls ? downstream_text(field, *info.tls, arena) : std::string_view();
+        case ConnectionField::kFailure: return failure;
+        case ConnectionField::kRequestedServerName: return info.tls ? std::string_view(info.tls->server_name) : std::string_view();
+        case ConnectionField::kHandshakeUs: return info.tls ? number(std::max<int64_t>(info.tls->handshake_us, 1), arena) : std::string_view();
+        default: return info.tls ? tls_text(field, *info.tls, arena) : std::string_view();
     }
 }
 

@@ -10,7 +10,9 @@
 
 namespace sluice::proxy {
 
-std::string_view connection_text(telemetry::ConnectionField field, const DownstreamInfo& info, const UpstreamRequest& upstream,
-                                 std::string_view downstream_failure, Arena& arena);
+/// Of the client's connection.
+std::string_view connection_text(telemetry::ConnectionField field, const DownstreamInfo& info, std::string_view failure, Arena& arena);
+/// Of either: what its handshake agreed on and proved.
+std::string_view tls_text(telemetry::ConnectionField field, const TlsInfo& tls, Arena& arena);
 
 }  // namespace sluice::proxy

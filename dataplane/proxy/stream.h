@@ -100,6 +100,8 @@ class Stream final : public filter::StreamContext {
     void on_upstream_writable();
     /// 503 or 502 if the answer has not begun, else the client's connection is cut.
     void on_upstream_failed(const filter::LocalReply& reply);
+    /// A connection carries the request now; `tls`: what its handshake agreed on, nullptr for plain text.
+    void on_upstream_attached(const TlsInfo* tls);
     Core& core() { return core_; }
 
     // filter::StreamContext
@@ -148,6 +150,7 @@ class Stream final : public filter::StreamContext {
     void end_exchange();
     void record();
     void record(telemetry::AccessLogEntry& entry, const telemetry::AccessLogSet& logs);
+    std::string_view upstream_text(size_t capture) const;
     void count_ends(telemetry::ListenerStats& stats);
     telemetry::RequestKey request_key() const;
 
@@ -180,6 +183,7 @@ class Stream final : public filter::StreamContext {
     uint64_t bytes_received_ = 0, bytes_sent_ = 0;
     uint32_t flags_ = 0;
     std::string_view reason_, details_, downstream_failure_;
+    std::string_view* upstream_texts_ = nullptr;   // by capture of the logs; in the arena
 };
 
 }  // namespace sluice::proxy

@@ -216,6 +216,7 @@ telemetry::RequestKey Stream::request_key() const {
     key.destination = std::min(upstream_.destination_id(), telemetry::kNoDestination);
     key.status = response_started_ ? std::min(response_.status, uint16_t{999}) : uint16_t{0};
     key.flags = static_cast<uint16_t>(flags_);
+    key.principals = upstream_.principals();
     if (request_.method != http::Method::kPost) return key;
     const http::Header* type = request_.headers.find(http::HeaderId::kContentType);
     key.grpc = type && type->value.starts_with("application/grpc") && !type->value.starts_with("application/grpc-web");
@@ -289,6 +290,23 @@ void Stream::record() {
     core_.access_log->push(entry);
 }
 
+/// What the listener's logs want of a connection to a backend is kept now: it may be gone when the request is recorded.
+void Stream::on_upstream_attached(const TlsInfo* tls) {
+    const auto* logs = hcm().access_logs.get();
+    if (!logs || !logs->captures().of_upstreams) [[likely]] return;
+    constexpr size_t kTextMax = telemetry::AccessLogRing::kFieldBytesMax;   // a record keeps no more
+    const auto& wanted = logs->captures().headers;
+    upstream_texts_ = tls ? arena_.make_array<std::string_view>(wanted.size()) : nullptr;
+    for (size_t i = 0; upstream_texts_ && i < wanted.size(); i++)
+        upstream_texts_[i] = wanted[i].upstream ? arena_.copy(tls_text(wanted[i].field, *tls, arena_).substr(0, kTextMax)) : std::string_view();
+}
+
+std::string_view Stream::upstream_text(size_t capture) const {
+    const auto& wanted = hcm().access_logs->captures().headers[capture];
+    if (wanted.field == telemetry::ConnectionField::kFailure) return upstream_.transport_failure();
+    return upstream_texts_ ? upstream_texts_[capture] : std::string_view();
+}
+
 /// With the headers that the listener's logs want; most want none.
 void Stream::record(telemetry::AccessLogEntry& entry, const telemetry::AccessLogSet& logs) {
     using From = telemetry::AccessLogCaptures::From;
@@ -301,7 +319,7 @@ void Stream::record(telemetry::AccessLogEntry& entry, const telemetry::AccessLog
     std::array<std::string_view, telemetry::kCapturedHeadersMax> captured;
     for (size_t i = 0; i < wanted.size(); i++) {
         if (wanted[i].from == From::kConnection) {
-            captured[i] = connection_text(wanted[i].field, info_, upstream_, downstream_failure_, arena_);
+            captured[i] = wanted[i].upstream ? upstream_text(i) : connection_text(wanted[i].field, info_, downstream_failure_, arena_);
             continue;
         }
         const auto& from = wanted[i].from == From::kRequest    ? request_.headers

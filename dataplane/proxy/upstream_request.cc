@@ -163,8 +163,10 @@ bool UpstreamRequest::on_attached(UpstreamConnection& connection) {
     connection_ = &connection;
     state_ = State::kSent;
     local_ = connection.tuple().local;
-    if (const TlsInfo* tls = connection.transport()->tls()) tls_version_ = tls->version, cipher_suite_ = tls->cipher_suite;
     Core& core = stream_->core();
+    const TlsInfo* tls = connection.transport()->tls();
+    if (tls) [[unlikely]] principals_.share(core.stats.principal_uses(), tls->principals);
+    stream_->on_upstream_attached(tls);
     SliceQueue out(core.nodes);
     if (!http::h1::write_request(*request_, request_->framing, request_->content_length, false, core.mbufs, out)) {
         core.counters.mbufs_empty++;

@@ -79,8 +79,8 @@ class UpstreamRequest final : public filter::Forwarder, public upstream::Pending
     bool answered() const { return answered_; }
     /// Why the last connection could not be made or broke, where TLS knows; in the stream's arena.
     std::string_view transport_failure() const { return transport_failure_; }
-    tls::Version tls_version() const { return tls_version_; }
-    uint16_t cipher_suite() const { return cipher_suite_; }
+    /// Of the connection last used.
+    telemetry::PrincipalsId principals() const { return principals_.id(); }
     void on_timeout();
 
  private:
@@ -106,8 +106,7 @@ class UpstreamRequest final : public filter::Forwarder, public upstream::Pending
     bool answered_ = false;
     uint32_t attempts_ = 0;
     std::string_view transport_failure_;
-    tls::Version tls_version_ = tls::Version::kNone;   // of the connection last used
-    uint16_t cipher_suite_ = 0;
+    telemetry::PrincipalUse principals_;
 };
 
 /// One more request on an endpoint's connections: attaches waiting requests to a connection that is free.

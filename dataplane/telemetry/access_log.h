@@ -42,7 +42,7 @@ bool is_response_flag(std::string_view short_name);
 /// Envoy's "there was none" among times.
 inline constexpr uint64_t kNoTime = UINT64_MAX;
 /// Headers that one access log record carries besides the fixed ones.
-inline constexpr uint32_t kCapturedHeadersMax = 32;
+inline constexpr uint32_t kCapturedHeadersMax = 48;
 /// In AccessLogEntry::flags, beside them: this listener writes no access log, the entry is for those who read along.
 inline constexpr uint32_t kNotForTheFile = 1u << 31;
 

@@ -13,14 +13,17 @@
 
 namespace sluice::telemetry {
 
-/// What both connections of a request are like, TLS above all; named by the operators that write it.
+/// What a request's connections are like, TLS above all; named by the operators that write it. Those from kFailure on are of either side.
 enum class ConnectionField : uint8_t {
-    kNone, kFilterChainName, kRequestedServerName, kDownstreamFailure, kUpstreamFailure, kDownstreamTlsVersion, kDownstreamTlsCipher,
-    kPeerCert, kPeerStart, kPeerEnd, kPeerIssuer, kPeerSubject, kPeerSerial, kPeerSha1, kPeerSha256, kPeerUriSan, kPeerDnsSan,
-    kLocalSubject, kLocalUriSan, kLocalDnsSan, kUpstreamTlsVersion, kUpstreamTlsCipher,
+    kNone, kFilterChainName, kRequestedServerName, kHandshakeUs, kFailure, kVersion, kCipher, kGroup, kSessionId,
+    kPeerCert, kPeerStart, kPeerEnd, kPeerIssuer, kPeerSubject, kPeerSerial, kPeerSha1, kPeerSha256, kPeerChainSerials, kPeerChainSha1,
+    kPeerChainSha256, kPeerIssuerSerial, kPeerIssuerSha256, kPeerUriSan, kPeerDnsSan, kPeerIpSan, kPeerEmailSan, kPeerOtherSan,
+    kLocalSubject, kLocalUriSan, kLocalDnsSan, kLocalIpSan, kLocalEmailSan, kLocalOtherSan,
 };
-/// kNone: the operator writes something else.
-ConnectionField connection_field(std::string_view operator_name);
+/// kNone: the operator writes something else. `upstream`: of the connection to the backend.
+ConnectionField connection_field(std::string_view operator_name, bool& upstream);
+/// Texts of certificates that a handshake makes only where they are asked for.
+bool is_certificate_text(ConnectionField field);
 
 struct AccessLogCaptures {
     enum class From : uint8_t { kRequest, kResponse, kResponseTrailers, kConnection };
@@ -29,12 +32,16 @@ struct AccessLogCaptures {
         std::string name;      // lower case
         http::HeaderId id;     // kOther: compared by name
         ConnectionField field = ConnectionField::kNone;   // of kConnection, whose name is an operator's
+        bool upstream = false;                            // of kConnection: of the one to the backend
         bool operator==(const Header&) const = default;
     };
     std::vector<Header> headers;
+    bool of_upstreams = false;   // any is of the connection to the backend
 
     /// The place of a header or fact, new or as before; nothing when kCapturedHeadersMax are asked for already.
     std::optional<uint16_t> place_of(From from, std::string_view name);
+    /// Asks for texts of the certificates of clients, or of backends.
+    bool certificate_texts(bool of_upstreams) const;
 };
 
 }  // namespace sluice::telemetry

@@ -16,7 +16,7 @@ enum class Op : uint8_t {
     kResponseCode, kResponseCodeDetails, kResponseFlags, kResponseFlagsLong, kBytesReceived, kBytesSent, kDuration, kRequestDuration,
     kResponseDuration, kResponseTxDuration, kCommonDuration, kUpstreamRemote, kUpstreamLocal, kDownstreamRemote,
     kDownstreamDirectRemote, kDownstreamLocal, kUpstreamCluster, kAttempts, kRouteName, kGrpcStatus, kUniqueId, kLogType,
-    kReason, kCore, kListener, kConnection, kConnectionTime,
+    kReason, kCore, kListener, kConnection, kConnectionTime, kConnectionMs, kServerName,
 };
 enum class AddressPart : uint8_t { kBoth, kIp, kPort };
 

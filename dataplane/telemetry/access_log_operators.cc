@@ -29,8 +29,13 @@ constexpr auto kRequired = Argument::kRequired;
 constexpr auto kBoth = AddressPart::kBoth;
 constexpr auto kIp = AddressPart::kIp;
 constexpr auto kPort = AddressPart::kPort;
-constexpr std::string_view kTls = "not kept with a request";
-constexpr std::string_view kTickets = "sessions are resumed by tickets and have no id";
+constexpr std::string_view kNoHello = "hellos are not kept";
+constexpr std::string_view kSession = "in hexadecimal; `-` for clients of TLS 1.3, whose sessions are tickets";
+constexpr std::string_view kText = "of connections made since some log asks for it";
+constexpr std::string_view kOurs = "ours: Envoy has it for the other side alone";
+constexpr std::string_view kChain = "of a resumed session the leaf alone";
+constexpr std::string_view kIssuer = "the second certificate that the client sent; `-` for a resumed session";
+constexpr std::string_view kOtherName = "those that hold text";
 constexpr std::string_view kNoState = "no filter keeps any";
 constexpr std::string_view kNotCounted = "not counted by request";
 constexpr std::string_view kNotTimed = "not measured";
@@ -39,8 +44,11 @@ constexpr Operator kOperators[] = {
     {"START_TIME", kOptional, Op::kStartTime, kBoth, "in UTC; %Y %m %d %H %M %S %F %T %s %e %b %a %j %y %Z %z, %3f and %E3S with any digit"},
     {"EMIT_TIME", kOptional, Op::kEmitTime, kBoth, "the request's end"},
     {"REQ", kRequired, Op::kHeader, kBoth, "any header; of several lines the first"},
+    {"REQUEST_HEADER", kRequired, Op::kHeader, kBoth, "the same"},
     {"RESP", kRequired, Op::kHeader, kBoth, "any header of the answer as sent"},
+    {"RESPONSE_HEADER", kRequired, Op::kHeader, kBoth, "the same"},
     {"TRAILER", kRequired, Op::kHeader, kBoth, "any trailer of the answer"},
+    {"RESPONSE_TRAILER", kRequired, Op::kHeader, kBoth, "the same"},
     {"REQ_WITHOUT_QUERY", kRequired, Op::kHeader},
     {"PATH", kOptional, Op::kPathParts, kBoth, "WQ or NQ, then ORIG, PATH or ORIG_OR_PATH"},
     {"QUERY_PARAM", kRequired, Op::kQueryParameter, kBoth, "decoded"},
@@ -127,51 +135,63 @@ constexpr Operator kOperators[] = {
     {"DOWNSTREAM_LOCAL_CLOSE_REASON", kNone, Op::kAbsent, kBoth, "see RESPONSE_FLAGS"},
     {"UPSTREAM_DETECTED_CLOSE_TYPE", kNone, Op::kAbsent, kBoth, "see RESPONSE_FLAGS"},
     {"UPSTREAM_LOCAL_CLOSE_REASON", kNone, Op::kAbsent, kBoth, "see RESPONSE_FLAGS"},
-    {"DOWNSTREAM_TLS_SESSION_ID", kNone, Op::kAbsent, kBoth, kTickets},
-    {"UPSTREAM_TLS_SESSION_ID", kNone, Op::kAbsent, kBoth, kTickets},
-    {"REQUESTED_SERVER_NAME", kNone, Op::kConnection},
+    {"REQUESTED_SERVER_NAME", kOptional, Op::kServerName, kBoth, "SNI_ONLY, SNI_FIRST or HOST_FIRST, then ORIG, HOST or ORIG_OR_HOST; in lower case"},
     {"DOWNSTREAM_TRANSPORT_FAILURE_REASON", kNone, Op::kConnection},
     {"UPSTREAM_TRANSPORT_FAILURE_REASON", kNone, Op::kConnection},
-    {"DOWNSTREAM_HANDSHAKE_DURATION", kNone, Op::kAbsent, kBoth, kTls},
-    {"TLS_JA3_FINGERPRINT", kNone, Op::kAbsent, kBoth, kTls},
-    {"TLS_JA4_FINGERPRINT", kNone, Op::kAbsent, kBoth, kTls},
+    {"DOWNSTREAM_HANDSHAKE_DURATION", kNone, Op::kConnectionMs, kBoth, "of the connection, from its first bytes"},
+    {"TLS_JA3_FINGERPRINT", kNone, Op::kAbsent, kBoth, kNoHello},
+    {"TLS_JA4_FINGERPRINT", kNone, Op::kAbsent, kBoth, kNoHello},
     {"DOWNSTREAM_TLS_VERSION", kNone, Op::kConnection},
     {"DOWNSTREAM_TLS_CIPHER", kNone, Op::kConnection},
-    {"DOWNSTREAM_PEER_CERT", kNone, Op::kConnection, kBoth, "where X-Forwarded-Client-Cert is to carry it"},
+    {"DOWNSTREAM_TLS_GROUP", kNone, Op::kConnection},
+    {"DOWNSTREAM_TLS_SESSION_ID", kNone, Op::kConnection, kBoth, kSession},
+    {"DOWNSTREAM_PEER_CERT", kNone, Op::kConnection},
     {"DOWNSTREAM_PEER_CERT_V_START", kOptional, Op::kConnectionTime},
     {"DOWNSTREAM_PEER_CERT_V_END", kOptional, Op::kConnectionTime},
     {"DOWNSTREAM_PEER_ISSUER", kNone, Op::kConnection},
     {"DOWNSTREAM_PEER_SUBJECT", kNone, Op::kConnection},
     {"DOWNSTREAM_PEER_SERIAL", kNone, Op::kConnection},
-    {"DOWNSTREAM_PEER_CHAIN_SERIALS", kNone, Op::kAbsent, kBoth, kTls},
     {"DOWNSTREAM_PEER_FINGERPRINT_1", kNone, Op::kConnection},
     {"DOWNSTREAM_PEER_FINGERPRINT_256", kNone, Op::kConnection},
-    {"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256", kNone, Op::kAbsent, kBoth, kTls},
+    {"DOWNSTREAM_PEER_CHAIN_SERIALS", kNone, Op::kConnection, kBoth, kChain},
+    {"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1", kNone, Op::kConnection, kBoth, kChain},
+    {"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256", kNone, Op::kConnection, kBoth, kChain},
+    {"DOWNSTREAM_PEER_ISSUER_SERIAL", kNone, Op::kConnection, kBoth, kIssuer},
+    {"DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256", kNone, Op::kConnection, kBoth, kIssuer},
     {"DOWNSTREAM_PEER_URI_SAN", kNone, Op::kConnection},
     {"DOWNSTREAM_PEER_DNS_SAN", kNone, Op::kConnection},
-    {"DOWNSTREAM_PEER_IP_SAN", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_PEER_EMAIL_SAN", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_PEER_OTHERNAME_SAN", kNone, Op::kAbsent, kBoth, kTls},
+    {"DOWNSTREAM_PEER_IP_SAN", kNone, Op::kConnection},
+    {"DOWNSTREAM_PEER_EMAIL_SAN", kNone, Op::kConnection},
+    {"DOWNSTREAM_PEER_OTHERNAME_SAN", kNone, Op::kConnection, kBoth, kOtherName},
     {"DOWNSTREAM_LOCAL_SUBJECT", kNone, Op::kConnection},
     {"DOWNSTREAM_LOCAL_URI_SAN", kNone, Op::kConnection},
     {"DOWNSTREAM_LOCAL_DNS_SAN", kNone, Op::kConnection},
-    {"DOWNSTREAM_LOCAL_IP_SAN", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_LOCAL_EMAIL_SAN", kNone, Op::kAbsent, kBoth, kTls},
-    {"DOWNSTREAM_LOCAL_OTHERNAME_SAN", kNone, Op::kAbsent, kBoth, kTls},
+    {"DOWNSTREAM_LOCAL_IP_SAN", kNone, Op::kConnection},
+    {"DOWNSTREAM_LOCAL_EMAIL_SAN", kNone, Op::kConnection},
+    {"DOWNSTREAM_LOCAL_OTHERNAME_SAN", kNone, Op::kConnection, kBoth, kOtherName},
     {"UPSTREAM_TLS_VERSION", kNone, Op::kConnection},
     {"UPSTREAM_TLS_CIPHER", kNone, Op::kConnection},
-    {"UPSTREAM_PEER_CERT", kNone, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_PEER_CERT_V_START", kOptional, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_PEER_CERT_V_END", kOptional, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_PEER_ISSUER", kNone, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_PEER_SUBJECT", kNone, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_PEER_URI_SAN", kNone, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_PEER_DNS_SAN", kNone, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_PEER_IP_SAN", kNone, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_LOCAL_URI_SAN", kNone, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_LOCAL_DNS_SAN", kNone, Op::kAbsent, kBoth, kTls},
-    {"UPSTREAM_LOCAL_IP_SAN", kNone, Op::kAbsent, kBoth, kTls},
+    {"UPSTREAM_TLS_GROUP", kNone, Op::kConnection},
+    {"UPSTREAM_TLS_SESSION_ID", kNone, Op::kConnection, kBoth, kSession},
+    {"UPSTREAM_PEER_CERT", kNone, Op::kConnection, kBoth, kText},
+    {"UPSTREAM_PEER_CERT_V_START", kOptional, Op::kConnectionTime},
+    {"UPSTREAM_PEER_CERT_V_END", kOptional, Op::kConnectionTime},
+    {"UPSTREAM_PEER_ISSUER", kNone, Op::kConnection},
+    {"UPSTREAM_PEER_SUBJECT", kNone, Op::kConnection},
+    {"UPSTREAM_PEER_SERIAL", kNone, Op::kConnection, kBoth, kOurs},
+    {"UPSTREAM_PEER_FINGERPRINT_1", kNone, Op::kConnection, kBoth, kOurs},
+    {"UPSTREAM_PEER_FINGERPRINT_256", kNone, Op::kConnection, kBoth, kOurs},
+    {"UPSTREAM_PEER_URI_SAN", kNone, Op::kConnection},
+    {"UPSTREAM_PEER_DNS_SAN", kNone, Op::kConnection},
+    {"UPSTREAM_PEER_IP_SAN", kNone, Op::kConnection},
+    {"UPSTREAM_PEER_EMAIL_SAN", kNone, Op::kConnection, kBoth, kOurs},
+    {"UPSTREAM_PEER_OTHERNAME_SAN", kNone, Op::kConnection, kBoth, kOurs},
+    {"UPSTREAM_LOCAL_SUBJECT", kNone, Op::kConnection, kBoth, kOurs},
+    {"UPSTREAM_LOCAL_URI_SAN", kNone, Op::kConnection},
+    {"UPSTREAM_LOCAL_DNS_SAN", kNone, Op::kConnection},
+    {"UPSTREAM_LOCAL_IP_SAN", kNone, Op::kConnection},
+    {"UPSTREAM_LOCAL_EMAIL_SAN", kNone, Op::kConnection, kBoth, kOurs},
+    {"UPSTREAM_LOCAL_OTHERNAME_SAN", kNone, Op::kConnection, kBoth, kOurs},
 
     {"START_TIME_LOCAL", kOptional, Op::kNone, kBoth, "START_TIME is in UTC"},
     {"EMIT_TIME_LOCAL", kOptional, Op::kNone, kBoth, "EMIT_TIME is in UTC"},
@@ -200,6 +220,18 @@ size_t distance(std::string_view a, std::string_view b) {
     return row[b.size()];
 }
 
+/// Those that begin with the same two words.
+std::string known_like(std::string_view wanted) {
+    const size_t first = wanted.find('_'), second = first == wanted.npos ? first : wanted.find('_', first + 1);
+    if (second == wanted.npos) return {};
+    std::string out;
+    for (const Operator& known : kOperators) {
+        if (known.op == Op::kNone || !known.name.starts_with(wanted.substr(0, second + 1))) continue;
+        out += fmt::format("{}%{}%", out.empty() ? "" : ", ", known.name);
+    }
+    return out.empty() ? out : fmt::format("known are {}; ", out);
+}
+
 std::string did_you_mean(std::string_view name) {
     const std::string wanted = upper(name);
     const Operator* best = nullptr;
@@ -208,7 +240,7 @@ std::string did_you_mean(std::string_view name) {
         const size_t edits = distance(wanted, known.name);
         if (edits < fewest) fewest = edits, best = &known;
     }
-    return best ? fmt::format("did you mean %{}%?", best->name) : "docs/telemetry.md lists all operators";
+    return best ? fmt::format("did you mean %{}%?", best->name) : known_like(wanted) + "docs/telemetry.md lists all operators";
 }
 
 /// An operator under the parser: what it says, and where it stands for errors.
@@ -232,6 +264,7 @@ struct Reading {
     Result<void, FormatError> path();
     Result<void, FormatError> grpc();
     Result<void, FormatError> connection();
+    Result<void, FormatError> server_name();
     Result<void, FormatError> points();
 };
 
@@ -275,7 +308,7 @@ Result<AccessLogFormat::Part::Source, FormatError> Reading::header(std::string_v
     constexpr std::pair<std::string_view, Op> kResponse[] = {
         {":STATUS", Op::kStatusText}, {"X-ENVOY-UPSTREAM-SERVICE-TIME", Op::kUpstreamServiceTime}};
     const std::string wanted = upper(name);
-    const bool request = op->name == "REQ" || op->name == "REQ_WITHOUT_QUERY", response = op->name == "RESP";
+    const bool request = op->name.starts_with("REQ"), response = op->name == "RESP" || op->name == "RESPONSE_HEADER";
     if (request)
         for (const auto& [known, value] : kRequest)
             if (known == wanted) return AccessLogFormat::Part::Source{value, AccessLogFormat::Part::kNowhere};
@@ -348,6 +381,29 @@ Result<void, FormatError> Reading::connection() {
     return {};
 }
 
+// What was asked for by SNI, by the Host header, or by either.
+Result<void, FormatError> Reading::server_name() {
+    using From = AccessLogCaptures::From;
+    using Source = AccessLogFormat::Part::Source;
+    constexpr std::string_view kCure = "as in %REQUESTED_SERVER_NAME(SNI_FIRST:HOST)%";
+    const size_t colon = argument.find(':');
+    const std::string_view order = argument.substr(0, colon);
+    const std::string_view which = colon == argument.npos ? std::string_view() : argument.substr(colon + 1);
+    if (order != "" && order != "SNI_ONLY" && order != "SNI_FIRST" && order != "HOST_FIRST")
+        return error(fmt::format("`{}` is not SNI_ONLY, SNI_FIRST or HOST_FIRST", order.substr(0, 80)), std::string(kCure));
+    if (which != "" && which != "ORIG" && which != "HOST" && which != "ORIG_OR_HOST")
+        return error(fmt::format("`{}` is not ORIG, HOST or ORIG_OR_HOST", which.substr(0, 80)), std::string(kCure));
+    const auto sni = captures.place_of(From::kConnection, op->name);
+    std::optional<uint16_t> original = AccessLogFormat::Part::kNowhere;
+    if (which == "ORIG") original = captures.place_of(From::kRequest, "x-envoy-original-host");
+    if (!sni || !original) return error(fmt::format("more than {} different headers", kCapturedHeadersMax));
+    const Source name{Op::kConnection, *sni}, host{which == "ORIG" ? Op::kHeader : Op::kAuthority, *original};
+    part.first = order == "HOST_FIRST" ? host : name;
+    if (order == "SNI_FIRST") part.second = host;
+    if (order == "HOST_FIRST") part.second = name;
+    return {};
+}
+
 // START:END:PRECISION
 Result<void, FormatError> Reading::points() {
     constexpr std::pair<std::string_view, TimePoint> kPoints[] = {
@@ -383,7 +439,9 @@ Result<void, FormatError> Reading::read_argument() {
         case Op::kHeader: return headers();
         case Op::kPathParts: return path();
         case Op::kConnection:
+        case Op::kConnectionMs:
         case Op::kConnectionTime: return connection();
+        case Op::kServerName: return server_name();
         case Op::kGrpcStatus: return grpc();
         case Op::kCommonDuration: return points();
         case Op::kQueryParameter: part.argument = argument; return {};

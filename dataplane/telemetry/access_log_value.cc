@@ -140,9 +140,16 @@ Value seconds(const Part& part, std::string_view captured, std::string& scratch)
     return time(part, at * 1'000'000, scratch);
 }
 
+/// A duration that was captured in microseconds.
+Value milliseconds(std::string_view captured) {
+    uint64_t us = 0;
+    return std::from_chars(captured.data(), captured.data() + captured.size(), us).ec == std::errc{} ? ms(us) : Value{};
+}
+
 Value look(const Part::Source& source, const Part& part, const AccessLogEntry& e, std::string& scratch) {
     switch (source.op) {
         case Op::kNone:
+        case Op::kServerName:
         case Op::kAbsent: return {};
         case Op::kLiteral:
         case Op::kFixed: return text(part.argument);
@@ -161,6 +168,7 @@ Value look(const Part::Source& source, const Part& part, const AccessLogEntry& e
         case Op::kHeader: return source.capture < e.captured.size() ? text(e.captured[source.capture]) : Value{};
         case Op::kConnection: return source.capture < e.captured.size() ? text(e.captured[source.capture]) : Value{};
         case Op::kConnectionTime: return source.capture < e.captured.size() ? seconds(part, e.captured[source.capture], scratch) : Value{};
+        case Op::kConnectionMs: return source.capture < e.captured.size() ? milliseconds(e.captured[source.capture]) : Value{};
         case Op::kPathParts: return text(chosen_path(part, e));
         case Op::kQueryParameter: return query_parameter(part.argument, e.path, scratch);
         case Op::kProtocol: return text(protocol(e.version));

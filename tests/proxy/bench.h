@@ -57,6 +57,7 @@ class ProxyTest : public ::testing::Test {
         HeaderOps request_headers, response_headers;
         std::map<std::string, snapshot::Listener> listeners;
         std::map<std::string, std::shared_ptr<const tls::ServerContext>> contexts;   // by filter chain's name
+        bool backends_texts = false;
     };
 
     void SetUp() override {
@@ -146,6 +147,7 @@ class ProxyTest : public ::testing::Test {
     }
     void publish_only() {
         auto root = std::make_unique<snapshot::Snapshot>();
+        root->backends_texts = config_.backends_texts;
         root->revision = ++revision_;
         std::map<std::string, uint32_t> ids;
         for (auto& [name, c] : config_.clusters) ids[name] = add_cluster(*root, name, c);

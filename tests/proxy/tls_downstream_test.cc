@@ -250,6 +250,35 @@ TEST_F(TlsDownstream, TheLogTellsWhatTheConnectionIs) {
     expect_all_back();
 }
 
+TEST_F(TlsDownstream, TheLogTellsAllThatACertificateSays) {
+    const auto alice = issue("alice", {"URI:spiffe://cluster.local/ns/shop/sa/alice", "IP:192.0.2.77", "email:alice@shop.example", "otherName:badge 7", "otherNumber:7"});
+    only_tls(server_context(issue("shop", {"DNS:shop.example", "IP:192.0.2.10", "email:ops@shop.example"}), Client::kRequired, true));
+    auto format = telemetry::AccessLogFormat::parse(
+        "%DOWNSTREAM_TLS_GROUP% %DOWNSTREAM_PEER_IP_SAN% %DOWNSTREAM_PEER_EMAIL_SAN% %DOWNSTREAM_PEER_OTHERNAME_SAN% %DOWNSTREAM_LOCAL_IP_SAN% %DOWNSTREAM_LOCAL_EMAIL_SAN% "
+        "%DOWNSTREAM_LOCAL_OTHERNAME_SAN% %DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256% %DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1% %DOWNSTREAM_PEER_CHAIN_SERIALS% "
+        "%DOWNSTREAM_PEER_ISSUER_SERIAL% %DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256% %DOWNSTREAM_PEER_FINGERPRINT_256% %DOWNSTREAM_PEER_FINGERPRINT_1% %DOWNSTREAM_PEER_SERIAL% "
+        "%DOWNSTREAM_HANDSHAKE_DURATION% %DOWNSTREAM_TLS_SESSION_ID%");
+    ASSERT_TRUE(format) << format.error().message;
+    http().access_logs = *telemetry::AccessLogSet::make({{"/dev/null", std::move(*format)}});
+    publish();
+    auto c = secure_client({.certificate = &alice});
+    ASSERT_TRUE(c.pump()) << c.error();
+    c.write(kGet);
+    upstream(0).accept_connection();
+    upstream(0).send(kOk);
+    const auto seen = log().captured;
+    ASSERT_EQ(seen.size(), 17u);
+    EXPECT_EQ(std::vector(seen.begin(), seen.begin() + 7), (std::vector<std::string>{"X25519", "192.0.2.77", "alice@shop.example", "badge 7", "192.0.2.10", "ops@shop.example", ""}));
+    const auto list = [](std::string text) { return std::pair(text.substr(0, text.find(',')), text.find(',') == text.npos ? "" : text.substr(text.find(',') + 1)); };
+    EXPECT_EQ(list(seen[7]).first, seen[12]);
+    EXPECT_EQ(list(seen[8]).first, seen[13]);
+    EXPECT_EQ(list(seen[9]).first, seen[14]);
+    EXPECT_EQ(list(seen[9]).second, seen[10]) << "its issuer's, where it was sent";
+    EXPECT_EQ(list(seen[7]).second, seen[11]);
+    EXPECT_FALSE(seen[15].empty());
+    expect_all_back();
+}
+
 TEST_F(TlsDownstream, AClientWithoutACertificateReadsWhy) {
     only_tls(server_context(issue("shop"), Client::kRequired));
     publish();

@@ -1,5 +1,7 @@
 // Upstream connections over TLS: as the endpoint's transport socket says; names, secrets, failures with their reasons, pools, ends.
 // The server is OpenSSL.
+#include <map>
+
 #include "telemetry/access_log_format.h"
 #include "telemetry/access_log_set.h"
 #include "tests/proxy/tls_bench.h"
@@ -50,6 +52,87 @@ TEST_F(TlsUpstream, TheLogTellsWhyThereIsNoConnection) {
     publish();
     ask();
     EXPECT_EQ(log().captured, (std::vector<std::string>{"TLS error: Secret is not supplied by SDS", ""}));
+    expect_all_back();
+}
+
+/// Of the connection that carried the request, also when it is gone before the request is recorded.
+TEST_F(TlsUpstream, TheLogTellsWhoTheBackendIs) {
+    const auto backend = issue("web", {"DNS:web.example", "URI:spiffe://cluster.local/ns/shop/sa/web", "IP:10.0.0.7", "email:ops@web.example", "otherName:badge 7"});
+    secure("web", client_context(&gateway_)).peer.sni = "web.example";
+    auto format = telemetry::AccessLogFormat::parse(
+        "%UPSTREAM_TLS_VERSION% %UPSTREAM_TLS_CIPHER% %UPSTREAM_TLS_GROUP% %UPSTREAM_PEER_SUBJECT% %UPSTREAM_PEER_ISSUER% %UPSTREAM_PEER_URI_SAN% "
+        "%UPSTREAM_PEER_DNS_SAN% %UPSTREAM_PEER_IP_SAN% %UPSTREAM_PEER_EMAIL_SAN% %UPSTREAM_PEER_OTHERNAME_SAN% %UPSTREAM_LOCAL_SUBJECT% %UPSTREAM_LOCAL_URI_SAN% "
+        "%UPSTREAM_LOCAL_DNS_SAN% %UPSTREAM_TRANSPORT_FAILURE_REASON% %UPSTREAM_PEER_CERT_V_END(%s)% %UPSTREAM_PEER_SERIAL% %UPSTREAM_PEER_CERT% %DOWNSTREAM_TLS_VERSION%");
+    ASSERT_TRUE(format) << format.error().message;
+    http().access_logs = *telemetry::AccessLogSet::make({{"/dev/null", std::move(*format)}});
+    config_.backends_texts = true;
+    publish();
+    auto& c = ask();
+    auto s = secure_server(0, backend, {.trusted_pem = authority().pem(), .wants_client_certificate = true});
+    ASSERT_TRUE(s.pump()) << s.error();
+    EXPECT_HAS(s.read(), "GET / HTTP/1.1\r\n");
+    s.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+    EXPECT_TRUE(c.take().ends_with("ok"));
+    auto seen = log().captured;
+    ASSERT_EQ(seen.size(), 18u);
+    EXPECT_EQ(seen[15].find_first_not_of("0123456789abcdef"), std::string::npos);
+    EXPECT_TRUE(seen[16].starts_with("-----BEGIN%20CERTIFICATE-----%0A")) << seen[16];
+    EXPECT_GT(std::stoll(seen[14]), now_s());
+    seen.erase(seen.begin() + 14, seen.begin() + 17);
+    EXPECT_EQ(seen, (std::vector<std::string>{"TLSv1.3", "TLS_AES_128_GCM_SHA256", "X25519", "CN=web,O=Sluice tests", "CN=test root,O=Sluice tests",
+                                              "spiffe://cluster.local/ns/shop/sa/web", "web.example", "10.0.0.7", "ops@web.example", "badge 7",
+                                              "CN=gateway,O=Sluice tests", "spiffe://cluster.local/ns/gw/sa/gateway", "", "", ""}));
+    expect_all_back();
+}
+
+/// Istio: source_principal is the gateway's towards the backend, destination_principal the backend's.
+TEST_F(TlsUpstream, RequestsAreCountedByBothPrincipals) {
+    auto& socket = secure("web", client_context(&gateway_));
+    publish();
+    auto& c = ask();
+    auto s = secure_server(0, web_, {.trusted_pem = authority().pem(), .wants_client_certificate = true});
+    ASSERT_TRUE(s.pump()) << s.error();
+    s.read();
+    EXPECT_TRUE(c.take().empty());
+    s.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+    EXPECT_TRUE(c.take().ends_with("ok"));
+    socket.peer.verify_host = "other.example";
+    socket.settings_hash++;
+    publish();
+    c.send(kGet);
+    auto refused = secure_server(1, web_);
+    refused.pump();
+    EXPECT_HAS(c.take(), "HTTP/1.1 503 ");
+    std::map<uint16_t, std::vector<std::string>> by_status;
+    const auto& series = stats_.series();
+    series.for_each([&](uint32_t, const telemetry::RequestKey& key) {
+        const auto names = series.principals().names(key.principals);
+        by_status[key.status] = {std::string(names.source), std::string(names.destination)};
+    });
+    EXPECT_EQ(by_status[200], (std::vector<std::string>{"spiffe://cluster.local/ns/gw/sa/gateway", "spiffe://cluster.local/ns/shop/sa/web"}));
+    EXPECT_EQ(by_status[503], (std::vector<std::string>{"", ""})) << "no connection, nobody known";
+    expect_all_back();
+    for (uint32_t place = 0; place < telemetry::Principals::kPlaces; place++) ASSERT_EQ(stats_.principal_uses().of_place(place), 0u) << "all uses are given back";
+}
+
+/// A name that was not verified is nobody's: it is in the log and no label.
+TEST_F(TlsUpstream, AnUntrustedBackendIsNoPrincipal) {
+    tls::ClientOptions options;
+    options.verification.accept_untrusted = true;
+    auto context = tls::ClientContext::create(std::move(options), now_s());
+    ASSERT_TRUE(context);
+    secure("web", *context);
+    publish();
+    auto& c = ask();
+    const sluice::test::CertificateAuthority stranger("stranger");
+    sluice::test::CertificateSpec spec;
+    spec.names = {"URI:spiffe://cluster.local/ns/shop/sa/web"};
+    auto s = secure_server(0, stranger.issue(spec));
+    ASSERT_TRUE(s.pump()) << s.error();
+    s.read();
+    s.write(kOk);
+    EXPECT_TRUE(c.take().ends_with("ok"));
+    EXPECT_EQ(stats_.series().principals().used(), 0u);
     expect_all_back();
 }
 

@@ -143,6 +143,45 @@ TEST(AccessLogCustom, AnyHeaderIsCapturedByItsPlace) {
     EXPECT_EQ(line(*parsed, e), "- - - -\n") << "a record made before the format wanted them";
 }
 
+TEST(AccessLogCustom, TheNameAskedForIsOfTheHandshakeOrOfTheHeader) {
+    const auto said = [](const std::string& format, std::string_view sni, std::string_view original = {}) {
+        const auto parsed = AccessLogFormat::parse(format);
+        EXPECT_TRUE(parsed) << parsed.error().message;
+        AccessLogEntry e = test::example();
+        const std::string_view captured[] = {sni, original};
+        e.captured = captured;
+        return line(*parsed, e);
+    };
+    EXPECT_EQ(said("%REQUESTED_SERVER_NAME%", "sni.example"), "sni.example\n");
+    EXPECT_EQ(said("%REQUESTED_SERVER_NAME(SNI_ONLY)%", ""), "-\n");
+    EXPECT_EQ(said("%REQUESTED_SERVER_NAME(SNI_FIRST)%", "sni.example"), "sni.example\n");
+    EXPECT_EQ(said("%REQUESTED_SERVER_NAME(SNI_FIRST:HOST)%", ""), "shop.example\n");
+    EXPECT_EQ(said("%REQUESTED_SERVER_NAME(HOST_FIRST)%", "sni.example"), "shop.example\n");
+    EXPECT_EQ(said("%REQUESTED_SERVER_NAME(HOST_FIRST:ORIG)%", "sni.example"), "sni.example\n");
+    EXPECT_EQ(said("%REQUESTED_SERVER_NAME(HOST_FIRST:ORIG)%", "sni.example", "before.example"), "before.example\n");
+    EXPECT_EQ(said("%REQUESTED_SERVER_NAME(SNI_FIRST:ORIG_OR_HOST):4%", ""), "shop\n");
+}
+
+TEST(AccessLogCustom, OfWhichConnectionAFactIs) {
+    const auto parsed = AccessLogFormat::parse("%DOWNSTREAM_TLS_GROUP% %UPSTREAM_TLS_GROUP% %DOWNSTREAM_HANDSHAKE_DURATION% %UPSTREAM_PEER_CERT_V_START(%F)%");
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    const AccessLogCaptures& captures = parsed->captures();
+    ASSERT_EQ(captures.headers.size(), 4u);
+    EXPECT_EQ(captures.headers[0].field, captures.headers[1].field);
+    EXPECT_FALSE(captures.headers[0].upstream);
+    EXPECT_TRUE(captures.headers[1].upstream);
+    EXPECT_TRUE(captures.of_upstreams);
+    EXPECT_FALSE(captures.certificate_texts(true));
+    EXPECT_TRUE(AccessLogFormat::parse("%UPSTREAM_PEER_CERT%")->captures().certificate_texts(true));
+    EXPECT_FALSE(AccessLogFormat::parse("%UPSTREAM_PEER_CERT%")->captures().certificate_texts(false));
+    EXPECT_TRUE(AccessLogFormat::parse("%DOWNSTREAM_PEER_CHAIN_SERIALS%")->captures().certificate_texts(false));
+    EXPECT_FALSE(AccessLogFormat::parse("%DOWNSTREAM_PEER_SUBJECT%")->captures().of_upstreams);
+    AccessLogEntry e = test::example();
+    const std::string_view captured[] = {"X25519", "P-256", "12999", "1700000000"};
+    e.captured = captured;
+    EXPECT_EQ(line(*parsed, e), "X25519 P-256 12 2023-11-14\n");
+}
+
 TEST(AccessLogCustom, GrpcStatusIsOfTrailersThenHeadersThenHttp) {
     const auto parsed = AccessLogFormat::parse("%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%");
     ASSERT_TRUE(parsed) << parsed.error().message;
@@ -174,7 +213,7 @@ TEST(AccessLogCustom, TooManyHeadersAreRefused) {
     for (uint32_t i = 0; i <= kCapturedHeadersMax; i++) format += "%REQ(X-" + std::to_string(i) + ")%";
     const auto parsed = AccessLogFormat::parse(format);
     ASSERT_FALSE(parsed);
-    EXPECT_NE(parsed.error().message.find("more than 32 different headers"), std::string::npos);
+    EXPECT_NE(parsed.error().message.find("more than 48 different headers"), std::string::npos);
 }
 
 TEST(AccessLogCustom, AMisspeltOperatorIsGuessed) {
@@ -183,6 +222,9 @@ TEST(AccessLogCustom, AMisspeltOperatorIsGuessed) {
     EXPECT_EQ(cure("%duration%"), "did you mean %DURATION%?");
     EXPECT_EQ(cure("%DOWNSTREAM_REMOTE_ADRESS_WITHOUT_PORT%"), "did you mean %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%?");
     EXPECT_EQ(cure("%WHAT_IS_THIS%"), "docs/telemetry.md lists all operators");
+    EXPECT_EQ(cure("%UPSTREAM_TLS_EVERYTHING%"),
+              "known are %UPSTREAM_TLS_VERSION%, %UPSTREAM_TLS_CIPHER%, %UPSTREAM_TLS_GROUP%, %UPSTREAM_TLS_SESSION_ID%; docs/telemetry.md lists all operators");
+    EXPECT_EQ(cure("%UPSTREAM_TLS_VERSIONS%"), "did you mean %UPSTREAM_TLS_VERSION%?");
 }
 
 TEST(AccessLogDocs, ListEveryOperatorAsItIs) {
@@ -229,6 +271,8 @@ INSTANTIATE_TEST_SUITE_P(Formats, AccessLogRefused, testing::Values(
     Refused{"%COMMON_DURATION(DS_RX_BEG:DS_TX_END:s)%", 0, "`s` is not ms"},
     Refused{"%COMMON_DURATION(DS_RX:DS_TX_END:us)%", 0, "`DS_RX` is not a point"},
     Refused{"%DURATION(x)%", 0, "takes no argument"},
+    Refused{"%REQUESTED_SERVER_NAME(SNI)%", 0, "`SNI` is not SNI_ONLY"},
+    Refused{"%REQUESTED_SERVER_NAME(SNI_FIRST:ALL)%", 0, "`ALL` is not ORIG"},
     Refused{"%REQ(:PATH%", 0, "parenthesis"},
     Refused{"abc %PROTOCOL", 4, "closing %"},
     Refused{"%REQ(:PATH):x%", 12, "not a length"},
