@@ -11,6 +11,8 @@ translate::ProxyNode proxy_node(const host::GatewayHost& host) {
                               .listen_addresses = {}, .access_log_path = host.access_log.path};
     node.trust_domain = host.mesh.trust_domain;
     node.trust_domain_aliases = host.mesh.trust_domain_aliases;
+    node.num_trusted_proxies = host.topology.num_trusted_proxies;
+    node.forward_client_cert = host.topology.forward_client_cert;
     node.identity = {host.identity.certificate, host.identity.private_key, host.identity.roots};
     node.mesh_directory = host.mesh.directory;
     for (const auto& [key, value] : host.node.labels) node.labels[key] = value;

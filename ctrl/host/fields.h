@@ -36,6 +36,7 @@ inline constexpr std::string_view kTop[] = {
     "state",
     "identity",
     "tls",
+    "gatewayTopology",
 };
 inline constexpr std::string_view kNode[] = {"id", "namespace", "labels", "locality"};
 inline constexpr std::string_view kWorkers[] = {"cores", "count", "poll"};
@@ -67,6 +68,7 @@ inline constexpr std::string_view kProcess[] = {"user", "seccomp", "coreDumps"};
 inline constexpr std::string_view kState[] = {"directory", "revisions"};
 inline constexpr std::string_view kIdentity[] = {"certificate", "privateKey", "roots"};
 inline constexpr std::string_view kTls[] = {"handshakeThreads", "handshakeCores", "keyLog", "ticketKeys"};
+inline constexpr std::string_view kTopology[] = {"numTrustedProxies", "forwardClientCertDetails"};
 inline constexpr std::string_view kTicketKeys[] = {"enabled", "rotateEvery", "lifetime"};
 
 // One a line: every section of the file adds its own.
@@ -76,6 +78,7 @@ inline constexpr ObjectFields kWorkersObject{"workers", kWorkers, {}};
 inline constexpr ObjectFields kPortObject{"ports[]", kPort, {}};
 inline constexpr ObjectFields kRouteObject{"ports[].routes[]", kRoute, {}};
 inline constexpr ObjectFields kOffloadsObject{"ports[].offloads", kOffloads, {}};
+inline constexpr ObjectFields kTopologyObject{"gatewayTopology", kTopology, {}};
 inline constexpr ObjectFields kMemoryObject{"memory", kMemory, {}};
 inline constexpr ObjectFields kLimitsObject{"limits", kLimits, {}};
 inline constexpr ObjectFields kTcpObject{"tcp", kTcp, {}};
@@ -98,6 +101,7 @@ inline constexpr const ObjectFields* kAll[] = {
     &kPortObject,
     &kRouteObject,
     &kOffloadsObject,
+    &kTopologyObject,
     &kMemoryObject,
     &kLimitsObject,
     &kTcpObject,

@@ -106,6 +106,12 @@ struct Tls {
     Duration ticket_rotate = seconds(12 * 3600), ticket_lifetime = seconds(24 * 3600);
 };
 
+/// What stands before the gateway, in the words of Istio's ProxyConfig.gatewayTopology.
+struct Topology {
+    uint32_t num_trusted_proxies = 0;             // whose X-Forwarded-For is believed
+    std::string forward_client_cert = "SANITIZE_SET";   // Envoy's ForwardClientCertDetails, of X-Forwarded-Client-Cert
+};
+
 struct State {
     std::string directory = "/var/lib/sluice";    // of revisions that were; relative as above; empty = none
     uint32_t revisions = 20;                      // kept
@@ -143,6 +149,7 @@ struct GatewayHost {
     Mesh mesh;
     Identity identity;
     Tls tls;
+    Topology topology;
     State state;
     Admin admin;
     AccessLog access_log;

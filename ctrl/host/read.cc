@@ -226,6 +226,15 @@ void read_drain(Context& context, const yaml::Node& yaml, Duration& deadline) {
     else deadline = *duration;
 }
 
+void read_topology(Context& context, const yaml::Node& yaml, Topology& topology) {
+    constexpr uint32_t kProxiesMax = 64;
+    constexpr std::string_view kDetails[] = {"SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"};
+    const Object o(context, yaml, "gatewayTopology", fields::kTopologyObject);
+    o.number("numTrustedProxies", topology.num_trusted_proxies, 0, kProxiesMax);
+    size_t index = 0;
+    if (o.word("forwardClientCertDetails", kDetails, index)) topology.forward_client_cert = kDetails[index];
+}
+
 void read_process(Context& context, const yaml::Node& yaml, Process& process) {
     const Object o(context, yaml, "process", fields::kProcessObject);
     o.text("user", process.user);
@@ -248,6 +257,7 @@ void read_sections(Context& context, const yaml::Node& root, GatewayHost& host) 
     if (const auto* mesh = o.find("mesh")) read_mesh(context, *mesh, host.mesh);
     if (const auto* identity = o.find("identity")) read_identity(context, *identity, host.identity);
     if (const auto* tls = o.find("tls")) read_tls(context, *tls, host.tls);
+    if (const auto* topology = o.find("gatewayTopology")) read_topology(context, *topology, host.topology);
     if (const auto* state = o.find("state")) read_state(context, *state, host.state);
     if (const auto* admin = o.find("admin")) read_admin(context, *admin, host.admin);
     if (const auto* log = o.find("accessLog")) read_access_log(context, *log, host.access_log);

@@ -70,8 +70,11 @@ hcm::HttpConnectionManager connection_manager(const ProxyNode& node, const Serve
     manager.mutable_normalize_path()->set_value(true);
     manager.set_path_with_escaped_slashes_action(hcm::HttpConnectionManager::KEEP_UNCHANGED);
     manager.mutable_stream_idle_timeout();  // 0: off, as istiod has it
-    // What a client says of its certificate is dropped; what the handshake proved is told.
-    manager.set_forward_client_cert_details(hcm::HttpConnectionManager::SANITIZE_SET);
+    manager.set_xff_num_trusted_hops(node.num_trusted_proxies);
+    // Unless the topology says otherwise, what a client says of its certificate is dropped; what the handshake proved is told.
+    auto forward = hcm::HttpConnectionManager::SANITIZE_SET;
+    hcm::HttpConnectionManager::ForwardClientCertDetails_Parse(node.forward_client_cert, &forward);
+    manager.set_forward_client_cert_details(forward);
     auto& details = *manager.mutable_set_current_client_cert_details();
     details.mutable_subject()->set_value(true);
     details.set_cert(true), details.set_dns(true), details.set_uri(true);

@@ -37,6 +37,8 @@ struct ProxyNode {
         std::string certificate, private_key, roots;   // files
         bool empty() const { return certificate.empty(); }
     } identity;                                  // of ISTIO_MUTUAL and automatic mutual TLS; empty: none
+    uint32_t num_trusted_proxies = 0;            // whose X-Forwarded-For is believed
+    std::string forward_client_cert = "SANITIZE_SET";   // Envoy's ForwardClientCertDetails
     std::string mesh_directory;                  // what relative paths of certificates count from
     // By path as certificate_files() lists it. Null: files are not looked at (an analysis elsewhere).
     std::shared_ptr<const std::map<std::string, FileText>> files;

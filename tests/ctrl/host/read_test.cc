@@ -165,6 +165,8 @@ INSTANTIATE_TEST_SUITE_P(Sections, Mistakes, testing::Values(
     Mistake{"port_range_backwards", with("limits: {ephemeralPorts: 50000-40000}\n"), "SLC0006", "limits.ephemeralPorts", "no range of ports", "40000-49999", 5},
     Mistake{"port_range_too_far", with("limits: {ephemeralPorts: 40000-70000}\n"), "SLC0006", "limits.ephemeralPorts", "no range of ports", "40000-49999", 5},
     Mistake{"system_ports", with("limits: {ephemeralPorts: 80-2000}\n"), "SLC0006", "limits.ephemeralPorts", "out of range", "1024-65535", 5},
+    Mistake{"client_cert_details", with("gatewayTopology: {forwardClientCertDetails: APPEND_FORWRD}\n"), "SLC0006", "gatewayTopology.forwardClientCertDetails", "none of SANITIZE, ", "APPEND_FORWARD", 5},
+    Mistake{"trusted_proxies", with("gatewayTopology: {numTrustedProxies: 65}\n"), "SLC0006", "gatewayTopology.numTrustedProxies", "65", "64", 5},
     Mistake{"trust_domain", with("mesh: {trustDomain: Example.org/x}\n"), "SLC0006", "mesh.trustDomain", "not a trust domain", "cluster.local", 5},
     Mistake{"not_loopback", with("admin: {http: '0.0.0.0:15000'}\n"), "SLC0006", "admin.http", "not a loopback address", "SSH", 5},
     Mistake{"http_port", with("admin: {http: '127.0.0.1:0'}\n"), "SLC0006", "admin.http", "not an address and a port", "127.0.0.1:15000", 5},

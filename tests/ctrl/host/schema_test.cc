@@ -54,6 +54,8 @@ TEST(Schema, SaysTheReadersDefaults) {
     EXPECT_EQ(parse_size(of("limits", "requestHeader").get<std::string>()), h.limits.request_header_bytes);
     EXPECT_EQ(of("mesh", "directory"), h.mesh.directory);
     EXPECT_EQ(of("mesh", "trustDomain"), h.mesh.trust_domain);
+    EXPECT_EQ(of("gatewayTopology", "numTrustedProxies"), h.topology.num_trusted_proxies);
+    EXPECT_EQ(of("gatewayTopology", "forwardClientCertDetails"), h.topology.forward_client_cert);
     EXPECT_EQ(of("state", "directory"), h.state.directory);
     EXPECT_EQ(of("state", "revisions"), h.state.revisions);
     EXPECT_EQ(of("admin", "socket"), h.admin.socket);

@@ -80,6 +80,21 @@ TEST(Listener, IsAsIstiodWritesIt) {
           "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]}}]}]})"));
 }
 
+/// Istio's gatewayTopology.
+TEST(Listener, SaysWhatStandsBeforeTheGateway) {
+    namespace hcm = envoy::extensions::filters::network::http_connection_manager::v3;
+    ProxyNode node = edge_node();
+    node.num_trusted_proxies = 2;
+    for (const char* details : {"SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"}) {
+        node.forward_client_cert = details;
+        hcm::HttpConnectionManager manager;
+        const auto& listener = *translated(kBase, node).listeners.at("0.0.0.0_80");
+        ASSERT_TRUE(listener.filter_chains(0).filters(0).typed_config().UnpackTo(&manager));
+        EXPECT_EQ(hcm::HttpConnectionManager::ForwardClientCertDetails_Name(manager.forward_client_cert_details()), details);
+        EXPECT_EQ(manager.xff_num_trusted_hops(), 2u);
+    }
+}
+
 TEST(Listener, WithABindIsNamedAfterIt) {
     ProxyNode node = edge_node();
     node.listen_addresses = {"192.0.2.10", "192.0.2.11"};
