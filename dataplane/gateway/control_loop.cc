@@ -215,6 +215,7 @@ void Gateway::control_loop(control::Signals& signals, source::DirectoryWatcher& 
         collect_principals();
         const auto waiting = publisher_.reclaim();
         waiting_.store(uint64_t{waiting.snapshots} << 32 | waiting.parts, std::memory_order_relaxed);
+        tls::free_retired_contexts();
         if (!pending) adopt_compiled();
         tend_tls();
         if (!ready && !pending && revisions_.state().in_force.live_everywhere) {

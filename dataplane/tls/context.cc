@@ -23,6 +23,7 @@ constexpr const char* kSuites12 =
 constexpr const char* kSuites13 = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 constexpr const char* kGroups = "X25519:P-256";
 constexpr int kSecurityLevel = 2;
+constexpr uint32_t kEarlyDataPassedOver = kPlaintextMax;   // bytes of one connection; more ends it
 constexpr int kRsaBitsMin = 2048, kEcBitsMin = 256;
 constexpr const char* kSuiteCure =
     "use names such as ECDHE-ECDSA-AES128-GCM-SHA256 (TLS 1.2) or TLS_AES_128_GCM_SHA256 (TLS 1.3), or leave the list out";
@@ -199,7 +200,8 @@ Problem set_up(ContextCore& core, const Parameters& parameters, Role role) {
     SSL_CTX_set_read_ahead(ctx, 0);   // bytes beyond the handshake must stay in the BIO: they are the record layer's
     SSL_CTX_set_dh_auto(ctx, 1);      // for who lists DHE suites
     SSL_CTX_set_max_early_data(ctx, 0);
-    SSL_CTX_set_recv_max_early_data(ctx, 0);
+    // None is taken, but a client that sends some (it has a ticket of somebody who takes it) goes on without: RFC 8446 4.2.10.
+    SSL_CTX_set_recv_max_early_data(ctx, kEarlyDataPassedOver);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_keylog_callback(ctx, on_key_log_line);
     SSL_CTX_set_info_callback(ctx, on_info);

@@ -36,8 +36,9 @@ struct SanMatcher {
 
 /// How the peer's certificate is verified (envoy CertificateValidationContext).
 struct Verification {
-    std::string trusted_ca_pem;          // empty: nothing is trusted by chain
-    /// SPIFFE: roots by trust domain (envoy SPIFFECertValidatorConfig); a peer's chain must end in those of its own domain.
+    std::string trusted_ca_pem;          // empty: nothing is trusted by chain; revocation lists in it count, as with Envoy
+    /// SPIFFE: roots by trust domain (envoy SPIFFECertValidatorConfig); a peer's chain must end in those of its own domain. Revocation
+    /// lists among the roots hold for that domain.
     struct TrustDomain {
         std::string name, trusted_ca_pem;
     };
@@ -50,6 +51,7 @@ struct Verification {
     bool accept_untrusted = false;       // trust_chain_verification ACCEPT_UNTRUSTED
     bool require_spiffe = false;         // exactly one URI SAN, a SPIFFE ID (ISTIO_MUTUAL and auto mTLS)
     int max_depth = 100;                 // envoy max_verify_depth
+    int64_t (*clock_s)() = nullptr;      // since 1970; nullptr: the machine's. Tests have their own.
 };
 
 struct Parameters {
@@ -99,6 +101,11 @@ struct CertificateInfo {
 };
 /// Of every certificate in `pem`, or what is wrong with it.
 std::expected<std::vector<CertificateInfo>, ContextError> read_certificates(std::string_view pem, std::string_view name);
+
+/// The last reference to a context may be dropped on any thread, a worker too: it is put aside there, without a lock or a free, since
+/// freeing one takes a millisecond. This frees what was put aside: for the control thread, now and then; create() does it too. Returns how
+/// many.
+uint32_t free_retired_contexts();
 
 class ServerContext {
  public:

@@ -25,7 +25,8 @@ int on_session(SSL* ssl, SSL_SESSION* session) {
 }  // namespace
 
 std::expected<std::shared_ptr<const ClientContext>, ContextError> ClientContext::create(ClientOptions options, int64_t now_s) {
-    auto context = std::make_shared<ClientContextImpl>(options.sessions_max);
+    free_retired_contexts();
+    auto context = make_context<ClientContextImpl>(options.sessions_max);
     ContextCore& core = context->core;
     if (options.certificates.size() > 1) return std::unexpected(ContextError{"a TLS client has one certificate", "name one secret"});
     if (auto done = set_up(core, options.parameters, Role::kClient); !done) return std::unexpected(done.error());

@@ -1,5 +1,5 @@
 // What ServerContext and ClientContext are inside: an SSL_CTX with our callbacks, the verifier, and for clients the sessions that may be
-// resumed. Immutable but for those sessions. Internal to the TLS room.
+// resumed. Immutable but for those sessions. Made by make_context(), freed by free_retired_contexts(). Internal to the TLS room.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 
 #include "tls/context.h"
 #include "tls/openssl_ptr.h"
+#include "tls/retired_context.h"
 #include "tls/session_store.h"
 #include "tls/ticket_keys.h"
 #include "tls/verify.h"
@@ -42,7 +43,7 @@ struct ContextCore {
     KeyLogFile key_log;
 };
 
-class ServerContextImpl final : public ServerContext {
+class ServerContextImpl final : public ServerContext, public RetiredContext {
  public:
     const std::vector<CertificateInfo>& certificates() const override { return core.infos; }
     static const ServerContextImpl& of(const ServerContext& context) { return static_cast<const ServerContextImpl&>(context); }
@@ -60,7 +61,7 @@ class ServerContextImpl final : public ServerContext {
     std::vector<Staple> staples;
 };
 
-class ClientContextImpl final : public ClientContext {
+class ClientContextImpl final : public ClientContext, public RetiredContext {
  public:
     explicit ClientContextImpl(uint32_t sessions_max) : sessions(sessions_max) {}
     const std::vector<CertificateInfo>& certificates() const override { return core.infos; }
@@ -84,7 +85,8 @@ class SslHooks {
     virtual void on_key_log(const char* line) = 0;
     virtual void on_alert(bool sent, int value) = 0;    // OpenSSL's: level << 8 | description
     virtual int on_verify(X509_STORE_CTX* store) = 0;
-    virtual bool on_resume(SSL_SESSION* session) = 0;   // a server's: false is a full handshake
+    virtual bool on_resume(SSL_SESSION* session, int64_t good_until_s) = 0;   // a server's: false is a full handshake
+    virtual int64_t good_until_s() const = 0;           // of the verified chain: what a ticket must not outlive
     virtual void on_session(SessionPtr session) = 0;    // a client's: a ticket came, or a 1.2 handshake ended
 
  protected:

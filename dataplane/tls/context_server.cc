@@ -39,7 +39,7 @@ int on_staple(SSL* ssl, void*) {
 /// Whose tickets are good here: those given under the same verification, by a server with the same names. A renewed certificate keeps them.
 std::array<uint8_t, 32> ticket_binding(const ServerContextImpl& context) {
     Fingerprint f;
-    f.add("sluice tickets 1").add(static_cast<uint64_t>(context.client_certificate));
+    f.add("sluice tickets 2").add(static_cast<uint64_t>(context.client_certificate));
     if (context.core.verifier) {
         const auto& verification = context.core.verifier->fingerprint();
         f.add(std::string_view(reinterpret_cast<const char*>(verification.data()), verification.size()));
@@ -71,7 +71,8 @@ std::expected<void, ContextError> ask_for_certificates(ServerContextImpl& contex
 }  // namespace
 
 std::expected<std::shared_ptr<const ServerContext>, ContextError> ServerContext::create(ServerOptions options, int64_t now_s) {
-    auto context = std::make_shared<ServerContextImpl>();
+    free_retired_contexts();
+    auto context = make_context<ServerContextImpl>();
     ContextCore& core = context->core;
     context->client_certificate = options.client_certificate;
     context->ticket_keys = std::move(options.ticket_keys);

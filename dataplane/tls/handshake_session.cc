@@ -109,13 +109,14 @@ void HandshakeSession::attach(SSL_CTX* ctx) {
     SSL_set_app_data(ssl_.get(), static_cast<SslHooks*>(this));
 }
 
-/// A kept session, if its certificate would still pass.
+/// A kept session, if its certificate would still pass and no other of its chain has ended.
 bool HandshakeSession::offer_session() {
-    SessionPtr session = ClientContextImpl::of(*client_).sessions.take(session_key_, static_cast<int64_t>(std::time(nullptr)));
-    if (!session) return false;
-    X509* leaf = SSL_SESSION_get0_peer(session.get());
+    const SessionStore::Kept kept = ClientContextImpl::of(*client_).sessions.take(session_key_, core().verifier->now_s());
+    if (!kept.session) return false;
+    X509* leaf = SSL_SESSION_get0_peer(kept.session.get());
     if (!leaf || core().verifier->recheck(leaf, &peer_).error != X509_V_OK) return false;
-    return SSL_set_session(ssl_.get(), session.get()) == 1;
+    good_until_s_ = kept.good_until_s;
+    return SSL_set_session(ssl_.get(), kept.session.get()) == 1;
 }
 
 void HandshakeSession::write(std::span<const uint8_t> bytes) {
@@ -255,20 +256,24 @@ void HandshakeSession::on_alert(bool sent, int value) { (sent ? alert_sent_ : al
 int HandshakeSession::on_verify(X509_STORE_CTX* store) {
     verdict_ = core().verifier->verify(X509_STORE_CTX_get0_cert(store), X509_STORE_CTX_get0_untrusted(store), client_ ? &peer_ : nullptr);
     X509_STORE_CTX_set_error(store, verdict_.error);
+    good_until_s_ = verdict_.good_until_s;
     return verdict_.failure == Failure::kNone ? 1 : 0;
 }
 
-bool HandshakeSession::on_resume(SSL_SESSION* session) {
+bool HandshakeSession::on_resume(SSL_SESSION* session, int64_t good_until_s) {
     X509* leaf = SSL_SESSION_get0_peer(session);
     const auto asked = ServerContextImpl::of(*server_).client_certificate;
     if (!leaf) return asked != ServerOptions::ClientCertificate::kRequired;
-    return core().verifier && core().verifier->recheck(leaf, nullptr).error == X509_V_OK;
+    const Verifier* verifier = core().verifier.get();
+    if (!verifier || verifier->now_s() >= good_until_s || verifier->recheck(leaf, nullptr).error != X509_V_OK) return false;
+    good_until_s_ = good_until_s;   // the next ticket's too
+    return true;
 }
 
 void HandshakeSession::on_session(SessionPtr session) {
     if (state_ == State::kFailed) return;
     tickets_taken_++;
-    ClientContextImpl::of(*client_).sessions.put(session_key_, std::move(session));
+    ClientContextImpl::of(*client_).sessions.put(session_key_, {std::move(session), good_until_s_});
 }
 
 }  // namespace sluice::tls

@@ -59,7 +59,8 @@ class HandshakeSession final : private SslHooks {
     void on_key_log(const char* line) override;
     void on_alert(bool sent, int value) override;
     int on_verify(X509_STORE_CTX* store) override;
-    bool on_resume(SSL_SESSION* session) override;
+    bool on_resume(SSL_SESSION* session, int64_t good_until_s) override;
+    int64_t good_until_s() const override { return good_until_s_; }
     void on_session(SessionPtr session) override;
 
     const ContextCore& core() const;
@@ -90,6 +91,7 @@ class HandshakeSession final : private SslHooks {
     KeyLogSecrets secrets_;
     OutputWatch watch_;
     Verdict verdict_;
+    int64_t good_until_s_ = INT64_MAX;         // of the peer's chain, also where it was verified before a resumption
     TrafficKeys keys_;
     int alert_sent_ = -1, alert_received_ = -1;
     Failure failure_ = Failure::kNone;

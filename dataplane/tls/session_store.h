@@ -21,9 +21,14 @@ class SessionStore {
     /// `sessions_max`: kept for one peer; 0: none at all.
     explicit SessionStore(uint32_t sessions_max, uint32_t peers_max = kPeersMax) : sessions_max_(sessions_max), peers_max_(peers_max) {}
 
-    void put(std::string_view peer, SessionPtr session);
-    /// The newest that is still good at `now_s`; a TLS 1.3 session is taken away, one of 1.2 may be used again. nullptr: none.
-    SessionPtr take(std::string_view peer, int64_t now_s);
+    /// `good_until_s`: when the first certificate ends of the chain that the server showed; a session keeps the leaf alone.
+    struct Kept {
+        SessionPtr session;                // nullptr: none
+        int64_t good_until_s = 0;
+    };
+    void put(std::string_view peer, Kept kept);
+    /// The newest that is still good at `now_s`; a TLS 1.3 session is taken away, one of 1.2 may be used again.
+    Kept take(std::string_view peer, int64_t now_s);
     /// A session that the server did not take: it and its like are useless.
     void forget(std::string_view peer);
     uint32_t peers() const;
@@ -31,7 +36,7 @@ class SessionStore {
  private:
     struct Peer {
         std::string key;
-        std::deque<SessionPtr> sessions;   // oldest first
+        std::deque<Kept> sessions;         // oldest first
     };
     using Peers = std::list<Peer>;         // used last, first
     Peers::iterator find(std::string_view key);

@@ -1,5 +1,5 @@
-// Session tickets of a server: sealed with keys that all cores share, bound to the verification of clients that was in force. A ticket
-// of another verification, or whose client would not be let in now, is a full handshake. RFC 5077 4, RFC 8446 4.6.1.
+// Session tickets of a server: sealed with keys that all cores share, bound to the verification of clients that was in force and to the
+// life of the chain that was verified. A ticket of another verification, or whose client would not be let in now, is a full handshake. RFC 5077 4, RFC 8446 4.6.1.
 #include <openssl/core_names.h>
 #include <openssl/rand.h>
 
@@ -45,9 +45,17 @@ int on_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_C
     return answer;
 }
 
+/// What a ticket carries besides OpenSSL's session, which keeps of a chain the leaf alone.
+struct TicketData {
+    std::array<uint8_t, 32> binding;
+    int64_t good_until_s;                       // the first end of a certificate of the client's chain, or of a list it was held against
+};
+static_assert(sizeof(TicketData) == 40);        // without padding; sealed and opened by machines of one kind
+
 int on_ticket_made(SSL* ssl, void*) {
-    const auto& binding = context_of(ssl)->ticket_binding;
-    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), binding.data(), binding.size());
+    const SslHooks* hooks = hooks_of(ssl);
+    const TicketData data{context_of(ssl)->ticket_binding, hooks ? hooks->good_until_s() : 0};
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), &data, sizeof data);
 }
 
 SSL_TICKET_RETURN on_ticket_opened(SSL* ssl, SSL_SESSION* session, const unsigned char*, size_t, SSL_TICKET_STATUS status, void*) {
@@ -58,12 +66,13 @@ SSL_TICKET_RETURN on_ticket_opened(SSL* ssl, SSL_SESSION* session, const unsigne
         case SSL_TICKET_SUCCESS_RENEW: break;
         default: return SSL_TICKET_RETURN_ABORT;
     }
-    void* data = nullptr;
+    void* bytes = nullptr;
     size_t size = 0;
-    const auto& binding = context_of(ssl)->ticket_binding;
-    const bool ours = SSL_SESSION_get0_ticket_appdata(session, &data, &size) == 1 && size == binding.size() && std::memcmp(data, binding.data(), size) == 0;
+    TicketData data;
+    if (SSL_SESSION_get0_ticket_appdata(session, &bytes, &size) != 1 || size != sizeof data) return SSL_TICKET_RETURN_IGNORE_RENEW;
+    std::memcpy(&data, bytes, sizeof data);
     SslHooks* hooks = hooks_of(ssl);
-    if (!ours || !hooks || !hooks->on_resume(session)) return SSL_TICKET_RETURN_IGNORE_RENEW;
+    if (data.binding != context_of(ssl)->ticket_binding || !hooks || !hooks->on_resume(session, data.good_until_s)) return SSL_TICKET_RETURN_IGNORE_RENEW;
     return status == SSL_TICKET_SUCCESS_RENEW ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE;
 }
 

@@ -87,46 +87,63 @@ std::expected<std::unique_ptr<const Verifier>, ContextError> Verifier::create(co
     return verifier;
 }
 
-std::expected<StorePtr, ContextError> Verifier::make_store(const std::string& pem, const std::string& name) {
+/// Appends the lists of `pem` to crls_. How many there were.
+std::expected<size_t, std::string> Verifier::read_crls(const std::string& pem) {
+    const size_t before = crls_.size();
+    const BioPtr bio = bio_over(pem);
+    while (X509_CRL* crl = PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr)) crls_.emplace_back(crl);
+    const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    const std::string error = take_openssl_error();
+    if (!at_end) return std::unexpected(error);
+    return crls_.size() - before;
+}
+
+/// Lists that stand among the roots hold for them, as with Envoy.
+std::expected<Verifier::Roots, ContextError> Verifier::make_roots(const std::string& pem, const std::string& name) {
     auto certificates = parse_certificates(pem);
     if (!certificates) return std::unexpected(ContextError{name + ": " + certificates.error(), "give the CA's certificates in PEM"});
-    StorePtr store(X509_STORE_new());
+    const size_t before = crls_.size();
+    if (const auto read = read_crls(pem); !read)
+        return std::unexpected(ContextError{name + ": a revocation list among the certificates cannot be read: " + read.error(), "take it out, or give it in PEM"});
+    Roots roots{StorePtr(X509_STORE_new()), {}};
     for (X509Ptr& certificate : *certificates) {
-        X509_STORE_add_cert(store.get(), certificate.get());
+        X509_STORE_add_cert(roots.store.get(), certificate.get());
         X509_check_ca(certificate.get());   // fills the certificate's cached extensions here and not on many threads at once
         all_roots_.push_back(std::move(certificate));
     }
-    for (const CrlPtr& crl : crls_) X509_STORE_add_crl(store.get(), crl.get());
+    for (size_t i = 0; i < crls_.size(); i++) {
+        if (i >= common_crls_ && i < before) continue;   // another domain's
+        X509_STORE_add_crl(roots.store.get(), crls_[i].get());
+        roots.crls.push_back(crls_[i].get());
+    }
     ERR_clear_error();
-    return store;
+    return roots;
 }
 
 std::expected<void, ContextError> Verifier::compile() {
     const Verification& v = verification_;
     if (!v.crl_pem.empty()) {
-        const BioPtr bio = bio_over(v.crl_pem);
-        while (X509_CRL* crl = PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr)) crls_.emplace_back(crl);
-        const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-        const std::string error = take_openssl_error();
-        if (!at_end || crls_.empty())
-            return std::unexpected(ContextError{"the certificate revocation list cannot be read: " + (at_end ? "no list in PEM" : error),
+        const auto read = read_crls(v.crl_pem);
+        if (!read || *read == 0)
+            return std::unexpected(ContextError{"the certificate revocation list cannot be read: " + (read ? "no list in PEM" : read.error()),
                                                 "give lists in PEM, from -----BEGIN X509 CRL----- to its END line"});
+        common_crls_ = *read;
     }
     if (!v.trusted_ca_pem.empty() && !v.trust_domains.empty())
         return std::unexpected(ContextError{"both a trusted CA and trust domains are given",
                                             "give each trust domain its roots, also the local one, and no other trusted CA"});
     if (!v.trusted_ca_pem.empty()) {
-        auto store = make_store(v.trusted_ca_pem, "trusted CA");
-        if (!store) return std::unexpected(store.error());
-        roots_ = std::move(*store);
+        auto roots = make_roots(v.trusted_ca_pem, "trusted CA");
+        if (!roots) return std::unexpected(roots.error());
+        roots_ = std::make_unique<const Roots>(std::move(*roots));
     }
     for (const Verification::TrustDomain& domain : v.trust_domains) {
         if (auto id = parse_spiffe_id("spiffe://" + domain.name); !id || !id->path.empty())
             return std::unexpected(ContextError{"trust domain \"" + domain.name + "\": " + (id ? "has a path" : id.error()),
                                                 "give its name alone, such as cluster.local"});
-        auto store = make_store(domain.trusted_ca_pem, "trust domain " + domain.name);
-        if (!store) return std::unexpected(store.error());
-        if (!by_trust_domain_.emplace(domain.name, std::move(*store)).second)
+        auto roots = make_roots(domain.trusted_ca_pem, "trust domain " + domain.name);
+        if (!roots) return std::unexpected(roots.error());
+        if (!by_trust_domain_.emplace(domain.name, std::move(*roots)).second)
             return std::unexpected(ContextError{"trust domain " + domain.name + " is given twice", "put all of its roots in one bundle"});
     }
     for (const std::string& pin : v.certificate_sha256)
@@ -165,7 +182,7 @@ STACK_OF(X509_NAME) * Verifier::root_names() const {
 }
 
 /// The roots that may vouch for this peer; nullptr with a verdict: none; nullptr without: chains are not looked at (pins alone).
-X509_STORE* Verifier::roots_for(const std::vector<AlternativeName>& names, Verdict& verdict) const {
+const Verifier::Roots* Verifier::roots_for(const std::vector<AlternativeName>& names, Verdict& verdict) const {
     if (by_trust_domain_.empty()) return roots_.get();
     const AlternativeName* uri = nullptr;
     size_t uris = 0;
@@ -186,20 +203,42 @@ X509_STORE* Verifier::roots_for(const std::vector<AlternativeName>& names, Verdi
         refuse_domain("trust domain " + id->trust_domain + " is not trusted");
         return nullptr;
     }
-    return found->second.get();
+    return &found->second;
 }
 
-Verdict Verifier::verify_chain(X509* leaf, STACK_OF(X509) * untrusted, X509_STORE* roots) const {
+int64_t Verifier::now_s() const { return verification_.clock_s ? verification_.clock_s() : static_cast<int64_t>(std::time(nullptr)); }
+
+/// When this chain stops being good by itself: a certificate ends, or all lists of an issuer are out of date.
+int64_t Verifier::end_of(const STACK_OF(X509) * chain, const Roots& roots) {
+    int64_t end = INT64_MAX;
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        const X509* certificate = sk_X509_value(chain, i);
+        end = std::min(end, seconds_since_1970(X509_get0_notAfter(certificate)));
+        int64_t lists_end = 0;
+        for (const X509_CRL* crl : roots.crls)
+            if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(certificate)) == 0 && X509_CRL_get0_nextUpdate(crl))
+                lists_end = std::max(lists_end, seconds_since_1970(X509_CRL_get0_nextUpdate(crl)));
+        if (lists_end > 0) end = std::min(end, lists_end);
+    }
+    return end;
+}
+
+Verdict Verifier::verify_chain(X509* leaf, STACK_OF(X509) * untrusted, const Roots& roots) const {
     const StoreContextPtr context(X509_STORE_CTX_new());
-    if (!context || X509_STORE_CTX_init(context.get(), roots, leaf, untrusted) != 1) return refuse(X509_V_ERR_OUT_OF_MEM, leaf, "out of memory");
+    if (!context || X509_STORE_CTX_init(context.get(), roots.store.get(), leaf, untrusted) != 1) return refuse(X509_V_ERR_OUT_OF_MEM, leaf, "out of memory");
     X509_STORE_CTX_set_default(context.get(), own_ == Role::kServer ? "ssl_client" : "ssl_server");
     X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(context.get());
     X509_VERIFY_PARAM_set_depth(param, verification_.max_depth);
     X509_VERIFY_PARAM_set_auth_level(param, kSecurityLevel);
     unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;   // an intermediate may be the trusted one, as with Envoy
-    if (!crls_.empty()) flags |= X509_V_FLAG_CRL_CHECK | (verification_.crl_only_leaf ? 0ul : static_cast<unsigned long>(X509_V_FLAG_CRL_CHECK_ALL));
+    if (!roots.crls.empty()) flags |= X509_V_FLAG_CRL_CHECK | (verification_.crl_only_leaf ? 0ul : static_cast<unsigned long>(X509_V_FLAG_CRL_CHECK_ALL));
     X509_VERIFY_PARAM_set_flags(param, flags);
-    if (X509_verify_cert(context.get()) == 1) return {};
+    if (verification_.clock_s) X509_VERIFY_PARAM_set_time(param, static_cast<time_t>(now_s()));
+    if (X509_verify_cert(context.get()) == 1) {
+        Verdict passed;
+        passed.good_until_s = end_of(X509_STORE_CTX_get0_chain(context.get()), roots);
+        return passed;
+    }
     const int error = X509_STORE_CTX_get_error(context.get());
     const X509* at = X509_STORE_CTX_get_current_cert(context.get());
     ERR_clear_error();
@@ -218,6 +257,8 @@ Verdict Verifier::check_spiffe(X509* leaf, const std::vector<AlternativeName>& n
     if (is_ca(leaf)) return wrong_name(leaf, "a CA's certificate is nobody's identity");
     if (X509_get_key_usage(leaf) != UINT32_MAX && (X509_get_key_usage(leaf) & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)) != 0)
         return wrong_name(leaf, "a certificate that may sign certificates is nobody's identity");
+    // Envoy's SPIFFE validator wants it too; identities of one root are taken without, as its other validator does.
+    if (!by_trust_domain_.empty() && X509_get_key_usage(leaf) == UINT32_MAX) return wrong_name(leaf, "an identity without key usage (X.509-SVID 4.3)");
     return {};
 }
 
@@ -239,7 +280,7 @@ Verdict Verifier::check_pins(const X509* leaf) const {
 }
 
 Verdict Verifier::check_leaf(X509* leaf, const std::vector<AlternativeName>& names, const ClientPeer* peer) const {
-    if (verification_.require_spiffe)
+    if (verification_.require_spiffe || !by_trust_domain_.empty())
         if (Verdict verdict = check_spiffe(leaf, names); verdict.error != X509_V_OK) return verdict;
     if (!verification_.subject_alt_names.empty() && !any_matches(verification_.subject_alt_names, names))
         return wrong_name(leaf, "none of its names (" + list_of(names) + ") is wanted");
@@ -265,23 +306,25 @@ Verdict Verifier::verify(X509* leaf, STACK_OF(X509) * untrusted, const ClientPee
     const auto names = read_alternative_names(leaf);
     if (!names) return settle({Failure::kBadCertificate, X509_V_ERR_INVALID_EXTENSION, "CERTIFICATE_VERIFY_FAILED: " + names.error() + ": " + who(leaf)});
     Verdict verdict;
-    X509_STORE* roots = roots_for(*names, verdict);
+    const Roots* roots = roots_for(*names, verdict);
     if (verdict.error != X509_V_OK) {
         verdict.reason = "CERTIFICATE_VERIFY_FAILED: " + verdict.reason + ": " + who(leaf);
         return settle(std::move(verdict));
     }
     const bool has_pins = !verification_.certificate_sha256.empty() || !verification_.spki_sha256.empty();
-    if (roots) verdict = verify_chain(leaf, untrusted, roots);
+    if (roots) verdict = verify_chain(leaf, untrusted, *roots);
     else if (!has_pins) verdict = refuse(X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, leaf, "no trusted CA is configured");
-    if (verdict.error == X509_V_OK) verdict = check_leaf(leaf, *names, peer);
+    if (verdict.error == X509_V_OK)
+        if (Verdict of_leaf = check_leaf(leaf, *names, peer); of_leaf.error != X509_V_OK) verdict = std::move(of_leaf);
     return settle(std::move(verdict));
 }
 
 Verdict Verifier::recheck(X509* leaf, const ClientPeer* peer) const {
     const auto names = read_alternative_names(leaf);
     if (!names) return settle({Failure::kBadCertificate, X509_V_ERR_INVALID_EXTENSION, "CERTIFICATE_VERIFY_FAILED: " + names.error() + ": " + who(leaf)});
-    if (X509_cmp_current_time(X509_get0_notAfter(leaf)) <= 0) return settle(refuse(X509_V_ERR_CERT_HAS_EXPIRED, leaf, "certificate has expired"));
-    if (X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0) return settle(refuse(X509_V_ERR_CERT_NOT_YET_VALID, leaf, "certificate is not yet valid"));
+    const int64_t now = now_s();
+    if (seconds_since_1970(X509_get0_notAfter(leaf)) <= now) return settle(refuse(X509_V_ERR_CERT_HAS_EXPIRED, leaf, "certificate has expired"));
+    if (seconds_since_1970(X509_get0_notBefore(leaf)) > now) return settle(refuse(X509_V_ERR_CERT_NOT_YET_VALID, leaf, "certificate is not yet valid"));
     if (X509_check_purpose(leaf, own_ == Role::kServer ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER, 0) != 1)
         return settle(refuse(X509_V_ERR_INVALID_PURPOSE, leaf, "unsuitable certificate purpose"));
     Verdict verdict;

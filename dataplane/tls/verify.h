@@ -19,6 +19,7 @@ struct Verdict {
     Failure failure = Failure::kNone;
     int error = X509_V_OK;      // OpenSSL's, from which it chooses the alert; not OK without a failure: accepted though untrusted
     std::string reason;
+    int64_t good_until_s = INT64_MAX;   // of a chain that passed: the first end of a certificate or of a list in it; since 1970
 };
 
 class Verifier {
@@ -28,19 +29,28 @@ class Verifier {
 
     /// Everything, as after a full handshake. `peer`: what this destination asks beyond; nullptr: nothing.
     Verdict verify(X509* leaf, STACK_OF(X509) * untrusted, const ClientPeer* peer) const;
-    /// What can be checked on resumption, where only the leaf is known: all but the chain (a changed trust makes tickets void).
+    /// What can be checked on resumption, where only the leaf is known: all but the chain (a changed trust makes tickets void, and they
+    /// end when Verdict::good_until_s says so).
     Verdict recheck(X509* leaf, const ClientPeer* peer) const;
     /// SHA-256 over everything that a verdict depends on, without time.
     const std::array<uint8_t, 32>& fingerprint() const { return fingerprint_; }
     /// Names of all roots, for CertificateRequest. The caller owns it.
     STACK_OF(X509_NAME) * root_names() const;
+    int64_t now_s() const;
 
  private:
     Verifier(const Verification& verification, Role own) : verification_(verification), own_(own) {}
     std::expected<void, ContextError> compile();
-    std::expected<StorePtr, ContextError> make_store(const std::string& pem, const std::string& name);
-    X509_STORE* roots_for(const std::vector<AlternativeName>& names, Verdict& verdict) const;
-    Verdict verify_chain(X509* leaf, STACK_OF(X509) * untrusted, X509_STORE* roots) const;
+    /// Roots, and the lists that chains to them are held against.
+    struct Roots {
+        StorePtr store;
+        std::vector<const X509_CRL*> crls;   // owned by crls_
+    };
+    std::expected<Roots, ContextError> make_roots(const std::string& pem, const std::string& name);
+    std::expected<size_t, std::string> read_crls(const std::string& pem);
+    const Roots* roots_for(const std::vector<AlternativeName>& names, Verdict& verdict) const;
+    Verdict verify_chain(X509* leaf, STACK_OF(X509) * untrusted, const Roots& roots) const;
+    static int64_t end_of(const STACK_OF(X509) * chain, const Roots& roots);
     Verdict check_leaf(X509* leaf, const std::vector<AlternativeName>& names, const ClientPeer* peer) const;
     Verdict check_spiffe(X509* leaf, const std::vector<AlternativeName>& names) const;
     Verdict check_pins(const X509* leaf) const;
@@ -48,9 +58,10 @@ class Verifier {
 
     Verification verification_;
     Role own_;
-    StorePtr roots_;                                           // nullptr: none
-    std::map<std::string, StorePtr, std::less<>> by_trust_domain_;
-    std::vector<CrlPtr> crls_;
+    std::unique_ptr<const Roots> roots_;                       // nullptr: none
+    std::map<std::string, Roots, std::less<>> by_trust_domain_;
+    std::vector<CrlPtr> crls_;                                 // those of Verification::crl_pem first
+    size_t common_crls_ = 0;                                   // so many
     std::vector<X509Ptr> all_roots_;
     std::array<uint8_t, 32> fingerprint_{};
 };

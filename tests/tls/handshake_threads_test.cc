@@ -3,14 +3,17 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <ctime>
 #include <memory>
 #include <random>
 #include <thread>
+#include <vector>
 
 #include "tests/support/certificates.h"
 #include "tls/handshake.h"
+#include "tls/retired_context.h"
 #include "tls/ticket_keys.h"
 
 namespace sluice::tls {
@@ -234,6 +237,30 @@ TEST(Threads, FloodsAreRefusedAndCounted) {
     }
     EXPECT_EQ(started, 10);
     EXPECT_EQ(handshaker.counters().failed[static_cast<size_t>(Failure::kTooMany)], 40u);
+}
+
+/// Put aside by several threads while another frees.
+TEST(RetiredContexts, ManyThreadsAtOnce) {
+    struct Counted : RetiredContext {
+        explicit Counted(std::atomic<int>& count) : count_(count) {}
+        ~Counted() override { count_++; }
+        std::atomic<int>& count_;
+    };
+    free_retired_contexts();   // of the tests before
+    constexpr int kEach = 20'000;
+    std::atomic<int> freed = 0, running = 3;
+    std::vector<std::thread> workers;
+    for (int i = 0; i < 3; i++)
+        workers.emplace_back([&] {
+            for (int n = 0; n < kEach; n++) make_context<Counted>(freed).reset();
+            running--;
+        });
+    uint32_t told = 0;
+    while (running > 0) told += free_retired_contexts();
+    for (std::thread& worker : workers) worker.join();
+    told += free_retired_contexts();
+    EXPECT_EQ(told, 3u * kEach);
+    EXPECT_EQ(freed, 3 * kEach);
 }
 
 }  // namespace

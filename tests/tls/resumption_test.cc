@@ -1,6 +1,5 @@
 // Tickets: resumed where nothing changed, a full handshake where anything did.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "tests/tls/ends.h"
 
@@ -12,6 +11,13 @@ CertificateSpec client_spec() {
     spec.names = {"URI:spiffe://cluster.local/ns/a/sa/b"};
     return spec;
 }
+/// Verification's clock runs ahead while a Later lives; OpenSSL's own, of sessions, is the machine's.
+int64_t ahead_s = 0;
+int64_t shifted_clock() { return time(nullptr) + ahead_s; }
+struct Later {
+    explicit Later(int64_t seconds) { ahead_s = seconds; }
+    ~Later() { ahead_s = 0; }
+};
 std::shared_ptr<TicketKeys> fresh_keys() {
     auto keys = std::make_shared<TicketKeys>();
     keys->rotate(time(nullptr));
@@ -82,7 +88,16 @@ class Resumption : public testing::TestWithParam<Version> {
         options.client_certificate = ServerOptions::ClientCertificate::kRequired;
         options.verification.trusted_ca_pem = authority().pem();
         options.verification.require_spiffe = true;
+        options.verification.clock_s = shifted_clock;
         return options;
+    }
+    /// What the server says of this client.
+    std::optional<Failure> refused(const std::shared_ptr<const ServerContext>& server_context, const std::shared_ptr<const ClientContext>& client_context) {
+        OurEnd server(core), late(core);
+        server.serve(server_context);
+        late.connect(client_context);
+        pump(core, late, server);
+        return server.failure;
     }
     static ClientOptions client(bool certificate = true) {
         ClientOptions options = client_options();
@@ -200,23 +215,98 @@ TEST_P(Resumption, TicketsWithoutClientCertificateDoNotOpenAServerThatAsks) {
 }
 
 TEST_P(Resumption, AClientWhoseCertificateHasExpiredMeanwhile) {
-    const auto keys = fresh_keys();
     ClientOptions options = client(false);
     CertificateSpec spec = client_spec();
-    spec.not_after_s = 2;
+    spec.not_after_s = 3600;
     options.certificates = {source(authority().issue(spec), "client")};
     const auto client_context = make(std::move(options));
-    const auto server_context = make(mutual(keys));
+    const auto server_context = make(mutual(fresh_keys()));
     ASSERT_TRUE(connect(core, server_context, client_context).done);
-    // No clock of tests reaches OpenSSL: the certificate's time really passes.
-    const time_t end = time(nullptr) + 4;
-    while (time(nullptr) < end) usleep(100'000);
+    const Later later(3700);
+    EXPECT_EQ(refused(server_context, client_context), Failure::kExpired) << "a ticket must not outlive its certificate";
+}
+
+/// Tickets keep the leaf alone: that another certificate of the chain has ended must be noticed all the same.
+TEST_P(Resumption, AClientWhoseIntermediateHasExpiredMeanwhile) {
+    CertificateSpec middle;
+    middle.common_name = "short-lived", middle.not_after_s = 3600;
+    const CertificateAuthority between(authority(), middle);
+    ClientOptions options = client(false);
+    options.certificates = {source(between.issue(client_spec()), "client")};
+    const auto client_context = make(std::move(options));
+    const auto server_context = make(mutual(fresh_keys()));
+    EXPECT_FALSE(connect(core, server_context, client_context).resumed);
+    for (int i = 0; i < 3; i++) EXPECT_TRUE(connect(core, server_context, client_context).resumed);   // tickets of tickets, too
+    {
+        const Later later(3500);
+        EXPECT_TRUE(connect(core, server_context, client_context).resumed);
+    }
+    const Later later(3700);
+    EXPECT_EQ(refused(server_context, client_context), Failure::kExpired);
+}
+
+TEST_P(Resumption, AClientIsHeldAgainstAListOnlyWhileTheListIsInDate) {
+    ServerOptions listed = mutual(fresh_keys());
+    listed.verification.crl_pem = authority().crl({77}, 3600);
+    const auto server_context = make(std::move(listed));
+    const auto client_context = make(client());
+    EXPECT_FALSE(connect(core, server_context, client_context).resumed);
+    EXPECT_TRUE(connect(core, server_context, client_context).resumed);
+    const Later later(3700);
+    EXPECT_EQ(refused(server_context, client_context), Failure::kBadCertificate) << "a full handshake would fail, so a ticket is worth nothing";
+}
+
+TEST_P(Resumption, AnIntermediateRevokedMeanwhile) {
+    const auto keys = fresh_keys();
+    CertificateSpec middle;
+    middle.common_name = "between", middle.key_number = 3;
+    const CertificateAuthority between(authority(), middle);
+    const uint64_t serial = std::stoull(read_certificates(between.pem(), "between")->at(0).serial, nullptr, 16);
+    ClientOptions options = client(false);
+    options.certificates = {source(between.issue(client_spec()), "client")};
+    const auto client_context = make(std::move(options));
+    const auto listed = [&](const std::vector<uint64_t>& serials) {
+        ServerOptions server = mutual(keys);
+        server.verification.crl_pem = authority().crl(serials) + between.crl({});
+        return make(std::move(server));
+    };
+    const auto before = listed({});
+    EXPECT_FALSE(connect(core, before, client_context).resumed);
+    EXPECT_TRUE(connect(core, before, client_context).resumed);
+    EXPECT_EQ(refused(listed({serial}), client_context), Failure::kRevoked);
+}
+
+/// The same at the other end: a kept session of a server whose chain has ended is not offered.
+TEST_P(Resumption, AServerWhoseIntermediateHasExpiredMeanwhile) {
+    const auto keys = fresh_keys();
+    CertificateSpec middle;
+    middle.common_name = "short-lived", middle.not_after_s = 3600;
+    const CertificateAuthority between(authority(), middle);
+    middle.not_after_s = 24 * 3600;
+    const CertificateAuthority renewed(authority(), middle);   // the same name and key
+    CertificateSpec spec;
+    spec.common_name = "shop", spec.names = {"DNS:shop.example"};
+    const auto shop = [&](const CertificateAuthority& ca) {
+        ServerOptions options = server(keys);
+        options.certificates = {source(ca.issue(spec), "shop")};
+        return make(std::move(options));
+    };
+    ClientOptions options = client(false);
+    options.verification.clock_s = shifted_clock;
+    const auto client_context = make(std::move(options));
+    const auto old = shop(between);
+    EXPECT_FALSE(connect(core, old, client_context).resumed);
+    for (int i = 0; i < 3; i++) EXPECT_TRUE(connect(core, old, client_context).resumed);
+    const Later later(3700);
+    const Outcome outcome = connect(core, shop(renewed), client_context);
+    EXPECT_TRUE(outcome.done);
+    EXPECT_FALSE(outcome.resumed) << "the server would take the ticket: the client must not show it";
     OurEnd server(core), late(core);
-    server.serve(server_context);
-    late.connect(client_context);
+    server.serve(old);
+    late.connect(client_context, {}, SocketAddress{IpAddress::v4(1), 1});
     pump(core, late, server);
-    ASSERT_TRUE(server.failure) << "a ticket must not outlive its certificate";
-    EXPECT_EQ(*server.failure, Failure::kExpired);
+    ASSERT_TRUE(late.failure);
+    EXPECT_EQ(*late.failure, Failure::kExpired);
 }
 
 TEST_P(Resumption, KeysRotate) {
@@ -317,20 +407,85 @@ TEST(Resumption13, GarbageInsteadOfATicketEndsOnlyTheStocking) {
     EXPECT_EQ(core.handshaker->counters().tickets_taken, 0u);
 }
 
-/// Early data is off: a client that sends some gets it refused and goes on without.
-TEST(Resumption13, EarlyDataIsNeverTaken) {
+// --- Early data (RFC 8446 4.2.10): never offered, never taken, and whoever sends some goes on without ---
+
+class EarlyData : public testing::Test {
+ protected:
+    EarlyData() {
+        options.ticket_keys = fresh_keys();
+        const auto server_context = make(options);
+        OurEnd server(core);
+        server.serve(server_context);
+        pump(core, server, first);
+        first.read();
+    }
+    /// As if somebody else, with our ticket keys, had offered it. A copy each time: OpenSSL's client uses a session once.
+    std::unique_ptr<SSL_SESSION, decltype(&SSL_SESSION_free)> forged() {
+        SSL_SESSION* copy = SSL_SESSION_dup(first.sessions.at(0));
+        SSL_SESSION_set_max_early_data(copy, 1 << 20);
+        return {copy, SSL_SESSION_free};
+    }
+    /// A client that says "early" `times` in its first flight, then "late".
+    void play(ServerOptions server_options, size_t times, size_t cut = SIZE_MAX) {
+        const auto server_context = make(std::move(server_options));
+        const auto session = forged();
+        TheirEnd client(false, {}, session.get(), [&](SSL* ssl) {
+            size_t written = 0;
+            for (size_t i = 0; i < times; i++) EXPECT_EQ(SSL_write_early_data(ssl, "early", 5, &written), 1);
+        });
+        OurEnd server(core);
+        server.serve(server_context);
+        pump(core, server, client, cut);
+        failure = server.failure, alert = server.alert;
+        if (!server.result) return;
+        ASSERT_TRUE(client.done);
+        EXPECT_EQ(SSL_get_early_data_status(client.ssl()), SSL_EARLY_DATA_REJECTED);
+        resumed = server.result->resumed;
+        client.write("late");
+        std::string bytes(server.result->leftover.begin(), server.result->leftover.end());
+        bytes += client.take();
+        EvpRecords records(server.result->keys);
+        EXPECT_EQ(records.open(bytes), "late") << "what was early is nowhere";
+        EXPECT_EQ(bytes, "");
+    }
+
     Core core;
     ServerOptions options = server_options();
-    options.ticket_keys = fresh_keys();
-    const auto server_context = make(std::move(options));
-    TheirEnd first(false, {});
-    OurEnd server(core);
-    server.serve(server_context);
-    pump(core, server, first);
-    ASSERT_TRUE(server.result);
-    first.read();
-    ASSERT_FALSE(first.sessions.empty());
-    EXPECT_EQ(SSL_SESSION_get_max_early_data(first.sessions[0]), 0u);
+    TheirEnd first{false, {}};
+    std::optional<Failure> failure;
+    Alert alert = Alert::kCloseNotify;
+    bool resumed = false;
+};
+
+TEST_F(EarlyData, IsNeverOffered) { EXPECT_EQ(SSL_SESSION_get_max_early_data(first.sessions.at(0)), 0u); }
+
+TEST_F(EarlyData, SentAnywayIsPassedOverAndTheHandshakeGoesOn) {
+    for (const size_t cut : {SIZE_MAX, size_t{100}, size_t{1}}) {
+        resumed = false;
+        play(options, 7, cut);
+        EXPECT_FALSE(failure) << cut;
+        EXPECT_TRUE(resumed) << "the ticket itself is good";
+    }
+}
+
+TEST_F(EarlyData, WithATicketThatIsWorthNothing) {
+    ServerOptions others = server_options();
+    others.ticket_keys = fresh_keys();
+    play(std::move(others), 7);
+    EXPECT_FALSE(failure);
+    EXPECT_FALSE(resumed);
+}
+
+TEST_F(EarlyData, BeforeAHelloRetryRequest) {
+    options.parameters.groups = {"P-384"};   // OpenSSL's client shows X25519 first
+    play(options, 7);
+    EXPECT_FALSE(failure);
+}
+
+TEST_F(EarlyData, MoreThanIsPassedOverEndsTheConnection) {
+    play(options, 3'000);
+    EXPECT_EQ(failure, Failure::kProtocol);
+    EXPECT_EQ(alert, Alert::kUnexpectedMessage);
 }
 
 }  // namespace

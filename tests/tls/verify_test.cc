@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/support/certificates.h"
+#include "tests/tls/identities.h"
 
 namespace sluice::tls {
 namespace {
@@ -255,6 +256,96 @@ TEST(Verify, TrustDomainsHaveTheirOwnRoots) {
     EXPECT_EQ(judge(v, Role::kServer, authority().issue(named({"DNS:a.example"})).chain_pem).failure, Failure::kUnknownCa);
 }
 
+// --- Roots of several trust domains ---
+
+/// a.example by authority(), b.example by stranger().
+Verification two_domains() {
+    Verification v;
+    v.trust_domains = {{"a.example", authority().pem()}, {"b.example", stranger().pem()}};
+    return v;
+}
+constexpr char kOfA[] = "URI:spiffe://a.example/ns/x/sa/y", kOfB[] = "URI:spiffe://b.example/ns/x/sa/y";
+
+TEST(TrustDomains, ALeafBringsNoRootOfItsOwn) {
+    // Whatever else is sent along: the chain must end in the bundle of the leaf's own domain.
+    const Issued forged = stranger().issue(named({kOfA}));
+    for (const std::string& more : {stranger().pem(), authority().pem(), stranger().pem() + authority().pem()})
+        EXPECT_EQ(judge(two_domains(), Role::kServer, forged.chain_pem + more).failure, Failure::kUnknownCa);
+    // A CA of the same name, with another key.
+    const CertificateAuthority namesake("test root", KeyKind::kEcP256, 55);
+    EXPECT_NE(judge(two_domains(), Role::kServer, namesake.issue(named({kOfA})).chain_pem + namesake.pem()).failure, Failure::kNone);
+    EXPECT_EQ(judge(two_domains(), Role::kServer, test::self_signed(named({kOfA})).chain_pem).failure, Failure::kUnknownCa);
+}
+
+TEST(TrustDomains, ACrossSignedCaIsHeldToItsNameConstraints) {
+    // a's root vouches for b's issuing CA, for names of b alone: b's CA can still not speak for a.
+    CertificateSpec middle;
+    middle.common_name = "b's CA", middle.key_number = 4;
+    middle.permitted = {"URI:b.example"};
+    const CertificateAuthority cross(authority(), middle);
+    EXPECT_EQ(judge(two_domains(), Role::kServer, cross.issue(named({kOfA})).chain_pem).failure, Failure::kWrongName);
+    EXPECT_EQ(judge(two_domains(), Role::kServer, cross.issue(named({kOfB})).chain_pem).failure, Failure::kUnknownCa) << "a's root is not in b's bundle";
+    middle.permitted.clear();
+    const CertificateAuthority same_key_by_b(stranger(), middle);
+    EXPECT_EQ(judge(two_domains(), Role::kServer, same_key_by_b.issue(named({kOfB})).chain_pem).failure, Failure::kNone);
+    EXPECT_EQ(judge(two_domains(), Role::kServer, same_key_by_b.issue(named({kOfA})).chain_pem).failure, Failure::kUnknownCa);
+}
+
+TEST(TrustDomains, UnknownOrNoDomainIsRefusedInWords) {
+    const Verdict unknown = judge(two_domains(), Role::kServer, authority().issue(named({"URI:spiffe://c.example/ns/x/sa/y"})).chain_pem);
+    EXPECT_EQ(unknown.failure, Failure::kUnknownCa);
+    EXPECT_NE(unknown.reason.find("trust domain c.example is not trusted"), std::string::npos) << unknown.reason;
+    for (const std::vector<std::string>& names : {std::vector<std::string>{}, {"DNS:a.example"}, {kOfA, kOfB}, {"URI:spiffe://A.example/x"}, {"URI:https://a.example/x"}})
+        EXPECT_EQ(judge(two_domains(), Role::kServer, authority().issue(named(names)).chain_pem).failure, Failure::kUnknownCa);
+}
+
+TEST(TrustDomains, AnIdentityIsCheckedAsTheStandardSays) {
+    CertificateSpec spec = named({kOfA});
+    spec.key_usage = false;
+    EXPECT_EQ(outcome(two_domains(), spec, nullptr, Role::kServer), Failure::kWrongName) << "no key usage, as with Envoy";
+    spec.key_usage = true, spec.sign_certificates = true;
+    EXPECT_NE(outcome(two_domains(), spec, nullptr, Role::kServer), Failure::kNone);
+    spec.sign_certificates = false, spec.ca = true;
+    EXPECT_NE(outcome(two_domains(), spec, nullptr, Role::kServer), Failure::kNone) << "of a CA: OpenSSL has the first word";
+    EXPECT_EQ(outcome(two_domains(), named({"URI:spiffe://a.example"}), nullptr, Role::kServer), Failure::kWrongName) << "a client is a workload";
+    EXPECT_EQ(outcome(two_domains(), named({"URI:spiffe://a.example"}), nullptr, Role::kClient), Failure::kNone);
+}
+
+TEST(TrustDomains, ListsAmongTheRootsHoldForTheirDomainAlone) {
+    const Issued bad = authority().issue(named({kOfA})), good = authority().issue(named({kOfA})), of_b = stranger().issue(named({kOfB}));
+    Verification v = two_domains();
+    v.trust_domains[0].trusted_ca_pem += authority().crl({bad.serial});
+    EXPECT_EQ(judge(v, Role::kServer, bad.chain_pem).failure, Failure::kRevoked);
+    EXPECT_EQ(judge(v, Role::kServer, good.chain_pem).failure, Failure::kNone);
+    EXPECT_EQ(judge(v, Role::kServer, of_b.chain_pem).failure, Failure::kNone) << "b has no lists, and needs none";
+    v.crl_pem = stranger().crl({of_b.serial});
+    EXPECT_EQ(judge(v, Role::kServer, of_b.chain_pem).failure, Failure::kRevoked) << "lists for all";
+    EXPECT_EQ(judge(v, Role::kServer, bad.chain_pem).failure, Failure::kRevoked);
+    v.trust_domains[0].trusted_ca_pem += "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
+    EXPECT_FALSE(Verifier::create(v, Role::kServer));
+}
+
+TEST(Verify, ListsAmongTheRootsCount) {
+    const Issued bad = authority().issue({});
+    Verification v = trusting();
+    v.trusted_ca_pem += authority().crl({bad.serial});
+    EXPECT_EQ(judge(v, Role::kServer, bad.chain_pem).failure, Failure::kRevoked);
+    EXPECT_EQ(judge(v, Role::kServer, authority().issue({}).chain_pem).failure, Failure::kNone);
+}
+
+TEST(Verify, AChainIsGoodUntilItsFirstEnd) {
+    const int64_t now = time(nullptr);
+    CertificateSpec middle;
+    middle.not_after_s = 3600, middle.key_number = 8;
+    const CertificateAuthority between(authority(), middle);
+    const Issued leaf = between.issue({});
+    EXPECT_NEAR(static_cast<double>(judge(trusting(), Role::kServer, leaf.chain_pem).good_until_s), static_cast<double>(now + 3600), 5);
+    Verification v = trusting();
+    v.crl_pem = authority().crl({}, 600) + authority().crl({}, 1200) + between.crl({}, 7200) + stranger().crl({}, 5);
+    EXPECT_NEAR(static_cast<double>(judge(v, Role::kServer, leaf.chain_pem).good_until_s), static_cast<double>(now + 1200), 5)
+        << "the later list of an issuer counts, and none of others";
+}
+
 TEST(Verify, FingerprintsDifferByEverythingThatMatters) {
     std::vector<Verification> all(1, trusting());
     const auto add = [&](auto&& change) {
@@ -285,30 +376,6 @@ TEST(Verify, FingerprintsDifferByEverythingThatMatters) {
 
 // --- Threat 15: a corpus of identities ---
 
-struct Identity {
-    std::string uri;
-    bool as_client, as_server;   // may be
-};
-std::vector<Identity> identities() {
-    using namespace std::string_literals;
-    std::vector<Identity> out;
-    for (const char* domain : {"cluster.local", "a", "a-b_c.9", "td1.td2.td3"})
-        for (const char* path : {"/ns/shop/sa/web", "/a", "/A/b.c/_-", "/a/b/c/d/e/f", "/...", "/0"}) {
-            const std::string good = std::string("spiffe://") + domain + path;
-            out.push_back({good, true, true});
-            for (const char* tail : {"/", "/.", "/..", "//x", "?x=1", "#x", "%20", ":1", "@x", "\\x", "*", "~"}) out.push_back({good + tail, false, false});
-            out.push_back({"spiffe:/" + std::string(domain) + path, false, false});
-            out.push_back({"https://" + std::string(domain) + path, false, false});
-            out.push_back({"spiffe://user@" + std::string(domain) + path, false, false});
-            out.push_back({"spiffe://" + std::string(domain) + ":443" + path, false, false});
-            out.push_back({"spiffe://X" + std::string(domain) + path, false, false});
-        }
-    for (const char* domain : {"cluster.local", "a"}) out.push_back({std::string("spiffe://") + domain, false, true});   // no workload
-    out.push_back({"spiffe://cluster.local/a\0b"s, false, false});
-    out.push_back({"spiffe://cluster.local\0.evil/a"s, false, false});
-    return out;
-}
-
 TEST(SpiffeCorpus, ExactlyTheStandardsIdentitiesPass) {
     Verification v = trusting();
     v.require_spiffe = true;
@@ -322,7 +389,7 @@ TEST(SpiffeCorpus, ExactlyTheStandardsIdentitiesPass) {
         EXPECT_EQ((*client)->verify(chain->front().get(), nullptr, nullptr).failure == Failure::kNone, as_server) << what;
         judged++;
     };
-    for (const Identity& identity : identities()) {
+    for (const test::Identity& identity : test::identities()) {
         expect(named({"URI:" + identity.uri}), identity.as_client, identity.as_server, identity.uri);
         if (!identity.as_client) continue;
         expect(named({"URI:" + identity.uri, "DNS:web.shop"}), true, true, identity.uri + " and a DNS name");
