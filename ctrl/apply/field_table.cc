@@ -17,6 +17,7 @@
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
 namespace sluice::apply {
@@ -269,11 +270,14 @@ constexpr FieldRule kFields[] = {
     {TLS "TlsSessionTicketKeys", "keys", kRead},
     {TLS "CertificateValidationContext",
      "trusted_ca crl verify_certificate_spki verify_certificate_hash match_typed_subject_alt_names match_subject_alt_names trust_chain_verification "
-     "only_verify_leaf_cert_crl max_verify_depth", kRead},
+     "only_verify_leaf_cert_crl max_verify_depth custom_validator_config", kRead},
     {TLS "CertificateValidationContext", "watched_directory", kIgnore, "certificates come inline"},
     {TLS "CertificateValidationContext", "allow_expired_certificate", kOnly, "false"},
     {TLS "CertificateValidationContext", "require_signed_certificate_timestamp", kOnly, "false"},
-    {TLS "CertificateValidationContext", "custom_validator_config", kRefuse, "not supported yet: give trusted_ca and match_typed_subject_alt_names"},
+    {TLS "SPIFFECertValidatorConfig", "trust_domains trust_bundles", kRead},
+    {TLS "SPIFFECertValidatorConfig.TrustDomain", "name trust_bundle", kRead},
+    {CORE "TypedExtensionConfig", "typed_config", kRead},
+    {CORE "TypedExtensionConfig", "name", kIgnore, "the type within typed_config decides"},
     {TLS "CertificateValidationContext", "system_root_certs ca_certificate_provider_instance", kRefuse, "give trusted_ca inline"},
     {TLS "SubjectAltNameMatcher", "san_type matcher", kRead},
 };
@@ -286,6 +290,7 @@ constexpr ExtensionRule kExtensions[] = {
     {"envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", kRead},
     {TLS "DownstreamTlsContext", kRead},
     {TLS "UpstreamTlsContext", kRead},
+    {TLS "SPIFFECertValidatorConfig", kRead},
     // Without a field they do nothing until a route configures them, which is refused there.
     {"envoy.extensions.filters.http.fault.v3.HTTPFault", kRead},
     {"envoy.extensions.filters.http.cors.v3.Cors", kRead},
@@ -330,6 +335,7 @@ struct Table {
         envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager::descriptor();
         envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer::descriptor();
         envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext::descriptor();
+        envoy::extensions::transport_sockets::tls::v3::SPIFFECertValidatorConfig::descriptor();
         envoy::extensions::upstreams::http::v3::HttpProtocolOptions::descriptor();
     }
     void add(const FieldRule& row) {

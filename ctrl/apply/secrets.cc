@@ -7,6 +7,7 @@
 
 #include "ctrl/apply/field_walk.h"
 #include "ctrl/apply/readers.h"
+#include "ctrl/apply/spiffe.h"
 
 namespace sluice::apply {
 namespace {
@@ -41,8 +42,26 @@ Checked check_certificate(const SecretProto& in, int64_t now_s) {
     return (*context)->certificates();
 }
 
+/// Bundles of trust domains instead of one list of roots (as SPIRE serves them): the certificates of all, each named by its domain.
+Checked check_bundles(const SecretProto& in, int64_t now_s) {
+    auto domains = read_spiffe_validator(in.validation_context().custom_validator_config());
+    if (!domains) return std::unexpected(ContextError{in.name() + ": custom_validator_config." + domains.error().field + ": " + domains.error().what, ""});
+    std::vector<tls::CertificateInfo> out;
+    for (const auto& domain : *domains) {
+        auto read = tls::read_certificates(domain.trusted_ca_pem, in.name() + ", trust domain " + domain.name);
+        if (!read) return read;
+        out.insert(out.end(), read->begin(), read->end());
+    }
+    tls::ClientOptions options;
+    options.verification.trust_domains = std::move(*domains);
+    options.verification.crl_pem = inline_bytes(in.validation_context().crl()).value_or("");
+    if (const auto made = tls::ClientContext::create(std::move(options), now_s); !made) return std::unexpected(made.error());
+    return out;
+}
+
 Checked check_trust(const SecretProto& in, int64_t now_s) {
     const auto& context = in.validation_context();
+    if (context.has_custom_validator_config()) return check_bundles(in, now_s);
     const auto roots = inline_bytes(context.trusted_ca());
     if (!roots || roots->empty()) {
         // Hashes and names alone are a validation context too.

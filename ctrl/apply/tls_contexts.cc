@@ -8,6 +8,7 @@
 
 #include "ctrl/apply/field_walk.h"
 #include "ctrl/apply/readers.h"
+#include "ctrl/apply/spiffe.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "route/regex.h"
@@ -167,8 +168,13 @@ bool read_hash(const std::string& in, std::string& out, const At& at) {
 /// Without the subject alternative names, which are of one peer.
 bool read_verification(const Materials& in, tls::Verification& out, const At& at) {
     const auto& from = in.validation;
-    if (from.has_trusted_ca()) out.trusted_ca_pem = inline_bytes(from.trusted_ca()).value_or("");
-    if (from.has_trusted_ca() && out.trusted_ca_pem.empty()) return at.child("trusted_ca").refuse("must be given inline");
+    // Envoy: a validator of its own takes the place of trusted_ca.
+    if (from.has_custom_validator_config()) {
+        auto domains = read_spiffe_validator(from.custom_validator_config());
+        if (!domains) return at.child("custom_validator_config").child(domains.error().field).refuse(domains.error().what);
+        out.trust_domains = std::move(*domains);
+    } else if (from.has_trusted_ca()) out.trusted_ca_pem = inline_bytes(from.trusted_ca()).value_or("");
+    if (from.has_trusted_ca() && out.trusted_ca_pem.empty() && out.trust_domains.empty()) return at.child("trusted_ca").refuse("must be given inline");
     if (from.has_crl()) out.crl_pem = inline_bytes(from.crl()).value_or("");
     if (from.has_crl() && out.crl_pem.empty()) return at.child("crl").refuse("must be given inline");
     out.crl_only_leaf = from.only_verify_leaf_cert_crl();
@@ -176,7 +182,7 @@ bool read_verification(const Materials& in, tls::Verification& out, const At& at
     for (int i = 0; i < from.verify_certificate_hash_size(); i++)
         good &= read_hash(from.verify_certificate_hash(i), out.certificate_sha256.emplace_back(), at.child("verify_certificate_hash", i));
     out.spki_sha256.assign(from.verify_certificate_spki().begin(), from.verify_certificate_spki().end());
-    out.accept_untrusted = from.trust_chain_verification() == pb::CertificateValidationContext::ACCEPT_UNTRUSTED;
+    out.accept_untrusted = out.trust_domains.empty() && from.trust_chain_verification() == pb::CertificateValidationContext::ACCEPT_UNTRUSTED;
     out.require_spiffe = in.istio_roots;
     if (from.has_max_verify_depth()) out.max_depth = static_cast<int>(std::min(from.max_verify_depth().value(), 100u));
     return good;
@@ -253,7 +259,8 @@ bool ServerReader::resumption(const At& at) {
 
 void ServerReader::client_certificate(ServerSocket& out) {
     using Wanted = tls::ServerOptions::ClientCertificate;
-    if (in_.require_client_certificate().value()) options_.client_certificate = Wanted::kRequired;
+    // Envoy: its SPIFFE validator lets nobody in without a certificate, whatever is said here.
+    if (in_.require_client_certificate().value() || materials_.validation.has_custom_validator_config()) options_.client_certificate = Wanted::kRequired;
     else if (materials_.validates) options_.client_certificate = Wanted::kOptional;
     out.mode = options_.client_certificate == Wanted::kNone        ? "SIMPLE"
                : options_.client_certificate == Wanted::kOptional ? "OPTIONAL_MUTUAL"
