@@ -13,6 +13,7 @@ translate::ProxyNode proxy_node(const host::GatewayHost& host) {
     node.trust_domain_aliases = host.mesh.trust_domain_aliases;
     node.num_trusted_proxies = host.topology.num_trusted_proxies;
     node.forward_client_cert = host.topology.forward_client_cert;
+    for (const auto& anchor : host.mesh.ca_certificates) node.ca_certificates.push_back({anchor.pem, anchor.file, anchor.trust_domains});
     node.identity = {host.identity.certificate, host.identity.private_key, host.identity.roots};
     node.mesh_directory = host.mesh.directory;
     for (const auto& [key, value] : host.node.labels) node.labels[key] = value;

@@ -60,7 +60,12 @@ inline constexpr std::string_view kMemory[] = {"limit", "hugepages"};
 inline constexpr std::string_view kLimits[] = {"connections", "requestHeader", "ephemeralPorts"};
 inline constexpr std::string_view kTcp[] = {"congestionControl", "ecn", "keepAlive", "userTimeout", "synBacklog", "hopLimit", "dscp"};
 inline constexpr std::string_view kKeepAlive[] = {"enabled", "idle", "interval", "probes"};
-inline constexpr std::string_view kMesh[] = {"directory", "trustDomain", "trustDomainAliases"};
+inline constexpr std::string_view kMesh[] = {"directory", "trustDomain", "trustDomainAliases", "caCertificates"};
+inline constexpr std::string_view kCaCertificates[] = {"pem", "file", "trustDomains"};
+inline constexpr UnsupportedField kCaCertificatesNot[] = {
+    {"spiffeBundleUrl", "bundles are not fetched: give pem or file"},
+    {"certSigners", "the gateway signs nothing"},
+};
 inline constexpr std::string_view kAdmin[] = {"socket", "http"};
 inline constexpr std::string_view kAccessLog[] = {"path", "format", "omitEmptyValues"};
 inline constexpr std::string_view kDrain[] = {"deadline"};
@@ -84,6 +89,7 @@ inline constexpr ObjectFields kLimitsObject{"limits", kLimits, {}};
 inline constexpr ObjectFields kTcpObject{"tcp", kTcp, {}};
 inline constexpr ObjectFields kKeepAliveObject{"tcp.keepAlive", kKeepAlive, {}};
 inline constexpr ObjectFields kMeshObject{"mesh", kMesh, {}};
+inline constexpr ObjectFields kCaCertificatesObject{"mesh.caCertificates[]", kCaCertificates, kCaCertificatesNot};
 inline constexpr ObjectFields kAdminObject{"admin", kAdmin, {}};
 inline constexpr ObjectFields kAccessLogObject{"accessLog", kAccessLog, {}};
 inline constexpr ObjectFields kDrainObject{"drain", kDrain, {}};
@@ -107,6 +113,7 @@ inline constexpr const ObjectFields* kAll[] = {
     &kTcpObject,
     &kKeepAliveObject,
     &kMeshObject,
+    &kCaCertificatesObject,
     &kAdminObject,
     &kAccessLogObject,
     &kDrainObject,

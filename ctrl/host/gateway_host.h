@@ -87,10 +87,17 @@ struct Tcp {
     uint8_t hop_limit = 64, dscp = 0;
 };
 
+/// Roots beside the identity's, of these trust domains alone (Istio's MeshConfig.caCertificates).
+struct CaCertificates {
+    std::string pem, file;                        // one of them
+    std::vector<std::string> trust_domains;       // empty: the mesh's own, and its older names
+};
+
 struct Mesh {
     std::string directory = "/etc/sluice/mesh";   // a relative one counts from the file's own directory
     std::string trust_domain = "cluster.local";
     std::vector<std::string> trust_domain_aliases;   // older names of it, taken for the same
+    std::vector<CaCertificates> ca_certificates;
 };
 
 /// Who the gateway is to mutual TLS within the mesh.

@@ -161,6 +161,13 @@ void read_limits(Context& context, const yaml::Node& yaml, Limits& limits) {
     read_size(o, "requestHeader", limits.request_header_bytes, 1 << 10, limits::kRequestHeaderBytes, "1Ki to 60Ki");
 }
 
+void read_trust_domains(Context& context, std::span<const yaml::Node> items, const std::string& path, std::vector<std::string>& out) {
+    for (size_t i = 0; i < items.size(); i++) {
+        if (items[i].kind == yaml::Node::Kind::kScalar && is_name(items[i].text, true, 255)) out.push_back(items[i].text);
+        else context.report(items[i], "SLC0006", fmt::format("{}[{}]", path, i), "not a trust domain", "as in old.example: lower-case letters, digits, dots, - and _");
+    }
+}
+
 void read_mesh(Context& context, const yaml::Node& yaml, Mesh& mesh) {
     const Object o(context, yaml, "mesh", fields::kMeshObject);
     o.text("directory", mesh.directory);
@@ -168,10 +175,18 @@ void read_mesh(Context& context, const yaml::Node& yaml, Mesh& mesh) {
     o.text("trustDomain", mesh.trust_domain);
     if (!is_name(mesh.trust_domain, true, 255))
         o.wrong("trustDomain", fmt::format("`{}` is not a trust domain", mesh.trust_domain.substr(0, 80)), "as in cluster.local: lower-case letters, digits, dots, - and _");
-    const auto aliases = o.list("trustDomainAliases");
-    for (size_t i = 0; i < aliases.size(); i++) {
-        if (aliases[i].kind == yaml::Node::Kind::kScalar && is_name(aliases[i].text, true, 255)) mesh.trust_domain_aliases.push_back(aliases[i].text);
-        else context.report(aliases[i], "SLC0006", fmt::format("mesh.trustDomainAliases[{}]", i), "not a trust domain", "as in old.example: lower-case letters, digits, dots, - and _");
+    read_trust_domains(context, o.list("trustDomainAliases"), "mesh.trustDomainAliases", mesh.trust_domain_aliases);
+    const auto anchors = o.list("caCertificates");
+    for (size_t i = 0; i < anchors.size(); i++) {
+        const std::string path = fmt::format("mesh.caCertificates[{}]", i);
+        const Object anchor(context, anchors[i], path, fields::kCaCertificatesObject);
+        CaCertificates& out = mesh.ca_certificates.emplace_back();
+        anchor.text("pem", out.pem);
+        anchor.text("file", out.file);
+        read_trust_domains(context, anchor.list("trustDomains"), path + ".trustDomains", out.trust_domains);
+        const bool by_url = anchors[i].find("spiffeBundleUrl") != nullptr;   // refused in words of its own
+        if (out.pem.empty() && out.file.empty() && !by_url) anchor.missing("file", "file: other-root.pem, or pem with the certificates themselves");
+        else if (!out.pem.empty() && !out.file.empty()) anchor.wrong("file", "pem is given too", "keep one").code = "SLC0008";
     }
 }
 
@@ -292,9 +307,11 @@ Reading read(std::string name, std::string text) {
         if (file->documents.size() > 1)
             context.report(file->documents[1], "SLC0009", "", "a second document: one GatewayHost describes one machine", "remove it; mesh files live in mesh.directory");
     }
-    for (std::string* directory : {&host.mesh.directory, &host.state.directory, &host.identity.certificate, &host.identity.private_key, &host.identity.roots}) {
-        const std::filesystem::path path(*directory);
-        if (!path.empty() && path.is_relative()) *directory = (std::filesystem::path(name).parent_path() / path).lexically_normal();
+    std::vector<std::string*> paths = {&host.mesh.directory, &host.state.directory, &host.identity.certificate, &host.identity.private_key, &host.identity.roots};
+    for (CaCertificates& anchor : host.mesh.ca_certificates) paths.push_back(&anchor.file);
+    for (std::string* written : paths) {
+        const std::filesystem::path path(*written);
+        if (!path.empty() && path.is_relative()) *written = (std::filesystem::path(name).parent_path() / path).lexically_normal();
     }
     if (out.diagnostics.size() > kFindingsMax) out.diagnostics.resize(kFindingsMax);
     for (Diagnostic& d : out.diagnostics)

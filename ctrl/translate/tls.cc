@@ -3,6 +3,7 @@
 // is not there. Appends to the ResourceSet.
 // istiod's names: kubernetes://NAME, kubernetes://NAME-cacert, file-cert:CERT~KEY, file-root:CA, default, ROOTCA.
 #include <algorithm>
+#include <map>
 
 #include <absl/strings/match.h>
 #include <fmt/format.h>
@@ -11,6 +12,7 @@
 #include "ctrl/model/secret.h"
 #include "ctrl/translate/parts.h"
 #include "envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.pb.h"
 
 namespace sluice::translate {
 namespace {
@@ -116,11 +118,12 @@ class FileSecret {
         if (!context_.node.files) return false;
         const auto found = context_.node.files->find(path);
         if (found != context_.node.files->end() && found->second.error.empty()) return set_bytes(into, found->second.text), true;
-        if (error_.empty()) {
-            error_ = fmt::format("{} cannot be read: {}", path, found == context_.node.files->end() ? "not looked at" : found->second.error);
-            field_ = field;
-        }
+        wrong(fmt::format("{} cannot be read: {}", path, found == context_.node.files->end() ? "not looked at" : found->second.error), field);
         return true;
+    }
+    // The first is kept.
+    void wrong(std::string error, const std::string& field) {
+        if (error_.empty()) error_ = std::move(error), field_ = field;
     }
     tls_pb::Secret& secret() { return secret_; }
     void finish(const std::string& shown_as) {
@@ -133,7 +136,8 @@ class FileSecret {
         else secret_.mutable_tls_certificate();
         context_.out.secret_errors[name] = error_;
         const std::string path = asker_.path + field_;
-        put(context_, std::move(secret_), asker_.object ? xds::Provenance{asker_.object->source(path), asker_.object->id(), path} : xds::Provenance{"", "GatewayHost", "identity" + field_});
+        const std::string own = (field_.starts_with('.') ? "identity" : "") + field_;
+        put(context_, std::move(secret_), asker_.object ? xds::Provenance{asker_.object->source(path), asker_.object->id(), path} : xds::Provenance{"", "GatewayHost", own});
     }
 
  private:
@@ -176,6 +180,45 @@ void sds(const std::string& name, tls_pb::SdsSecretConfig& out) {
     out.mutable_sds_config()->set_resource_api_version(envoy::config::core::v3::V3);
 }
 
+std::vector<std::string> own_trust_domains(const Context& context) {
+    std::vector<std::string> domains = context.node.trust_domain_aliases;
+    domains.insert(domains.begin(), context.node.trust_domain);
+    return domains;
+}
+
+// Roots by trust domain, Istio's caCertificates: what vouches for one domain vouches for no other. The identity's, and those without domains of
+// their own, are for ours and what it was called before.
+void identity_bundles(Context& context, const Asker& asker) {
+    FileSecret file(context, asker, kIdentityRoots);
+    auto& validator = *file.secret().mutable_validation_context()->mutable_custom_validator_config();
+    std::map<std::string, std::string> bundles;
+    const auto add = [&](const std::vector<std::string>& domains, const std::string& pem) {
+        for (const std::string& domain : domains.empty() ? own_trust_domains(context) : domains) bundles[domain] += pem + "\n";
+    };
+    envoy::config::core::v3::DataSource roots;
+    if (!file.read(context.node.identity.roots, ".roots", roots)) return;
+    add({}, roots.inline_bytes());
+    for (size_t i = 0; i < context.node.ca_certificates.size(); i++) {
+        const auto& anchor = context.node.ca_certificates[i];
+        const std::string field = fmt::format("mesh.caCertificates[{}].{}", i, anchor.file.empty() ? "pem" : "file");
+        envoy::config::core::v3::DataSource text;
+        if (anchor.file.empty()) set_bytes(text, anchor.pem);
+        else file.read(anchor.file, field, text);
+        // In one bundle with others it would be missed by nobody.
+        if (!absl::StrContains(text.inline_bytes(), "-----BEGIN CERTIFICATE-----")) file.wrong(fmt::format("{} holds no certificate in PEM", anchor.file.empty() ? field : anchor.file), field);
+        add(anchor.trust_domains, text.inline_bytes());
+    }
+    tls_pb::SPIFFECertValidatorConfig config;
+    for (const auto& [name, pem] : bundles) {
+        auto& domain = *config.add_trust_domains();
+        domain.set_name(name);
+        domain.mutable_trust_bundle()->set_inline_bytes(pem);
+    }
+    validator.set_name("envoy.tls.cert_validator.spiffe");
+    validator.mutable_typed_config()->PackFrom(config);
+    file.finish(context.node.identity.roots);
+}
+
 // Of ISTIO_MUTUAL: the same two secrets for everybody.
 void use_identity(Context& context, const Asker& asker, tls_pb::CommonTlsContext& out) {
     const auto& identity = context.node.identity;
@@ -185,7 +228,8 @@ void use_identity(Context& context, const Asker& asker, tls_pb::CommonTlsContext
     } else if (!context.out.secrets.contains(kIdentity)) {
         const Asker file{nullptr, ""};
         file_certificate_as(context, file, kIdentity, identity.certificate, identity.private_key, ".certificate");
-        file_roots_as(context, file, kIdentityRoots, identity.roots, "", ".roots");
+        if (context.node.ca_certificates.empty()) file_roots_as(context, file, kIdentityRoots, identity.roots, "", ".roots");
+        else identity_bundles(context, file);
     }
     sds(kIdentity, *out.add_tls_certificate_sds_secret_configs());
     auto& combined = *out.mutable_combined_validation_context();
@@ -195,9 +239,7 @@ void use_identity(Context& context, const Asker& asker, tls_pb::CommonTlsContext
 
 // A root may sign for more than one trust domain: without names, a peer must be of ours or of one that it was called before.
 void only_our_trust_domain(const Context& context, tls_pb::CertificateValidationContext& out) {
-    std::vector<std::string> domains = context.node.trust_domain_aliases;
-    domains.insert(domains.begin(), context.node.trust_domain);
-    for (const std::string& domain : domains) {
+    for (const std::string& domain : own_trust_domains(context)) {
         auto& name = *out.add_match_typed_subject_alt_names();
         name.set_san_type(tls_pb::SubjectAltNameMatcher::URI);
         name.mutable_matcher()->set_prefix(fmt::format("spiffe://{}/", domain));
@@ -292,6 +334,7 @@ std::set<std::string> certificate_files(const model::MeshConfig& mesh, const Pro
     }
     for (const std::string* path : {&node.identity.certificate, &node.identity.private_key, &node.identity.roots})
         if (!path->empty()) out.insert(*path);
+    for (const auto& anchor : node.ca_certificates) out.insert(anchor.file);
     out.erase("");
     return out;
 }

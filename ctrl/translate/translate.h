@@ -39,6 +39,11 @@ struct ProxyNode {
     } identity;                                  // of ISTIO_MUTUAL and automatic mutual TLS; empty: none
     uint32_t num_trusted_proxies = 0;            // whose X-Forwarded-For is believed
     std::string forward_client_cert = "SANITIZE_SET";   // Envoy's ForwardClientCertDetails
+    struct CaCertificates {
+        std::string pem, file;                   // one of them
+        std::vector<std::string> trust_domains;  // empty: ours and its aliases
+    };
+    std::vector<CaCertificates> ca_certificates; // roots of peers beside the identity's, by trust domain
     std::string mesh_directory;                  // what relative paths of certificates count from
     // By path as certificate_files() lists it. Null: files are not looked at (an analysis elsewhere).
     std::shared_ptr<const std::map<std::string, FileText>> files;

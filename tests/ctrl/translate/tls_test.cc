@@ -5,6 +5,7 @@
 #include "tests/ctrl/translate/mesh.h"
 
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.pb.h"
 
 namespace sluice::translate {
 namespace {
@@ -109,6 +110,36 @@ TEST(GatewayTls, IstioMutualIsTheGatewaysIdentity) {
     EXPECT_EQ(set.secrets.at("default")->tls_certificate().private_key().inline_bytes(), "key");
     EXPECT_EQ(set.secrets.at("ROOTCA")->validation_context().trusted_ca().inline_bytes(), "root");
     EXPECT_THAT(errors(https("{mode: ISTIO_MUTUAL}"), with_files({})), ElementsAre(HasSubstr("SLC0144 spec.servers[0].tls: mutual TLS within the mesh")));
+}
+
+/// MeshConfig.caCertificates: roots by trust domain, in the Secret that istiod's proxies ask for.
+TEST(GatewayTls, CaCertificatesKeepTrustDomainsApart) {
+    ProxyNode node = with_identity();
+    auto files = *node.files;
+    const std::string begin = "-----BEGIN CERTIFICATE-----";
+    files["/id/old.pem"] = {begin + "of old", ""};
+    node.files = std::make_shared<const std::map<std::string, FileText>>(files);
+    node.ca_certificates = {{"", "/id/old.pem", {"old.local"}}, {begin + "for ours", "", {}}, {begin + "far", "", {"far.local", "old.local"}}};
+    EXPECT_THAT(certificate_files(read_mesh(https("{mode: ISTIO_MUTUAL}")), node), testing::Contains("/id/old.pem"));
+    const auto set = translated(https("{mode: ISTIO_MUTUAL}"), node);
+    const auto& context = set.secrets.at("ROOTCA")->validation_context();
+    EXPECT_FALSE(context.has_trusted_ca());
+    EXPECT_EQ(context.custom_validator_config().name(), "envoy.tls.cert_validator.spiffe");
+    tls_pb::SPIFFECertValidatorConfig config;
+    ASSERT_TRUE(context.custom_validator_config().typed_config().UnpackTo(&config));
+    std::map<std::string, std::string> bundles;
+    for (const auto& domain : config.trust_domains()) bundles[domain.name()] = domain.trust_bundle().inline_bytes();
+    EXPECT_EQ(bundles, (std::map<std::string, std::string>{{"cluster.local", "root\n" + begin + "for ours\n"},
+                                                           {"far.local", begin + "far\n"},
+                                                           {"old.local", "root\n" + begin + "of old\n" + begin + "for ours\n" + begin + "far\n"}}));
+    // One that cannot be read leaves what was in force, and is told at its place.
+    files["/id/old.pem"] = {"", "No such file or directory"};
+    node.files = std::make_shared<const std::map<std::string, FileText>>(files);
+    const auto broken = translated(https("{mode: ISTIO_MUTUAL}"), node);
+    EXPECT_THAT(broken.secret_errors.at("ROOTCA"), HasSubstr("/id/old.pem cannot be read: No such file"));
+    EXPECT_EQ(broken.secret_places.at("ROOTCA").field, "mesh.caCertificates[0].file");
+    node.ca_certificates[0] = {"nothing", "", {"old.local"}};
+    EXPECT_EQ(translated(https("{mode: ISTIO_MUTUAL}"), node).secret_errors.at("ROOTCA"), "mesh.caCertificates[0].pem holds no certificate in PEM");
 }
 
 TEST(GatewayTls, FilesAreNamedByTheirPaths) {
