@@ -141,6 +141,27 @@ def test_subject_alt_names_of_the_rule(tls, secure):
     assert flags == "UF" and re.search(r"SAN|name", line, re.I), line
 
 
+def test_a_revoked_backend_is_503_with_the_reason(tls):
+    """caCrl of the rule; the list is read again when its file changes."""
+    ca = certs.Authority(f"{tls.pki.folder}/revoking-backends", "Backends' CA", owner="nobody")
+    pair = ca.issue("web", dns=[SERVICE])
+    backend = start(tls, pair)
+    try:
+        apply(tls, client_rule("SIMPLE", caCertificates=ca.certificate, caCrl=ca.crl()))
+        assert tls.bench.ask("/listed").status == 200
+        ca.revoke(pair)
+        since = tls.mark()
+        ca.crl()
+        tls.logged("rotated", since)
+        backend.stop()   # idle connections go on after a rotation, sessions do not
+        backend = start(tls, pair)
+        assert tls.bench.ask("/revoked").status == 503
+        flags, line = reason_of(tls, "/revoked")
+        assert flags == "UF" and "revoked" in line, line
+    finally:
+        backend.stop()
+
+
 def test_insecure_skip_verify_works_and_is_loud(tls):
     backend = start(tls, tls.pki.other_ca.issue("whoever", dns=["whoever.example"]))
     try:

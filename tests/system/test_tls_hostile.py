@@ -4,6 +4,7 @@ In: raw TCP, Python's ssl, openssl s_client's commands. Out: alerts, ends and co
 Bounded in count and time; the gateway's namespaces only. RFC 8446 4.6.3, 5 and 6; RFC 5746; RFC 7507; THREATS 11, 12, 16, 18.
 """
 
+import base64
 import re
 import socket
 import ssl
@@ -190,6 +191,57 @@ def test_no_compression_and_no_early_data(web):
         printed = web.s_client(version, "-comp")
         assert "Compression: NONE" in printed and "HTTP/1.1 200" in printed, printed
     assert "Max Early Data: 0" in web.s_client("-tls1_3") or "Early data was not sent" in web.s_client("-tls1_3")
+
+
+def forge_early_data(path, limit=16384):
+    """The session that openssl s_client left there, as if its ticket had allowed early data (max_early_data, the field of tag 15)."""
+    text = open(path).read()
+    der = base64.b64decode("".join(line for line in text.splitlines() if not line.startswith("-----")))
+
+    def element(at):
+        """(tag, where its content begins, where it ends)."""
+        size, start = der[at + 1], at + 2
+        if size & 0x80:
+            start = at + 2 + (size & 0x7f)
+            size = int.from_bytes(der[at + 2:start], "big")
+        return der[at], start, start + size
+
+    _, at, end = element(0)
+    before, behind = b"", b""
+    while at < end:
+        tag, _, after = element(at)
+        if tag != 0xaf:
+            if tag > 0xaf:
+                behind += der[at:after]
+            else:
+                before += der[at:after]
+        at = after
+    body = before + b"\xaf\x05\x02\x03" + limit.to_bytes(3, "big") + behind
+    new = b"\x30\x82" + len(body).to_bytes(2, "big") + body
+    with open(path, "w") as file:
+        file.write("-----BEGIN SSL SESSION PARAMETERS-----\n" + base64.encodebytes(new).decode() + "-----END SSL SESSION PARAMETERS-----\n")
+
+
+def test_early_data_sent_anyway_is_passed_over(web, tmp_path):
+    """RFC 8446 4.2.10: it is skipped, the handshake goes on, and what it said has no effect."""
+    session, early = str(tmp_path / "session"), str(tmp_path / "early")
+    assert "HTTP/1.1 200" in web.s_client("-tls1_3", "-sess_out", session)
+    refused = web.s_client("-tls1_3", "-sess_in", session)
+    assert "Early data was not sent" in refused, refused
+    forge_early_data(session)
+    with open(early, "wb") as file:
+        file.write(request("/early"))
+    web.backends[0].reset()
+    printed = web.s_client("-tls1_3", "-sess_in", session, "-early_data", early)
+    assert "Early data was rejected" in printed and "HTTP/1.1 200" in printed, printed
+    assert web.backends[0].paths() == ["/s_client"]
+    # More than is passed over: an alert, and an end.
+    with open(early, "wb") as file:
+        file.write(request("/early", method="POST", body=bytes(40000)))
+    forge_early_data(session, 1 << 20)
+    printed = web.s_client("-tls1_3", "-sess_in", session, "-early_data", early)
+    assert "HTTP/1.1 200" not in printed and "unexpected message" in printed, printed
+    assert web.backends[0].paths() == ["/s_client"] and served(web)
 
 
 @pytest.mark.parametrize("command", ["k", "K"])
