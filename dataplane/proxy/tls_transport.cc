@@ -275,6 +275,7 @@ uint16_t TlsTransport::read() {
             break;
         case Status::kError:
             stats().connection_errors.add();
+            alert_sent_ = true;
             broken(tcp::Error::kReset, kBadRecord);
             break;
         default:
@@ -358,9 +359,10 @@ void TlsTransport::shutdown_write() {
     raw_->shutdown_write();
 }
 
+/// A reset would overtake the alert that says why; and as nothing fatal looks like a good end, none is needed.
 void TlsTransport::abort() {
     shut_ = true;
-    raw_->abort();
+    alert_sent_ ? raw_->shutdown_write() : raw_->abort();
 }
 
 void TlsTransport::release() {

@@ -112,6 +112,7 @@ class TlsTransport final : public Transport, public TransportHandler, public tls
     tls::Alert alert_ = tls::Alert::kCloseNotify;
     tcp::Error error_ = tcp::Error::kNone;
     bool shut_ = false, end_fed_ = false, gone_ = false;   // gone_: reset below while bytes of the handshake wait
+    bool alert_sent_ = false;                          // a fatal one of the record layer
 };
 
 }  // namespace sluice::proxy
