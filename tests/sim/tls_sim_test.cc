@@ -107,13 +107,13 @@ TEST(TlsSim, ThreadsShakeHands) {
 TEST(TlsSim, ManySeeds) {
     const bool one = std::getenv("SLUICE_SEED") != nullptr;
     const uint64_t first = one ? from_environment("SLUICE_SEED", 1) : from_environment("SLUICE_FIRST", 1);
-    const uint64_t seeds = one ? 1 : from_environment("SLUICE_SEEDS", 60);
+    const uint64_t seeds = one ? 1 : from_environment("SLUICE_SEEDS", 100);
     std::printf("seeds %llu to %llu\n", static_cast<unsigned long long>(first), static_cast<unsigned long long>(first + seeds - 1));
     Totals totals;
     for (uint64_t seed = first; seed < first + seeds; seed++)
         if (!expect_well(random_tls_scenario(seed), seed, totals)) return;
     totals.print("ManySeeds");
-    if (seeds < 60) return;
+    if (seeds < 100) return;
     for (const uint64_t happened : {totals.answered, totals.failed, totals.aborted, totals.full, totals.resumed, totals.fallbacks, totals.tickets, totals.key_updates,
                                     totals.keys_evicted, totals.bad_records, totals.forged, totals.truncated, totals.closed_by_operator, totals.rotated})
         EXPECT_GT(happened, 0u) << "the dice leave something out";
