@@ -60,10 +60,14 @@ void check_machine(const host::GatewayHost& host, const yaml::File& file, const 
         if (device.starts_with("pci:") && !machine.has_pci(value))
             tell(field, fmt::format("this machine has no PCI device {}", value), "`lspci -D` lists what there is");
     }
-    for (size_t i = 0; i < host.workers.cores.size(); ++i)
-        if (!machine.cpus.empty() && !machine.cpus.contains(host.workers.cores[i]))
-            tell(fmt::format("workers.cores[{}]", i), fmt::format("this machine has no CPU {}", host.workers.cores[i]),
-                 fmt::format("it has {} to {}", *machine.cpus.begin(), *machine.cpus.rbegin()));
+    const auto check_cpus = [&](const char* field, const std::vector<uint32_t>& cpus) {
+        for (size_t i = 0; i < cpus.size(); ++i)
+            if (!machine.cpus.empty() && !machine.cpus.contains(cpus[i]))
+                tell(fmt::format("{}[{}]", field, i), fmt::format("this machine has no CPU {}", cpus[i]),
+                     fmt::format("it has {} to {}", *machine.cpus.begin(), *machine.cpus.rbegin()));
+    };
+    check_cpus("workers.cores", host.workers.cores);
+    check_cpus("tls.handshakeCores", host.tls.handshake_cores);
     // The kernel's range is this machine's, which need not be the gateway's: told, not refused.
     if (const auto ephemeral = host::ephemeral_ports(host, machine.kernel_ports); !ephemeral)
         out.push_back(host::finding(file, "SLC0011", "limits.ephemeralPorts", without_field(ephemeral.error())));

@@ -71,6 +71,15 @@ void check_cores(const Patient& p, Findings& out) {
         out.push_back({Level::kFail, "cores", which, fmt::format("workers.cores: choose of {}", cpu_list(online))});
         return;
     }
+    std::set<unsigned> handshakes, missing;
+    for (const uint32_t cpu : p.host.tls.handshake_cores) {
+        handshakes.insert(cpu);
+        if (!online.contains(cpu)) missing.insert(cpu);
+    }
+    if (!missing.empty()) out.push_back({Level::kFail, "cores", "no CPU " + cpu_list(missing), fmt::format("tls.handshakeCores: choose of {}", cpu_list(online))});
+    for (const unsigned cpu : cpus)
+        if (handshakes.contains(cpu))
+            out.push_back({Level::kWarn, "cores", fmt::format("CPU {} is a worker's and the handshakes'", cpu), "tls.handshakeCores: other CPUs, or fewer workers"});
     // Two workers on one core's two threads share its execution units and its cache.
     std::map<std::string, std::set<unsigned>> by_core;
     for (const unsigned cpu : cpus)
@@ -128,8 +137,11 @@ void check_isolation(const Patient& p, Findings& out) {
 std::vector<unsigned> worker_cpus(const Patient& p) {
     if (!p.host.workers.cores.empty()) return {p.host.workers.cores.begin(), p.host.workers.cores.end()};
     const auto online = p.machine.cpus("/sys/devices/system/cpu/online");
-    std::vector<unsigned> out;   // from the last CPU down, as sluiced does
-    for (auto it = online.rbegin(); it != online.rend() && out.size() < p.host.workers.count; ++it) out.push_back(*it);
+    const auto& others = p.host.tls.handshake_cores;
+    std::vector<unsigned> out;   // from the last CPU down, the handshakes' own last of all, as sluiced does
+    for (const bool free : {true, false})
+        for (auto it = online.rbegin(); it != online.rend() && out.size() < p.host.workers.count; ++it)
+            if (free == (std::find(others.begin(), others.end(), *it) == others.end())) out.push_back(*it);
     return out;
 }
 

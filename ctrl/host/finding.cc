@@ -39,7 +39,8 @@ struct Word {
     const char* field;   // of the port, or of the file
 };
 constexpr Word kPortFields[] = {{": exception", "exception"}, {": mtu", "mtu"}, {"queues", "device"}, {"", "device"}};
-constexpr Word kFields[] = {{"memory.hugepages", "memory.hugepages"}, {"mbuf", "memory.limit"}, {"limits.ephemeralPorts", "limits.ephemeralPorts"},
+constexpr Word kFields[] = {{"tls.handshakeCores", "tls.handshakeCores"}, {"memory.hugepages", "memory.hugepages"}, {"mbuf", "memory.limit"},
+                            {"limits.ephemeralPorts", "limits.ephemeralPorts"},
                             {"accessLog", "accessLog.path"}, {"access log", "accessLog.path"}, {"admin", "admin.socket"},
                             {"workers", "workers.cores"}, {"worker ", "workers.cores"}, {"mesh directory", "mesh.directory"}};
 

@@ -271,7 +271,7 @@ void read_sections(Context& context, const yaml::Node& root, GatewayHost& host) 
     if (const auto* tcp = o.find("tcp")) read_tcp(context, *tcp, host.tcp);
     if (const auto* mesh = o.find("mesh")) read_mesh(context, *mesh, host.mesh);
     if (const auto* identity = o.find("identity")) read_identity(context, *identity, host.identity);
-    if (const auto* tls = o.find("tls")) read_tls(context, *tls, host.tls);
+    if (const auto* tls = o.find("tls")) read_tls(context, *tls, host.workers, host.tls);
     if (const auto* topology = o.find("gatewayTopology")) read_topology(context, *topology, host.topology);
     if (const auto* state = o.find("state")) read_state(context, *state, host.state);
     if (const auto* admin = o.find("admin")) read_admin(context, *admin, host.admin);

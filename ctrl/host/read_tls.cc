@@ -14,13 +14,16 @@ namespace {
 
 constexpr uint32_t kThreadsMax = 64, kCpuMax = 1023;
 
-void read_cores(Context& context, const Object& o, std::vector<uint32_t>& out) {
+void read_cores(Context& context, const Object& o, const Workers& workers, std::vector<uint32_t>& out) {
     const auto items = o.list("handshakeCores");
     for (size_t i = 0; i < items.size(); i++) {
         const std::string path = fmt::format("tls.handshakeCores[{}]", i);
         uint64_t cpu = 0;
         if (!parse_number(items[i], cpu)) context.report(items[i], "SLC0005", path, fmt::format("{} where a CPU number is wanted", kind_of(items[i])));
         else if (cpu > kCpuMax) context.report(items[i], "SLC0006", path, fmt::format("{} is out of range", cpu), fmt::format("0 to {}", kCpuMax));
+        else if (std::find(workers.cores.begin(), workers.cores.end(), cpu) != workers.cores.end())
+            context.report(items[i], "SLC0008", path, fmt::format("CPU {} is a worker's: each handshake would hold up its traffic", cpu),
+                           "another CPU; without handshakeCores any but the workers' is taken");
         else out.push_back(static_cast<uint32_t>(cpu));
     }
 }
@@ -45,10 +48,10 @@ void read_identity(Context& context, const yaml::Node& yaml, Identity& identity)
         if (!o.has(field)) o.missing(field, "identity: {certificate: cert-chain.pem, privateKey: key.pem, roots: root-cert.pem}");
 }
 
-void read_tls(Context& context, const yaml::Node& yaml, Tls& tls) {
+void read_tls(Context& context, const yaml::Node& yaml, const Workers& workers, Tls& tls) {
     const Object o(context, yaml, "tls", fields::kTlsObject);
     o.number("handshakeThreads", tls.handshake_threads, 0, kThreadsMax);
-    read_cores(context, o, tls.handshake_cores);
+    read_cores(context, o, workers, tls.handshake_cores);
     if (!tls.handshake_cores.empty() && tls.handshake_threads == 0)
         o.wrong("handshakeCores", "cores for no thread: with handshakeThreads 0 the workers shake hands", "remove one of the two").code = "SLC0008";
     o.text("keyLog", tls.key_log);

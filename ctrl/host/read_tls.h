@@ -7,6 +7,7 @@
 namespace sluice::host {
 
 void read_identity(Context& context, const yaml::Node& yaml, Identity& identity);
-void read_tls(Context& context, const yaml::Node& yaml, Tls& tls);
+/// `workers`: as read before; their cores are no handshake thread's.
+void read_tls(Context& context, const yaml::Node& yaml, const Workers& workers, Tls& tls);
 
 }  // namespace sluice::host

@@ -109,6 +109,7 @@ Result<void> Gateway::open_access_log() {
 }
 
 Result<void> Gateway::open() {
+    if (std::string wrong = wrong_handshake_cores(host_); !wrong.empty()) return std::unexpected(std::move(wrong));
     keep_off(cores_);
     reset_counters_of_reused_ids();
     for (size_t i = 0; i < cores_.size(); i++) {

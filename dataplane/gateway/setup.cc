@@ -81,14 +81,30 @@ tls::HandshakeThreads::Options handshake_threads(const host::GatewayHost& host, 
     return options;   // none given: any CPU that keep_off() left
 }
 
+/// A thread that cannot be bound would run anywhere, on a worker's core too, and nobody would know why that is slow.
+std::string wrong_handshake_cores(const host::GatewayHost& host) {
+    cpu_set_t allowed;
+    sched_getaffinity(0, sizeof allowed, &allowed);
+    std::string text;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &allowed)) text += fmt::format("{}{}", text.empty() ? "" : ", ", cpu);
+    for (const uint32_t cpu : host.tls.handshake_cores)
+        if (cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &allowed))
+            return fmt::format("tls.handshakeCores: CPU {} is not there, or not this process's to use: it may use {}", cpu, text);
+    return "";
+}
+
 std::vector<unsigned> worker_cores(const host::GatewayHost& host) {
     if (!host.workers.cores.empty()) return {host.workers.cores.begin(), host.workers.cores.end()};
     std::vector<unsigned> cores;
     cpu_set_t allowed;
     sched_getaffinity(0, sizeof allowed, &allowed);
     // From the last CPU down: the first ones carry interrupts and everything else of the machine.
-    for (int cpu = CPU_SETSIZE - 1; cpu >= 0 && cores.size() < host.workers.count; cpu--)
-        if (CPU_ISSET(cpu, &allowed)) cores.push_back(static_cast<unsigned>(cpu));
+    const auto& others = host.tls.handshake_cores;
+    for (const bool free : {true, false})   // handshake threads' own, where nothing else is left
+        for (int cpu = CPU_SETSIZE - 1; cpu >= 0 && cores.size() < host.workers.count; cpu--)
+            if (CPU_ISSET(cpu, &allowed) && free == (std::find(others.begin(), others.end(), static_cast<uint32_t>(cpu)) == others.end()))
+                cores.push_back(static_cast<unsigned>(cpu));
     return cores;
 }
 

@@ -20,14 +20,15 @@ inline constexpr int kOk = 0, kFindings = 1, kUnusable = 2;
 
 using analyze::proxy_node;
 
-/// CPUs of the workers: as listed, else the last ones that this process may use.
+/// CPUs of the workers: as listed, else the last ones that this process may use and that are not the handshake threads'.
 std::vector<unsigned> worker_cores(const host::GatewayHost& host);
 
 worker::CrewSetup crew_setup(const host::GatewayHost& host, const std::vector<unsigned>& cores);
 
 /// Of connections to clients and backends.
 tcp::Options tcp_options(const host::GatewayHost& host);
-/// Of TLS: they run where the workers do not.
+/// Of TLS: they run where the workers do not. What is wrong with handshakeCores on this machine, now that it may be asked:
+std::string wrong_handshake_cores(const host::GatewayHost& host);
 tls::HandshakeThreads::Options handshake_threads(const host::GatewayHost& host, const std::vector<unsigned>& cores);
 
 /// Threads started from here on (log, management) stay off the workers' cores, where there are others.

@@ -28,7 +28,7 @@ Core::Core(const CoreConfig& c, Network& n, snapshot::Reader r, rte_mempool* m, 
       upstream_connections(*new Pool<UpstreamConnection>(c.upstream_connections_max)),
       listeners(*new Pool<ListenerState>(c.listeners_max)), arrivals(*new Pool<Arrival>(c.arrivals_max)), inline_handshakes(inline_threads(c)),
       handshaker(c.handshake_threads ? *c.handshake_threads : *inline_handshakes, c.handshake_threads ? c.core : 0, c.handshakes),
-      record_engine(m, slice_nodes, c.expanded_keys_max), identities(c.connections_max + c.upstream_connections_max),
+      record_engine(m, slice_nodes, c.expanded_keys_max, c.tls_key_records_max), identities(c.connections_max + c.upstream_connections_max),
       tls_transports(*new Pool<TlsTransport>(c.connections_max + c.upstream_connections_max)) {}
 
 Core::~Core() {

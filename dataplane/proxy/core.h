@@ -54,6 +54,7 @@ struct CoreConfig {
     uint32_t arrivals_max = 8192;      // clients whose first bytes or handshake are awaited
     tls::HandshakeLimits handshakes;
     uint32_t expanded_keys_max = 4096; // directions of TLS connections with expanded keys, 1 KiB each
+    uint64_t tls_key_records_max = tls::kKeyRecordsMax;   // sealed with one TLS 1.3 key
     tls::HandshakeThreads* handshake_threads = nullptr;   // outlive the core; nullptr: handshakes run inline
     upstream::PoolLimits upstream{.clusters = snapshot::kClusterIdsMax, .endpoints = snapshot::kEndpointIdsMax};
 };

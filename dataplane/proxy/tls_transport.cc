@@ -10,6 +10,13 @@ namespace {
 
 using Status = tls::Records::Status;
 
+/// What may be on its way to a peer for an answer to its key update to be sent at once. Beyond it, answers go with the next data: a
+/// peer that asks again and again and reads nothing costs no memory.
+constexpr uint64_t kUpdateAnswerInFlight = 1024;
+
+// A record is opened when it is there in full.
+static_assert(limits::kStreamBufferBytes / 2 >= 2 * (tls::kRecordHeaderBytes + tls::kCiphertextMax));
+
 constexpr std::string_view kTruncated = "TLS error: the peer closed without close_notify";
 constexpr std::string_view kBadRecord = "TLS error: the peer sent a record that is not valid";
 constexpr std::string_view kNoBuffer = "TLS error: no packet buffer on this core";
@@ -247,6 +254,9 @@ uint16_t TlsTransport::read() {
         status = open_records();
         if (handshake_ && records_->application_data_seen()) core_.handshaker.finish(*std::exchange(handshake_, nullptr));
     }
+    // No list node is left: a whole record may be here, and no event will tell of it again.
+    const bool starved = status == Status::kOk && !in.empty() && core_.nodes.available() == 0;
+    if (starved) core_.schedule(*this);
     const uint64_t gained = plain_.bytes() - plain_before;
     give_back_overhead(raw_before - in.bytes(), gained);
     send_control();
@@ -265,10 +275,11 @@ uint16_t TlsTransport::read() {
             break;
         case Status::kError:
             stats().connection_errors.add();
+            alert_sent_ = true;
             broken(tcp::Error::kReset, kBadRecord);
             break;
         default:
-            if (!raw_->peer_closed()) break;
+            if (!raw_->peer_closed() || starved) break;
             if (shut_ && in.empty()) {   // we said goodbye first: many answer with FIN alone
                 end_ = End::kClosed;
                 peer_closed_ = true;
@@ -304,6 +315,7 @@ void TlsTransport::discard_raw() {
 
 void TlsTransport::send_control() {
     if (!records_ || !records_->has_control()) return;
+    if (!records_->has_alert() && raw_->unacknowledged() > kUpdateAnswerInFlight) return;
     SliceQueue out(core_.nodes);
     if (!records_->take_control(out)) core_.counters.mbufs_empty++;
     if (!out.empty() && !raw_->write(std::move(out))) out.clear();
@@ -347,9 +359,10 @@ void TlsTransport::shutdown_write() {
     raw_->shutdown_write();
 }
 
+/// A reset would overtake the alert that says why; and as nothing fatal looks like a good end, none is needed.
 void TlsTransport::abort() {
     shut_ = true;
-    raw_->abort();
+    alert_sent_ ? raw_->shutdown_write() : raw_->abort();
 }
 
 void TlsTransport::release() {
@@ -402,6 +415,7 @@ void TlsTransport::fail_later(tcp::Error error, std::string_view reason) {
 
 void TlsTransport::run(Instant now) {
     core_.now = now;
+    if (state_ == State::kOpen && end_ == End::kNone) return on_transport_events(tcp::kReadable, now);
     if (state_ == State::kFailed || state_ == State::kReleased || end_ != End::kBroken || !plain_.empty()) return;
     fail(error_);
 }

@@ -55,7 +55,7 @@ class TlsTransport final : public Transport, public TransportHandler, public tls
     tls::Alert alert() const { return alert_; }
     /// The connection below was reset: nothing that is sent arrives any more.
     bool gone() const { return gone_; }
-    /// What waited for another look: an end that is due. By the core.
+    /// What waited for another look: an end that is due, records for which there was no list node. By the core.
     void run(Instant now);
 
     // TransportHandler, of the transport below
@@ -112,6 +112,7 @@ class TlsTransport final : public Transport, public TransportHandler, public tls
     tls::Alert alert_ = tls::Alert::kCloseNotify;
     tcp::Error error_ = tcp::Error::kNone;
     bool shut_ = false, end_fed_ = false, gone_ = false;   // gone_: reset below while bytes of the handshake wait
+    bool alert_sent_ = false;                          // a fatal one of the record layer
 };
 
 }  // namespace sluice::proxy

@@ -228,6 +228,24 @@ uint64_t Connection::send_room() {
     return queued >= t.send_limit ? 0 : t.send_limit - queued;
 }
 
+namespace {
+
+/// Small texts behind others are copied into mbufs that they share, so that a writer of single bytes towards a peer who takes nothing
+/// pins an mbuf for thousands of them and not one for each. False: it is not small, nothing waits, or there is no mbuf for that.
+bool gather_small(Tcb& t, const SliceQueue& data) {
+    SliceQueue& queue = t.send_queue;
+    if (data.bytes() > kCopyBreakBytes || queue.empty()) return false;
+    if (queue.tail_room() < data.bytes()) {
+        rte_mbuf* const m = rte_pktmbuf_alloc(t.stack->pool);
+        if (!m || !queue.push_back(Slice(m, m->data_off, 0))) return false;
+    }
+    for (const SliceNode* node = data.head(); node; node = node->next)
+        if (!queue.append_copy(node->slice.span())) return false;   // cannot be: there is room
+    return true;
+}
+
+}  // namespace
+
 bool Connection::write(SliceQueue&& data) {
     Tcb& t = tcb(this);
     const bool open = t.sends() || t.state == State::kSynSent || t.state == State::kSynReceived;
@@ -237,7 +255,8 @@ bool Connection::write(SliceQueue&& data) {
     }
     const auto n = static_cast<uint32_t>(data.bytes());
     if (n == 0) return true;
-    t.send_queue.append(std::move(data));
+    if (gather_small(t, data)) data.clear();
+    else t.send_queue.append(std::move(data));
     if (!t.cursor) t.cursor = t.send_queue.head();
     t.unsent_bytes += n;
     t.stack->want_output(t);

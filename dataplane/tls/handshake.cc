@@ -66,6 +66,8 @@ struct Handshaker::Impl {
     void give_chunks(HandshakeChunk*& head);
     void dispatch(Handshake& handshake, bool fresh);
     void look_later(Handshake& handshake);
+    /// There are bytes for a job, and nothing is in the way of it.
+    static bool ready(const Handshake& h) { return !h.out && !h.listed && !h.delivering && h.pending && !h.finished && h.owner; }
     void returned(Handshake& handshake, Instant now);
     void deliver_done(Handshake& handshake, Instant now);
     void deliver_failed(Handshake& handshake, Failure failure, Alert alert, std::string_view reason, Instant now);
@@ -327,9 +329,10 @@ Handshake* Handshaker::start_client(std::shared_ptr<const ClientContext> context
 bool Handshaker::feed(Handshake& h, SliceQueue& in) {
     bool taken = h.verdict == Failure::kNone;
     while (!in.empty()) {
-        if (h.out && taken && h.received + in.front().size() > impl_->limits.bytes_max) {
-            h.held_back = true;   // perhaps the handshake is over and this is data: the receive window waits, not our memory
-            return true;
+        if (taken && h.received + in.front().size() > impl_->limits.bytes_max) {
+            if (impl_->ready(h)) impl_->dispatch(h, !h.begun);
+            h.held_back = h.out;   // perhaps the handshake is over and this is data: the receive window waits, not our memory
+            if (h.out) return true;
         }
         const Slice slice = in.pop_front();
         if (!taken) continue;
@@ -343,7 +346,7 @@ bool Handshaker::feed(Handshake& h, SliceQueue& in) {
         if (!h.out) impl_->look_later(h);
         return false;
     }
-    if (!h.out && !h.listed && !h.delivering && h.pending && !h.finished && h.owner) impl_->dispatch(h, !h.begun);
+    if (impl_->ready(h)) impl_->dispatch(h, !h.begun);
     return true;
 }
 

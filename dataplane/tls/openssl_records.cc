@@ -33,11 +33,8 @@ class OpensslRecordsImpl final : public OpensslRecords {
     ~OpensslRecordsImpl() override { SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); }
 
     Status open(SliceQueue& in, SliceQueue& plain, rte_mempool* mbufs) override {
-        while (!in.empty()) {
-            const Slice slice = in.pop_front();
-            if (BIO_write(SSL_get_rbio(ssl_.get()), slice.data(), static_cast<int>(slice.size())) != static_cast<int>(slice.size())) return Status::kError;
-        }
-        in.clear();
+        for (uint32_t bytes; (bytes = whole_record(in)) > 0;)
+            if (!take(in, bytes)) return Status::kError;
         uint8_t buffer[4096];
         ERR_clear_error();
         for (;;) {
@@ -74,6 +71,26 @@ class OpensslRecordsImpl final : public OpensslRecords {
     }
 
  private:
+    /// Bytes of the record at the front, once it is there in full; 0: not yet. One that claims too much is all that came: OpenSSL says so.
+    static uint32_t whole_record(const SliceQueue& in) {
+        uint8_t header[kRecordHeaderBytes];
+        if (in.peek(0, header) < sizeof header) return 0;
+        const uint32_t total = kRecordHeaderBytes + (uint32_t{header[3]} << 8 | header[4]);
+        if (total > kRecordHeaderBytes + SSL3_RT_MAX_ENCRYPTED_LENGTH) return static_cast<uint32_t>(in.bytes());
+        return in.bytes() < total ? 0 : total;
+    }
+
+    bool take(SliceQueue& in, uint32_t bytes) {
+        while (bytes > 0) {
+            const Slice& front = in.front();
+            const uint32_t n = std::min(bytes, front.size());
+            if (BIO_write(SSL_get_rbio(ssl_.get()), front.data(), static_cast<int>(n)) != static_cast<int>(n)) return false;
+            in.consume(n);
+            bytes -= n;
+        }
+        return true;
+    }
+
     bool flush(SliceQueue& out, rte_mempool* mbufs) {
         BIO* bio = SSL_get_wbio(ssl_.get());
         uint8_t buffer[4096];

@@ -11,14 +11,14 @@
 
 namespace sluice::tls {
 
-RecordEngine::RecordEngine(rte_mempool* mbufs, SliceNodePool& nodes, uint32_t expanded_max)
-    : impl_(std::make_unique<Impl>(mbufs, nodes, expanded_max)) {}
+RecordEngine::RecordEngine(rte_mempool* mbufs, SliceNodePool& nodes, uint32_t expanded_max, uint64_t key_records_max)
+    : impl_(std::make_unique<Impl>(mbufs, nodes, expanded_max, key_records_max)) {}
 RecordEngine::~RecordEngine() = default;
 const RecordCounters& RecordEngine::counters() const { return impl_->counters; }
 
-RecordEngine::Impl::Impl(rte_mempool* mbuf_pool, SliceNodePool& node_pool, uint32_t expanded_max, IMB_ARCH arch)
+RecordEngine::Impl::Impl(rte_mempool* mbuf_pool, SliceNodePool& node_pool, uint32_t expanded_max, uint64_t records_max, IMB_ARCH arch)
     : mbufs(mbuf_pool), nodes(node_pool), mbuf_room(rte_pktmbuf_data_room_size(mbuf_pool) - RTE_PKTMBUF_HEADROOM),
-      kept(std::make_unique<uint8_t[]>(kRecordHeaderBytes + kCiphertextMax)), slots(std::max(expanded_max, 1u)),
+      key_records_max(records_max), kept(std::make_unique<uint8_t[]>(kRecordHeaderBytes + kCiphertextMax)), slots(std::max(expanded_max, 1u)),
       memory(sizeof(gcm_key_data) * slots), keys(static_cast<gcm_key_data*>(memory.data())),
       owners(std::make_unique<const Records::Direction*[]>(slots)), links(std::make_unique<Links[]>(slots)) {
     static_assert(alignof(gcm_key_data) == LargeMemory::kAlignment);

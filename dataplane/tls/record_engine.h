@@ -22,7 +22,7 @@ struct GcmFunctions {
 
 struct RecordEngine::Impl {
     /// `arch` IMB_ARCH_NONE: the best of this CPU; another: for tests.
-    Impl(rte_mempool* mbufs, SliceNodePool& nodes, uint32_t expanded_max, IMB_ARCH arch = IMB_ARCH_NONE);
+    Impl(rte_mempool* mbufs, SliceNodePool& nodes, uint32_t expanded_max, uint64_t key_records_max, IMB_ARCH arch = IMB_ARCH_NONE);
     ~Impl();
 
     /// The expanded key of `direction`; the least recently used one makes room.
@@ -45,6 +45,7 @@ struct RecordEngine::Impl {
     rte_mempool* mbufs;
     SliceNodePool& nodes;
     uint32_t mbuf_room;                                    // behind the headroom
+    uint64_t key_records_max;                              // sealed with one 1.3 key
     RecordCounters counters;
     /// The last post-handshake record of a client, and whose it is.
     const Records* kept_for = nullptr;

@@ -53,8 +53,28 @@ uint32_t find_inner_type(const SliceQueue& queue, uint32_t from, uint32_t bytes,
     return at;
 }
 
+/// Contents up to this size are copied behind what waits already; as TCP does with small segments.
+constexpr uint32_t kCopyBreakBytes = 512;
+
+/// Copies small contents into an mbuf that they share, so that a peer who sends single bytes as records pins an mbuf for thousands of
+/// them and not one for each. False: there is no mbuf or node for that.
+bool gather_small(const SliceQueue& in, uint32_t skip, uint32_t bytes, SliceQueue& plain, rte_mempool* mbufs) {
+    uint8_t content[kCopyBreakBytes];
+    in.peek(skip, {content, bytes});
+    if (plain.append_copy({content, bytes})) return true;
+    rte_mbuf* m = rte_pktmbuf_alloc(mbufs);
+    if (!m) return false;
+    Slice slice(m, m->data_off, bytes);
+    std::memcpy(slice.data(), content, bytes);
+    return plain.push_back(std::move(slice));
+}
+
 /// Moves stream bytes [skip, skip + bytes) to `plain` and drops the rest of the record. Precondition: one node is free.
-bool hand_on(SliceQueue& in, uint32_t skip, uint32_t bytes, uint32_t total, SliceQueue& plain) {
+bool hand_on(SliceQueue& in, uint32_t skip, uint32_t bytes, uint32_t total, SliceQueue& plain, rte_mempool* mbufs) {
+    if (bytes <= kCopyBreakBytes && !plain.empty() && gather_small(in, skip, bytes, plain, mbufs)) {
+        in.consume(total);
+        return true;
+    }
     const uint32_t front = in.front().size();
     if (front == total) {   // the record and nothing else: its slice goes on
         Slice slice = in.pop_front();
@@ -196,7 +216,7 @@ Records::Status Records::open_record(SliceQueue& in, SliceQueue& plain, const He
     receive_.sequence++;
     counters.records_in++;
     (whole ? counters.opened_in_place : counters.gathered)++;
-    if (receive_.sequence == kKeyRecordsMax + kKeyRecordsMax / 2 && version_ == Version::kTls13) control_ |= kAskUpdate;
+    if (receive_.sequence == engine_->key_records_max + engine_->key_records_max / 2 && version_ == Version::kTls13) control_ |= kAskUpdate;
 
     const uint32_t skip = kRecordHeaderBytes + explicit_bytes();
     uint32_t bytes = header.payload - explicit_bytes() - kTagBytes;
@@ -228,7 +248,7 @@ Records::Status Records::dispatch(SliceQueue& in, SliceQueue& plain, const Heade
         if (bytes > 0) [[likely]] {
             without_data_ = warnings_ = 0;
             counters.bytes_in += bytes;
-            return hand_on(in, skip, bytes, header.total(), plain) ? Status::kOk : fail(in, Alert::kInternalError);
+            return hand_on(in, skip, bytes, header.total(), plain, engine_->mbufs) ? Status::kOk : fail(in, Alert::kInternalError);
         }
         if (++without_data_ <= kRecordsWithoutDataMax) {
             in.consume(header.total());

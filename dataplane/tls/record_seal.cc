@@ -104,7 +104,7 @@ bool Records::seal(SliceQueue& plain, SliceQueue& out, Instant now) {
     if (now_ms - sealed_at_ > static_cast<uint32_t>(kPause.us >> 10)) young_bytes_ = 0;
     sealed_at_ = now_ms;
     while (!plain.empty()) {
-        if (version_ == Version::kTls13 && (control_ != 0 || transmit_.sequence >= kKeyRecordsMax) && !update_transmit_key(out)) return false;
+        if (version_ == Version::kTls13 && (control_ != 0 || transmit_.sequence >= engine_->key_records_max) && !update_transmit_key(out)) return false;
         const uint32_t bytes = next_record_bytes(plain.bytes());
         QueueSource source(plain);
         if (!seal_record(source, bytes, kTypeApplicationData, out)) return false;

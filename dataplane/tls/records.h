@@ -24,11 +24,14 @@ struct RecordCounters {
 
 class Records;
 
+inline constexpr uint64_t kKeyRecordsMax = uint64_t{1} << 23;   // sealed with one 1.3 key; RFC 8446 5.5 allows AES-GCM 2^24.5
+
 /// What the connections of one core share: the multi-buffer manager, mbufs, and the pool of expanded keys (least recently used go).
 class RecordEngine {
  public:
     /// `nodes` and `mbufs` outlive it, it outlives all Records. `expanded_max`: directions with expanded keys at once (1 KiB each).
-    RecordEngine(rte_mempool* mbufs, SliceNodePool& nodes, uint32_t expanded_max);
+    /// `key_records_max`: records that a 1.3 key seals (tests take less).
+    RecordEngine(rte_mempool* mbufs, SliceNodePool& nodes, uint32_t expanded_max, uint64_t key_records_max = kKeyRecordsMax);
     ~RecordEngine();
     RecordEngine(const RecordEngine&) = delete;
     const RecordCounters& counters() const;
@@ -50,7 +53,6 @@ inline constexpr Duration kPause = seconds(1);
 inline constexpr uint32_t kRecordsWithoutDataMax = 32;       // in a row: empty records, key updates, tickets (BoringSSL's 32)
 inline constexpr uint32_t kWarningAlertsMax = 4;             // in a row (BoringSSL's 4)
 inline constexpr uint32_t kTicketMessageMax = 64 * 1024 + 512;
-inline constexpr uint64_t kKeyRecordsMax = uint64_t{1} << 23;   // sealed with one 1.3 key; RFC 8446 5.5 allows AES-GCM 2^24.5
 
 class Records {
  public:
@@ -78,6 +80,8 @@ class Records {
     /// Answers of the record layer itself that wait to be sent: key updates, alerts. Appended to `out`. False: mbufs ran out, ask again.
     bool take_control(SliceQueue& out);
     bool has_control() const { return control_ != 0; }
+    /// An alert is among them. Without one they may wait for the next data, which takes them along (RFC 8446 4.6.3).
+    bool has_alert() const { return (control_ & kSendAlert) != 0; }
     /// Queues close_notify; seal() is not called any more.
     void close_notify();
     /// Queues a fatal alert of the layer above.

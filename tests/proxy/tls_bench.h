@@ -32,6 +32,7 @@ class TlsProxyTest : public ProxyTest {
         options.client_certificate = client;
         if (client != Client::kNone) options.verification.trusted_ca_pem = authority().pem();
         options.ticket_keys = tickets_;
+        options.parameters.cipher_suites = suites_;
         options.identity_certificates = texts;
         auto made = tls::ServerContext::create(std::move(options), now_s());
         if (!made) ADD_FAILURE() << made.error().what;
@@ -41,6 +42,7 @@ class TlsProxyTest : public ProxyTest {
         tls::ClientOptions options;
         if (issued) options.certificates.push_back({issued->chain_pem, issued->private_key_pem, {}, "client"});
         options.verification.trusted_ca_pem = authority().pem();
+        options.parameters.cipher_suites = suites_;
         auto made = tls::ClientContext::create(std::move(options), now_s());
         if (!made) ADD_FAILURE() << made.error().what;
         return made ? *made : nullptr;
@@ -102,6 +104,7 @@ class TlsProxyTest : public ProxyTest {
     const telemetry::ClusterStats& cluster_stats() { return stats_.cluster(0); }
 
     std::shared_ptr<tls::TicketKeys> tickets_;
+    std::vector<std::string> suites_;   // of contexts made from now on; empty: those by default
 };
 
 }  // namespace sluice::proxy::test

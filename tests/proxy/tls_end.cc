@@ -39,14 +39,17 @@ TlsEnd::TlsEnd(FakeTransport& transport, const Options& options, std::function<v
     SSL_CTX* context = context_.get();
     SSL_CTX_set_min_proto_version(context, options.version);
     SSL_CTX_set_max_proto_version(context, options.version);
-    if (!options.suites.empty()) SSL_CTX_set_cipher_list(context, options.suites.c_str());
+    if (!options.suites.empty()) options.version == TLS1_3_VERSION ? SSL_CTX_set_ciphersuites(context, options.suites.c_str()) : SSL_CTX_set_cipher_list(context, options.suites.c_str());
+    SSL_CTX_set_keylog_callback(context, keep_secret);
     if (options.certificate) use_certificate(context, *options.certificate);
     if (!options.trusted_pem.empty()) {
         trust(context, options.trusted_pem);
         if (!options.server) SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
     }
+    SSL_CTX_set_num_tickets(context, options.tickets);
     if (options.server && options.wants_client_certificate) SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
     ssl_.reset(SSL_new(context));
+    SSL_set_app_data(ssl_.get(), this);
     SSL_set_bio(ssl_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
     options.server ? SSL_set_accept_state(ssl_.get()) : SSL_set_connect_state(ssl_.get());
     if (!options.server_name.empty()) SSL_set_tlsext_host_name(ssl_.get(), options.server_name.c_str());
@@ -67,7 +70,7 @@ void TlsEnd::note_error(int result) {
 /// True if any byte moved.
 bool TlsEnd::move_bytes() {
     bool moved = false;
-    if (const std::string in = transport_.take(); !in.empty()) {
+    if (const std::string in = deaf ? "" : transport_.take(); !in.empty()) {
         BIO_write(SSL_get_rbio(ssl_.get()), in.data(), static_cast<int>(in.size()));
         moved = true;
     }
@@ -81,6 +84,37 @@ bool TlsEnd::move_bytes() {
 void TlsEnd::reset_behind() {
     transport_.send_and_reset(std::exchange(held_, {}));
     turn_();
+}
+
+void TlsEnd::send_held() {
+    transport_.send(std::exchange(held_, {}), std::min<size_t>(cut, 1400));
+    turn_();
+}
+
+void TlsEnd::keep_secret(const SSL* ssl, const char* line) {
+    static_cast<TlsEnd*>(SSL_get_app_data(ssl))->key_log_ += std::string(line) + "\n";
+}
+
+tls::test::ReferenceRecords TlsEnd::forger() const {
+    using namespace tls::test;
+    const bool server = SSL_is_server(ssl_.get()) == 1;
+    const std::string label = server ? "SERVER_TRAFFIC_SECRET_0 " : "CLIENT_TRAFFIC_SECRET_0 ";
+    const size_t line = key_log_.find(label);
+    const std::string hex = key_log_.substr(key_log_.find(' ', line + label.size()) + 1, 2 * 48);
+    Bytes secret;
+    for (size_t i = 0; i + 1 < hex.size() && std::isxdigit(hex[i]); i += 2) secret.push_back(static_cast<uint8_t>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+    tls::TrafficKeys keys;
+    keys.role = server ? tls::Role::kServer : tls::Role::kClient;
+    keys.version = tls::Version::kTls13;
+    const bool small = secret.size() == 32;
+    keys.aead = small ? tls::Aead::kAes128Gcm : tls::Aead::kAes256Gcm;
+    keys.digest = small ? tls::Digest::kSha256 : tls::Digest::kSha384;
+    const Bytes key = hkdf_expand_label(keys.digest, secret, "key", small ? 16 : 32), iv = hkdf_expand_label(keys.digest, secret, "iv", 12);
+    std::copy(key.begin(), key.end(), keys.transmit.key.begin());
+    std::copy(iv.begin(), iv.end(), keys.transmit.iv.begin());
+    std::copy(secret.begin(), secret.end(), keys.transmit.secret.begin());
+    keys.transmit.sequence = 0;
+    return ReferenceRecords(keys);
 }
 
 bool TlsEnd::pump() {

@@ -12,6 +12,7 @@
 
 #include "tests/proxy/fake_network.h"
 #include "tests/support/certificates.h"
+#include "tests/tls/record_harness.h"
 
 namespace sluice::proxy::test {
 
@@ -24,7 +25,8 @@ class TlsEnd {
         bool wants_client_certificate = false;               // server: and refuses those who have none
         std::string server_name{}, alpn{};
         int version = TLS1_3_VERSION;                        // the only one
-        std::string suites{};                                // of 1.2
+        std::string suites{};                                // of that version
+        size_t tickets = 2;                                  // server: after a handshake of 1.3
     };
     /// `turn`: lets the proxy work.
     TlsEnd(FakeTransport& transport, const Options& options, std::function<void()> turn);
@@ -46,11 +48,20 @@ class TlsEnd {
     SSL* ssl() const { return ssl_.get(); }
     FakeTransport& transport() { return transport_; }
     void use_session(SSL_SESSION* session) { SSL_set_session(ssl_.get(), session); }
+    /// Makes records that OpenSSL would not, in its place: 1.3 with AES-GCM, after the handshake, before any write().
+    tls::test::ReferenceRecords forger() const;
+    void send_raw(const tls::test::Bytes& bytes) {
+        transport_.send({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+        turn_();
+    }
 
     size_t cut = SIZE_MAX;   // bytes go in pieces of this size
-    bool hold = false;       // bytes wait for reset_behind()
+    bool hold = false;       // bytes wait for reset_behind() or send_held()
+    bool deaf = false;       // it reads nothing
     /// What was held goes, and a reset right behind it.
     void reset_behind();
+    /// What was held goes in one event.
+    void send_held();
 
  private:
     template <typename T, void (*kFree)(T*)>
@@ -59,12 +70,13 @@ class TlsEnd {
     };
     bool move_bytes();
     void note_error(int result);
+    static void keep_secret(const SSL* ssl, const char* line);
 
     FakeTransport& transport_;
     std::function<void()> turn_;
     std::unique_ptr<SSL_CTX, Free<SSL_CTX, SSL_CTX_free>> context_;
     std::unique_ptr<SSL, Free<SSL, SSL_free>> ssl_;
-    std::string plain_, error_, held_;
+    std::string plain_, error_, held_, key_log_;
 };
 
 }  // namespace sluice::proxy::test

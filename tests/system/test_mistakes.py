@@ -511,6 +511,16 @@ def test_a_gateway_that_cannot_start_says_which_line(folder):
     assert f"{path}:{line}:11: error SLC0013: GatewayHost" in done.stderr and "ports[0].device" in done.stderr and "nosuchdev0" in done.stderr, done.stderr
 
 
+def test_handshake_cores_that_are_not_there(folder):
+    """Told by --check, refused by the start: a thread that cannot be bound would run on a worker's core."""
+    path = folder / "sluice.yaml"
+    path.write_text(HOST + f"admin: {{socket: {folder}/admin.sock}}\naccessLog: {{path: ''}}\ntls: {{handshakeCores: [1000]}}\n")
+    done = run("sluiced", "--check", "-o", "json", "--config", str(path))
+    assert ("SLC0012", "tls.handshakeCores[0]") in [(f["code"], f["field"]) for f in json.loads(done.stdout)["findings"]]
+    done = run("sluiced", "--config", str(path))
+    assert done.returncode == 2 and "SLC0013" in done.stderr and "tls.handshakeCores: CPU 1000 is not there" in done.stderr, done.stderr
+
+
 # --- What is right is left alone -------------------------------------------------------------------
 
 SAMPLES = os.path.join(ROOT, "configs", "samples")

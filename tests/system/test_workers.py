@@ -11,10 +11,12 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
 
+import certs
 import pytest
 import yaml
 from harness import mesh, nginx
@@ -126,6 +128,47 @@ def test_two_workers_share_the_load(pair, driver):
     assert pair.metric("sluice_tcp_bad_checksum_total") == 0 and pair.metric("sluice_tcp_no_memory_total") == 0
     assert pair.gateway.running(), pair.gateway.log_tail(60)
     print(f"{driver}: {requests} requests, by core {served}, handed over {handed}")
+
+
+def test_tls_on_both_cores(pair, tmp_path):
+    """Handshakes of both cores on one thread, a ticket of one core opened by the other, records on each."""
+    ca = certs.Authority(str(tmp_path / "ca"), "Pair CA", owner=USER)
+    shop = ca.issue("shop", dns=[mesh.HOST], usage=[certs.SERVER])
+    https = mesh.gateway([mesh.HOST], name="edge")
+    https["spec"]["servers"].append({"port": {"number": 443, "name": "https", "protocol": "HTTPS"}, "hosts": [mesh.HOST],
+                                     "tls": {"mode": "SIMPLE", "credentialName": "shop"}})
+    path = os.path.join(pair.work, "mesh", "mesh.yaml")
+    with open(path) as file:
+        before = file.read()
+    with open(path, "w") as file:
+        file.write(mesh.render([https, *mesh.simple(BACKEND)[1:], certs.tls_secret("shop", shop)]))
+    try:
+        pair.start("af_packet")
+        using = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        using.load_verify_locations(ca.root_file())
+        session, resumed = None, 0
+        for _ in range(60):
+            sock = pair.client.socket()
+            sock.settimeout(10)
+            sock.connect((ADDRESS, 443))
+            with using.wrap_socket(sock, server_hostname=mesh.HOST, session=session) as wrapped:
+                wrapped.sendall(f"GET /1k HTTP/1.1\r\nHost: {mesh.HOST}\r\nConnection: close\r\n\r\n".encode())
+                text = b""
+                while data := wrapped.recv(65536):
+                    text += data
+                assert text.startswith(b"HTTP/1.1 200") and len(text) > 1024, text[:200]
+                session, resumed = wrapped.session, resumed + wrapped.session_reused
+        assert resumed == 59, "both cores open what either sealed"
+        served = pair.by_core("sluice_worker_requests_total")
+        assert set(served) == set(CORES) and min(served.values()) >= 5, served
+        wrk = subprocess.Popen(pair.client.command("wrk", "-t1", "-c100", "-d3s", f"https://{mesh.HOST}/1k"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True)
+        requests, failed = Bench.finish_wrk(wrk)
+        assert failed == 0 and requests > 200, f"{failed} failed of {requests}"
+        assert pair.metric("sluice_tls_openssl_objects") == 0
+    finally:
+        with open(path, "w") as file:
+            file.write(before)
 
 
 @contextlib.contextmanager

@@ -78,6 +78,31 @@ TEST_F(OptionsTest, CopiedWritesShareAnMbuf) {
     end(connection_), poll();
 }
 
+/// A proxy hands on what a peer sent: single bytes, perhaps, in an mbuf each, while the other end takes nothing.
+TEST_F(OptionsTest, SmallTextsBehindOthersShareAnMbuf) {
+    accept();
+    const unsigned before = rte_mempool_avail_count(test::test_mempool());
+    std::string text;
+    for (int i = 0; i < 3000; i++) {
+        text += static_cast<char>('a' + i % 23);
+        SliceQueue one(*nodes_);
+        ASSERT_TRUE(one.push_back(test::heap_slice(text.substr(text.size() - 1))));
+        ASSERT_TRUE(connection_->write(std::move(one)));
+    }
+    EXPECT_LE(before - rte_mempool_avail_count(test::test_mempool()), 4u);
+    std::string got;
+    while (got.size() < text.size()) got += expect().payload;
+    EXPECT_EQ(got, text);
+    deliver([&] {
+        HeaderFields f = next(kAck);
+        f.ack = our_seq_ + 3000;
+        return f;
+    }());
+    EXPECT_EQ(connection_->unacknowledged(), 0u);
+    EXPECT_EQ(rte_mempool_avail_count(test::test_mempool()), before);
+    end(connection_), poll();
+}
+
 TEST_F(OptionsTest, CopiedWritesStopAtTheBuffer) {
     Options options;
     options.send_buffer_bytes = 5000;

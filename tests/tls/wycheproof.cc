@@ -66,7 +66,8 @@ int main(int argc, char** argv) {
     SliceNodePool nodes(16);
     using Engine = RecordEngine::Impl;
     rte_mempool* const mbufs = sluice::test::test_mempool();
-    Engine engines[] = {Engine(mbufs, nodes, 2), Engine(mbufs, nodes, 2, IMB_ARCH_AVX2), Engine(mbufs, nodes, 2, IMB_ARCH_SSE)};
+    Engine engines[] = {Engine(mbufs, nodes, 2, kKeyRecordsMax), Engine(mbufs, nodes, 2, kKeyRecordsMax, IMB_ARCH_AVX2),
+                        Engine(mbufs, nodes, 2, kKeyRecordsMax, IMB_ARCH_SSE)};
     int passed = 0, failed = 0, other = 0;
     for (const bool chacha : {false, true}) {
         const std::string path = std::string(argv[1]) + (chacha ? "/chacha20_poly1305_test.json" : "/aes_gcm_test.json");

@@ -73,6 +73,19 @@ TEST_F(Doctor, CoresThatAreNotThere) {
     EXPECT_THAT(worst(), StartsWith("FAIL cores 4 CPUs for 8 workers"));
 }
 
+TEST_F(Doctor, HandshakeCores) {
+    host.tls.handshake_cores = {1, 9};
+    EXPECT_EQ(worst(), "FAIL cores no CPU 9: tls.handshakeCores: choose of 0-3");
+    host.tls.handshake_cores = {1};
+    EXPECT_EQ(worst(), "");
+    host.workers.cores.clear();
+    host.workers.count = 2;
+    host.tls.handshake_cores = {3};
+    EXPECT_THAT(worst(), Not(HasSubstr("handshakes'"))) << "workers take 2 and 1 then";
+    host.workers.count = 4;
+    EXPECT_THAT(worst(), HasSubstr("CPU 3 is a worker's and the handshakes'"));
+}
+
 TEST_F(Doctor, CoresThatShareACore) {
     for (int cpu : {2, 3}) tree->file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list", "2-3");
     EXPECT_THAT(worst(), StartsWith("warn cores CPUs 2-3 are threads of one core"));

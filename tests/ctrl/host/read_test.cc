@@ -147,6 +147,7 @@ INSTANTIATE_TEST_SUITE_P(Files, Mistakes, testing::Values(
     Mistake{"typo_inside", with_port(", vlna: 3"), "SLC0003", "ports[0].vlna", "unknown field", "did you mean `vlan`?", 4},
     Mistake{"identity", with("identity: {certificate: tls.crt, privateKey: tls.key}\n"), "SLC0007", "identity.roots", "missing", "roots: root-cert.pem", 5},
     Mistake{"handshake_cores_without_threads", with("tls: {handshakeThreads: 0, handshakeCores: [3]}\n"), "SLC0008", "tls.handshakeCores", "cores for no thread", "remove one", 5},
+    Mistake{"a_workers_core_for_handshakes", with("workers: {cores: [2, 3]}\ntls: {handshakeCores: [1, 3]}\n"), "SLC0008", "tls.handshakeCores[1]", "CPU 3 is a worker's", "any but the workers'", 6},
     Mistake{"ticket_keys_that_die_too_soon", with("tls: {ticketKeys: {rotateEvery: 12h, lifetime: 1h}}\n"), "SLC0008", "tls.ticketKeys.lifetime", "shorter than rotateEvery", "lifetime: 24h", 5},
     Mistake{"wrong_type", with("memory: 2Gi\n"), "SLC0005", "memory", "`2Gi` where a map", "", 5},
     Mistake{"quoted_number", with("limits: {connections: '5'}\n"), "SLC0005", "limits.connections", "whole number", "without quotes", 5},
