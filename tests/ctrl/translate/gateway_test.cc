@@ -88,7 +88,8 @@ TEST(Listener, SaysWhatStandsBeforeTheGateway) {
     for (const char* details : {"SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"}) {
         node.forward_client_cert = details;
         hcm::HttpConnectionManager manager;
-        const auto& listener = *translated(kBase, node).listeners.at("0.0.0.0_80");
+        const xds::ResourceSet set = translated(kBase, node);
+        const auto& listener = *set.listeners.at("0.0.0.0_80");
         ASSERT_TRUE(listener.filter_chains(0).filters(0).typed_config().UnpackTo(&manager));
         EXPECT_EQ(hcm::HttpConnectionManager::ForwardClientCertDetails_Name(manager.forward_client_cert_details()), details);
         EXPECT_EQ(manager.xff_num_trusted_hops(), 2u);
