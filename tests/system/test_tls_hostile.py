@@ -216,7 +216,8 @@ def forge_early_data(path, limit=16384):
             else:
                 before += der[at:after]
         at = after
-    body = before + b"\xaf\x05\x02\x03" + limit.to_bytes(3, "big") + behind
+    number = limit.to_bytes(limit.bit_length() // 8 + 1, "big")
+    body = before + bytes([0xaf, len(number) + 2, 2, len(number)]) + number + behind
     new = b"\x30\x82" + len(body).to_bytes(2, "big") + body
     with open(path, "w") as file:
         file.write("-----BEGIN SSL SESSION PARAMETERS-----\n" + base64.encodebytes(new).decode() + "-----END SSL SESSION PARAMETERS-----\n")
