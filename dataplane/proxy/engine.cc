@@ -24,7 +24,7 @@ Engine::Engine(const CoreConfig& config, Network& network, snapshot::Reader read
 Engine::~Engine() {
     core_.network.set_accept_handler(nullptr);
     listeners_.abort_all("the gateway ends");
-    core_.upstreams.for_each([](upstream::PooledConnection& c) { static_cast<UpstreamConnection&>(c).close(); });
+    close_upstreams();
     while (core_.unsettled()) core_.settle();
     core_.settle();
 }
@@ -36,8 +36,14 @@ void Engine::turn(Instant now) {
     if (root && (root != adopted_ || root->revision != revision())) adopt(*root);
     if (core_.upstreams.reconciling()) reconcile_upstreams(*root);
     if (drain_ && core_.draining != drain_->load(std::memory_order_relaxed)) core_.draining ? end_drain() : start_drain();
+    if (core_.draining && idle() && core_.upstream_connections.in_use() > 0) close_upstreams();
     if (core_.handshaker.busy()) poll_handshakes(now);
     core_.settle();
+}
+
+/// The last client has gone: backends are told before the core is, with close_notify and FIN.
+void Engine::close_upstreams() {
+    core_.upstreams.for_each([](upstream::PooledConnection& c) { static_cast<UpstreamConnection&>(c).close(); });
 }
 
 void Engine::poll_handshakes(Instant now) {

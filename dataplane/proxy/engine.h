@@ -43,6 +43,7 @@ class Engine final : public AcceptHandler {
     void adopt(const snapshot::Snapshot& root);
     void reconcile_upstreams(const snapshot::Snapshot& root);
     void poll_handshakes(Instant now);
+    void close_upstreams();
     void start_drain();
     void end_drain();
 

@@ -31,7 +31,7 @@ void Proxy::turn(Instant now) {
     Core& core = engine_.core();
     requests_.store(core.counters.requests, std::memory_order_relaxed);
     connections_.store(core.downstreams.in_use(), std::memory_order_relaxed);
-    drained_.store(core.draining && engine_.idle(), std::memory_order_release);
+    drained_.store(core.draining && engine_.idle() && core.upstream_connections.in_use() == 0, std::memory_order_release);
 }
 
 /// The wall clock may be set while we run; reading it is no system call (vDSO), and once a second is enough.

@@ -285,6 +285,25 @@ TEST_F(TlsUpstream, AWholeAnswerBeforeACarelessCloseIsDelivered) {
     expect_all_back();
 }
 
+TEST_F(TlsUpstream, AGatewayThatStopsTellsItsBackends) {
+    secure("web", client_context());
+    publish();
+    auto& c = ask();
+    auto s = secure_server(0, web_);
+    s.pump();
+    s.write(kOk);
+    EXPECT_TRUE(c.take().ends_with("ok"));
+    drain_ = true;
+    turn();
+    EXPECT_FALSE(s.transport().released) << "a client may still ask";
+    c.close();
+    turn();
+    s.pump();
+    EXPECT_TRUE(s.got_close_notify() && s.transport().released && !s.transport().aborted);
+    drain_ = false;
+    expect_all_back();
+}
+
 TEST_F(TlsUpstream, TicketsMakeTheNextHandshakeShorter) {
     secure("web", client_context());
     publish();
