@@ -121,7 +121,7 @@ Json resources_of(const xds::ResourceSet& resources) {
     Json listeners = Json::object(), routes = Json::object(), clusters = Json::object(), endpoints = Json::object();
     for (const auto& [name, listener] : resources.listeners) listeners[name] = hash_of(*listener);
     for (const auto& [name, table] : resources.routes)
-        for (const auto& host : table->virtual_hosts()) routes[name + " " + host.name()] = hash_of(host);
+        for (const auto& host : table.hosts()) routes[name + " " + host->name()] = hash_of(*host);
     for (const auto& [name, cluster] : resources.clusters) clusters[name] = hash_of(*cluster);
     for (const auto& [name, assignment] : resources.endpoints) {
         const std::string bytes = assignment->SerializeAsString();

@@ -42,7 +42,7 @@ struct Dump {
         for (const auto& [name, resource] : resources) {
             if (!out.empty()) out += ',';
             const std::string state = fmt::format("\"version_info\":{},\"{}\":{},\"last_updated\":{}", quoted(version), key,
-                                                  resource_json(*resource), quoted(updated));
+                                                  resource_json(resource.message()), quoted(updated));
             out += listener ? fmt::format("{{\"name\":{},\"active_state\":{{{}}}}}", quoted(name), state) : fmt::format("{{{}}}", state);
         }
         return "[" + out + "]";

@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "ctrl/apply/apply.h"
+#include "ctrl/apply/client_contexts.h"
 #include "ctrl/apply/readers.h"
 
 namespace sluice::apply {
@@ -63,7 +64,8 @@ bool ClusterWalk::in_step(const std::string& name, const ClusterResource& cluste
 /// The part of the build before, if the cluster's assignment did not change either.
 bool ClusterWalk::take_over(const ClusterResource& cluster) {
     const ClusterOrigin& origin = build_.before->clusters[next_++];
-    if (origin.secrets_hash != 0 && origin.secrets_hash != secrets_hash(build_, *cluster)) return false;
+    for (const uint32_t context : origin.contexts)
+        if (!build_.client_contexts.stands(context)) return false;
     const auto end = build_.resources.endpoints.end();
     if (assignment_ != end && assignment_->second.hash() == origin.assignment_hash) {
         ++assignment_;
@@ -71,6 +73,7 @@ bool ClusterWalk::take_over(const ClusterResource& cluster) {
         return false;   // one that is part of the cluster has the cluster's hash
     }
     place_of(origin.id) = build_.previous->clusters[origin.id];
+    for (const uint32_t context : origin.contexts) build_.client_contexts.use(context);
     build_.origin.clusters.push_back(origin);
     return true;
 }
@@ -95,7 +98,8 @@ void ClusterWalk::read(const std::string& name, const ClusterResource& cluster) 
     }
     const Assignment assignment = assignment_of(cluster);
     place_of(id) = read_cluster(build_, {name, cluster, assignment, id});
-    build_.origin.clusters.push_back({cluster.hash(), assignment.hash, id, secrets_hash(build_, *cluster)});
+    for (const uint32_t context : build_.origin_contexts) build_.client_contexts.use(context);
+    build_.origin.clusters.push_back({cluster.hash(), assignment.hash, id, build_.origin_contexts});
 }
 
 void ClusterWalk::run() {
@@ -150,8 +154,7 @@ void build_tables(Build& build, std::vector<ReadListener>& listeners, Snapshot& 
     for (const auto& [name, config] : build.resources.routes) {
         if (build.sink.full()) return;
         const auto asked = requests.find(name);
-        RouteRequest request{name, &*config, config.hash(), asked == requests.end() ? std::vector<std::string>() : asked->second->chain};
-        add(request);
+        add({name, config, asked == requests.end() ? std::vector<std::string>() : asked->second->chain});
     }
     for (const auto& listener : listeners) {
         for (const auto& part : listener.listeners) {
@@ -175,7 +178,9 @@ std::expected<std::unique_ptr<Snapshot>, std::vector<Nack>> build(const xds::Res
     auto origin = std::make_shared<Origin>();
     const snapshot::TlsState* tls_before = tls.before ? tls.before : previous ? previous->tls.get() : nullptr;
     Secrets secrets(resources, tls_before, tls.now_s ? tls.now_s : std::time(nullptr), tls.strict, sink);
-    Build state{resources, previous, previous ? dynamic_cast<const Origin*>(previous->origin.get()) : nullptr, publisher, sink, own_log, *origin, secrets, tls};
+    const Origin* before = previous ? dynamic_cast<const Origin*>(previous->origin.get()) : nullptr;
+    ClientContexts contexts(secrets, tls, publisher, {previous, before});
+    Build state{resources, previous, before, publisher, sink, own_log, *origin, secrets, tls, contexts};
     auto snapshot = std::make_unique<Snapshot>();
     snapshot->revision = revision;
     snapshot->version = std::move(version);
@@ -194,6 +199,7 @@ std::expected<std::unique_ptr<Snapshot>, std::vector<Nack>> build(const xds::Res
     check_ports(state, *snapshot);
     build_tables(state, listeners, *snapshot);
     if (sink.size() != 0) return std::unexpected(sink.take());
+    snapshot->client_contexts = contexts.take(*origin);
     snapshot->origin = std::move(origin);
     snapshot->tls = secrets.take();
     return snapshot;

@@ -65,19 +65,12 @@ const upstream::Cluster* previous_cluster(const Build& build, uint32_t id) {
 
 }  // namespace
 
-uint64_t secrets_hash(const Build& build, const pb::Cluster& in) {
-    return in.has_transport_socket() || !in.transport_socket_matches().empty() ? build.secrets.hash() | 1 : 0;
-}
-
 std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const ClusterRequest& request) {
     const pb::Cluster& in = *request.resource;
     const uint32_t id = request.id;
     const auto [assignment, assignment_hash] = request.assignment;
-    uint64_t hash = mix(request.resource.hash(), assignment_hash);
-    if (const uint64_t secrets = secrets_hash(build, in)) hash = mix(hash, secrets);
     const upstream::Cluster* before = previous_cluster(build, id);
-    if (before && before->content_hash == hash) return build.previous->clusters[id];
-
+    build.origin_contexts.clear();
     build.sink.begin("envoy.config.cluster.v3.Cluster", request.name);
     const At at(build.sink, &in.metadata());
     if (in.name() != request.name) return at.child("name").refuse(in.name().empty() ? "is missing" : "is not the resource's name"), nullptr;
@@ -87,7 +80,7 @@ std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const Cluste
     for (const auto& match : in.transport_socket_matches()) endpoints_hash = content_hash(match.match(), endpoints_hash);
     if (!check_fields(in, build.sink)) return nullptr;
     auto cluster = std::make_shared<upstream::Cluster>();
-    cluster->content_hash = hash;
+    cluster->content_hash = mix(request.resource.hash(), assignment_hash);
     cluster->id = id;
     cluster->name = in.name();
     cluster->destination = options.service;

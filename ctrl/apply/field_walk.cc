@@ -31,7 +31,9 @@ struct Step {
 
 class Walk {
  public:
-    explicit Walk(NackSink& sink) : sink_(sink), before_(sink.size()) {}
+    Walk(NackSink& sink, const Within& within) : sink_(sink), before_(sink.size()), under_(within.path) {
+        if (!within.place.source.empty() || !within.place.object.empty()) places_.push_back(within.place);
+    }
     bool clean() const { return sink_.size() == before_; }
     void message(const Message& message);
 
@@ -46,6 +48,7 @@ class Walk {
 
     NackSink& sink_;
     size_t before_;
+    const std::string& under_;
     std::vector<Step> steps_;
     std::vector<xds::Provenance> places_;
 };
@@ -168,7 +171,7 @@ void Walk::any(const Any& any) {
 }
 
 std::string Walk::path() const {
-    std::string path;
+    std::string path = under_;
     for (const Step& step : steps_) {
         if (!path.empty()) path += '.';
         path += step.field->name();
@@ -185,8 +188,10 @@ std::string Walk::path() const {
 
 }  // namespace
 
-bool check_fields(const Message& message, NackSink& sink) {
-    Walk walk(sink);
+bool check_fields(const Message& message, NackSink& sink) { return check_fields(message, sink, {}); }
+
+bool check_fields(const Message& message, NackSink& sink, const Within& within) {
+    Walk walk(sink, within);
     walk.message(message);
     return walk.clean();
 }

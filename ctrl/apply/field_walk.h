@@ -16,6 +16,13 @@ namespace sluice::apply {
 /// False if something was refused.
 bool check_fields(const google::protobuf::Message& message, NackSink& sink);
 
+/// The same of a message that is part of another: where it is in that, and where a user wrote that.
+struct Within {
+    std::string path;
+    xds::Provenance place;
+};
+bool check_fields(const google::protobuf::Message& message, NackSink& sink, const Within& within);
+
 /// The type within an Any, through udpa/xds TypedStruct. Without the "type.googleapis.com/".
 std::string extension_type(const google::protobuf::Any& any);
 

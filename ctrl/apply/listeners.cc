@@ -130,8 +130,7 @@ bool read_chain(Build& build, const pb::Listener& listener, const FilterChainPro
         if (read.routes.name.empty()) return here.child("rds.route_config_name").refuse("is missing");
     } else if (read.manager->has_route_config()) {
         read.routes.name = listener.name() + "/" + read.manager->route_config().name();
-        read.routes.config = &read.manager->route_config();
-        read.routes.hash = content_hash(*read.routes.config);
+        read.routes.config = RouteResource(read.manager->route_config());
     } else {
         return here.refuse("neither rds nor route_config");
     }

@@ -7,6 +7,7 @@
 #include <google/protobuf/message.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -21,6 +22,7 @@
 
 namespace sluice::apply {
 
+class ClientContexts;
 using HcmProto = envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 
 /// One build.
@@ -34,6 +36,8 @@ struct Build {
     Origin& origin;                    // of the Snapshot in the making
     Secrets& secrets;
     const TlsInputs& tls;
+    ClientContexts& client_contexts;
+    std::vector<uint32_t> origin_contexts{};   // of the cluster that is being read
     std::vector<bool> has_cluster{};   // by id: this set's clusters
     bool same_clusters = false;        // names and ids are those of `previous`
 
@@ -65,10 +69,10 @@ bool read_header_match(const envoy::config::route::v3::HeaderMatcher& in, route:
 
 // routes.cc
 /// `chain`: names of the HTTP filters that serve this table, for typed_per_filter_config.
+using RouteResource = xds::Resource<envoy::config::route::v3::RouteConfiguration>;
 struct RouteRequest {
-    std::string name;                                                    // of the table
-    const envoy::config::route::v3::RouteConfiguration* config = nullptr;
-    uint64_t hash = 0;                                                   // of `config`
+    std::string name;                       // of the table
+    std::optional<RouteResource> config;    // inline, or once it is found; shares
     std::vector<std::string> chain;
 };
 std::shared_ptr<const route::RouteTable> read_routes(Build& build, const RouteRequest& request);
@@ -123,8 +127,6 @@ struct ClusterRequest {
     uint32_t id = 0;
 };
 std::shared_ptr<const upstream::Cluster> read_cluster(Build& build, const ClusterRequest& request);
-/// Of all secrets in force if the cluster may use one, never 0 then; else 0.
-uint64_t secrets_hash(const Build& build, const envoy::config::cluster::v3::Cluster& in);
 // destinations.cc
 /// Both without an id.
 upstream::Destination read_service(std::string_view cluster_name, const envoy::config::core::v3::Metadata& metadata);

@@ -1,8 +1,9 @@
 // RouteConfiguration -> RouteTable: virtual hosts, routes, their actions and header changes.
-// In: a configuration whose fields the walk let through. Out: the compiled table, the previous one if nothing it depends on
-// changed (its content, the ids of the clusters it names, the filters of its listener, compiled regexes).
+// In: a configuration whose fields the walk let through. Out: the compiled table; virtual hosts on which nothing they depend on changed
+// (their content, the ids of the clusters they name, the filters of the listener, compiled regexes) are those of the table before.
 // Envoy route.v3.
 #include <algorithm>
+#include <unordered_map>
 
 #include "ctrl/apply/field_walk.h"
 #include "ctrl/apply/filter_configs.h"
@@ -18,7 +19,7 @@ constexpr uint32_t kDirectBodyBytesDefault = 4096;  // Envoy's max_direct_respon
 
 class RoutesReader {
  public:
-    RoutesReader(Build& build, const RouteRequest& request) : build_(build), request_(request), config_(*request.config) {}
+    RoutesReader(Build& build, const RouteRequest& request) : build_(build), request_(request), config_(request.config->head()) {}
     std::shared_ptr<const route::RouteTable> read();
 
  private:
@@ -30,13 +31,19 @@ class RoutesReader {
     bool redirect(const pb::RedirectAction& in, route::Route& out, const At& at);
     bool direct(const pb::DirectResponseAction& in, route::Route& out, const At& at);
     bool per_filter(const google::protobuf::Map<std::string, google::protobuf::Any>& in, route::Route& out, const At& at);
-    std::shared_ptr<const route::RouteTable> unchanged(uint64_t hash) const;
-    bool holds(const TableOrigin& origin) const;
-    void remember(const route::RouteTable& table) const;
+    void find_before();
+    std::vector<bool> match_hosts(std::vector<route::RouteTable::HostSource>& sources) const;
+    bool walk(const std::vector<route::RouteTable::HostSource>& sources);
+    bool read_hosts(std::vector<route::RouteTable::HostSource>& sources, const At& at);
+    bool holds(const HostOrigin& origin) const;
+    std::shared_ptr<const HostOrigin> origin_of(const route::VirtualHost& host, uint64_t hash) const;
 
     Build& build_;
     const RouteRequest& request_;
-    const pb::RouteConfiguration& config_;
+    const pb::RouteConfiguration& config_;                    // without its virtual hosts
+    std::shared_ptr<const route::RouteTable> before_;         // nullptr: everything is read
+    std::shared_ptr<const TableOrigin> before_origin_;
+    std::shared_ptr<TableOrigin> origin_ = std::make_shared<TableOrigin>();
 };
 
 bool read_regex_rewrite(const envoy::type::matcher::v3::RegexMatchAndSubstitute& in, std::shared_ptr<const re2::RE2>& regex,
@@ -50,35 +57,58 @@ bool read_regex_rewrite(const envoy::type::matcher::v3::RegexMatchAndSubstitute&
             here.refuse("\"" + substitution + "\" refers to a group that the pattern does not have"));
 }
 
-/// The table of the build before with all that it was made of, if that is what this one would be made of.
-std::shared_ptr<const route::RouteTable> RoutesReader::unchanged(uint64_t hash) const {
-    if (!build_.before) return nullptr;
-    for (const auto& table : build_.previous->routes) {
-        if (table->name() != request_.name || table->content_hash != hash || table->could_adopt()) continue;
-        const auto origin = build_.before->tables.find(table.get());
-        if (origin == build_.before->tables.end() || !(build_.same_clusters || holds(*origin->second))) return nullptr;
-        build_.origin.tables.emplace(table.get(), origin->second);
-        return table;
-    }
-    return nullptr;
-}
-
-/// A name keeps its id while it is in use; so a table is as before if none of its clusters went and none it missed came.
-bool RoutesReader::holds(const TableOrigin& origin) const {
+bool RoutesReader::holds(const HostOrigin& origin) const {
+    if (build_.same_clusters) return true;
     const auto there = [&](uint32_t id) { return id < build_.has_cluster.size() && build_.has_cluster[id]; };
+    // A name keeps its id while it is in use.
     return std::all_of(origin.cluster_ids.begin(), origin.cluster_ids.end(), there) &&
            std::none_of(origin.unknown_clusters.begin(), origin.unknown_clusters.end(),
                         [&](const std::string& name) { return build_.cluster_id(name) != UINT32_MAX; });
 }
 
-void RoutesReader::remember(const route::RouteTable& table) const {
-    auto origin = std::make_shared<TableOrigin>();
-    for (const auto& host : table.virtual_hosts()) {
-        for (const auto& route : host.routes) {
-            for (const auto& cluster : route.clusters) {
-                if (cluster.cluster_id == UINT32_MAX) origin->unknown_clusters.push_back(cluster.cluster_name);
-                else origin->cluster_ids.push_back(cluster.cluster_id);
-            }
+/// The table of this name in the build before, if what its hosts have in common is the same.
+void RoutesReader::find_before() {
+    if (!build_.before) return;
+    for (const auto& table : build_.previous->routes) {
+        if (table->name() != request_.name) continue;
+        const auto origin = build_.before->tables.find(table.get());
+        if (origin == build_.before->tables.end() || origin->second->settings_hash != origin_->settings_hash) return;
+        before_ = table;
+        before_origin_ = origin->second;
+    }
+}
+
+/// By number in the table before: which of its hosts are these, unchanged. `kept` of each of these is that number.
+std::vector<bool> RoutesReader::match_hosts(std::vector<route::RouteTable::HostSource>& sources) const {
+    std::vector<bool> unchanged(before_origin_ ? before_origin_->hosts.size() : 0);
+    if (unchanged.empty()) return unchanged;
+    const auto& before = before_origin_->hosts;
+    const auto& now = request_.config->hosts();
+    const auto take = [&](size_t i, uint32_t number) {
+        if (unchanged[number] || !holds(*before[number])) return;
+        unchanged[number] = true;
+        sources[i].kept = number;
+    };
+    // Most stand where they stood: the same number from the front, or from the end.
+    size_t front = 0;
+    while (front < now.size() && front < before.size() && before[front]->hash == now[front].hash()) take(front, static_cast<uint32_t>(front)), front++;
+    size_t end = now.size(), before_end = before.size();
+    while (end > front && before_end > front && before[before_end - 1]->hash == now[end - 1].hash()) take(--end, static_cast<uint32_t>(--before_end));
+    if (end == front) return unchanged;
+    std::unordered_map<uint64_t, uint32_t> by_hash;
+    for (size_t i = front; i < before_end; i++) by_hash.emplace(before[i]->hash, static_cast<uint32_t>(i));
+    for (size_t i = front; i < end; i++)
+        if (const auto found = by_hash.find(now[i].hash()); found != by_hash.end()) take(i, found->second);
+    return unchanged;
+}
+
+std::shared_ptr<const HostOrigin> RoutesReader::origin_of(const route::VirtualHost& host, uint64_t hash) const {
+    auto origin = std::make_shared<HostOrigin>();
+    origin->hash = hash;
+    for (const auto& route : host.routes) {
+        for (const auto& cluster : route.clusters) {
+            if (cluster.cluster_id == UINT32_MAX) origin->unknown_clusters.push_back(cluster.cluster_name);
+            else origin->cluster_ids.push_back(cluster.cluster_id);
         }
     }
     const auto keep_distinct = [](auto& values) {
@@ -87,37 +117,73 @@ void RoutesReader::remember(const route::RouteTable& table) const {
     };
     keep_distinct(origin->cluster_ids);
     keep_distinct(origin->unknown_clusters);
-    build_.origin.tables.emplace(&table, std::move(origin));
+    return origin;
+}
+
+/// Hosts that are new, changed or worn out; places in refusals are those of the whole configuration.
+bool RoutesReader::read_hosts(std::vector<route::RouteTable::HostSource>& sources, const At& at) {
+    const auto& hosts = request_.config->hosts();
+    bool good = true;
+    for (size_t i = 0; i < hosts.size(); i++) {
+        auto& source = sources[i];
+        if (source.kept != UINT32_MAX) {
+            origin_->hosts.push_back(before_origin_->hosts[source.kept]);
+            continue;
+        }
+        good &= virtual_host(*hosts[i], source.fresh, at.child("virtual_hosts", static_cast<int>(i), &hosts[i]->metadata()));
+        origin_->hosts.push_back(origin_of(source.fresh.virtual_host, hosts[i].hash()));
+    }
+    return good;
+}
+
+/// The walk over fields: of what is read. It tells of the hosts with their places in the configuration.
+bool RoutesReader::walk(const std::vector<route::RouteTable::HostSource>& sources) {
+    bool good = check_fields(config_, build_.sink);
+    const xds::Provenance place = xds::provenance(config_.metadata());
+    for (size_t i = 0; i < sources.size(); i++) {
+        if (sources[i].kept != UINT32_MAX) continue;
+        const auto& host = *request_.config->hosts()[i];
+        good &= check_fields(host, build_.sink, {"virtual_hosts[" + std::to_string(i) + "]", place});
+    }
+    return good;
 }
 
 std::shared_ptr<const route::RouteTable> RoutesReader::read() {
-    uint64_t hash = request_.hash;
+    origin_->settings_hash = content_hash(config_);
+    for (const std::string& filter : request_.chain) origin_->settings_hash = mix(origin_->settings_hash, filter);
+    uint64_t hash = request_.config->hash();
     for (const std::string& filter : request_.chain) hash = mix(hash, filter);
-    if (auto same = unchanged(hash)) return same;
-    if (!check_fields(config_, build_.sink)) return nullptr;
+    find_before();
+    std::vector<route::RouteTable::HostSource> sources(request_.config->hosts().size());
+    std::vector<bool> unchanged = match_hosts(sources);
+    const bool all_same = before_ && before_->content_hash == hash && std::all_of(unchanged.begin(), unchanged.end(), [](bool same) { return same; });
+    if (all_same && !before_->could_adopt()) {
+        build_.origin.tables.emplace(before_.get(), before_origin_);
+        return before_;
+    }
+    if (before_) {
+        const std::vector<bool> worn = route::RouteTable::worn_out(*before_, unchanged);
+        for (auto& source : sources)
+            if (source.kept != UINT32_MAX && worn[source.kept]) source.kept = UINT32_MAX;
+    }
+    if (!walk(sources)) return nullptr;
 
     const At at(build_.sink, &config_.metadata());
-    std::vector<route::VirtualHostInput> hosts(static_cast<size_t>(config_.virtual_hosts_size()));
-    bool good = true;
-    for (int i = 0; i < config_.virtual_hosts_size(); i++) {
-        const auto& in = config_.virtual_hosts(i);
-        good &= virtual_host(in, hosts[static_cast<size_t>(i)], at.child("virtual_hosts", i, &in.metadata()));
-    }
-    route::HeaderOps request, response;
-    good &= read_header_ops(config_.request_headers_to_add(), config_.request_headers_to_remove(), request, at,
+    bool good = read_hosts(sources, at);
+    route::RouteTable::Options options{.name = request_.name, .request_headers = {}, .response_headers = {}, .ignore_port = config_.ignore_port_in_host_matching()};
+    good &= read_header_ops(config_.request_headers_to_add(), config_.request_headers_to_remove(), options.request_headers, at,
                             "request_headers_to_add", "request_headers_to_remove");
-    good &= read_header_ops(config_.response_headers_to_add(), config_.response_headers_to_remove(), response, at,
+    good &= read_header_ops(config_.response_headers_to_add(), config_.response_headers_to_remove(), options.response_headers, at,
                             "response_headers_to_add", "response_headers_to_remove");
     if (!good) return nullptr;
-    auto table = route::RouteTable::build(request_.name, std::move(hosts), std::move(request), std::move(response),
-                                          config_.ignore_port_in_host_matching());
+    auto table = route::RouteTable::build(std::move(options), before_.get(), std::move(sources));
     if (!table) {
         at.child("virtual_hosts").refuse(table.error());
         return nullptr;
     }
     // The hash is the table's identity among snapshots; nobody else has the table yet.
     const_cast<route::RouteTable&>(**table).content_hash = hash;
-    remember(**table);
+    build_.origin.tables.emplace(table->get(), std::move(origin_));
     return *table;
 }
 

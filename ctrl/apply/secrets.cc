@@ -100,7 +100,6 @@ Secrets::Secrets(const xds::ResourceSet& resources, const snapshot::TlsState* be
         const auto place = resources.secret_places.find(name);
         const auto error = resources.secret_errors.find(name);
         read(name, {secret, place == resources.secret_places.end() ? xds::Provenance{} : place->second, error == resources.secret_errors.end() ? "" : error->second}, strict, sink);
-        state_->secrets_hash = mix(mix(state_->secrets_hash, name), state_->secrets.contains(name) ? state_->secrets[name]->hash : 0);
     }
 }
 
@@ -154,37 +153,16 @@ int64_t Secrets::time_for(const std::vector<std::string>& names) const {
     return time;
 }
 
-namespace {
-
-template <typename Map, typename Make>
-auto cached(Map& now, const Map* before, uint64_t hash, const Make& make) -> decltype(make()) {
-    if (const auto found = now.find(hash); found != now.end()) return found->second;
-    if (before)
-        if (const auto found = before->find(hash); found != before->end()) return now[hash] = found->second;
+Secrets::Made Secrets::server(uint64_t hash, const std::function<Made()>& make) {
+    if (const auto found = state_->servers.find(hash); found != state_->servers.end()) return found->second;
+    if (before_)
+        if (const auto found = before_->servers.find(hash); found != before_->servers.end()) return state_->servers[hash] = found->second;
     auto made = make();
-    if (made) now[hash] = *made;
+    if (made) state_->servers[hash] = *made;
     return made;
 }
 
-}  // namespace
-
-Secrets::Made<tls::ServerContext> Secrets::server(uint64_t hash, const std::function<Made<tls::ServerContext>()>& make) {
-    return cached(state_->servers, before_ ? &before_->servers : nullptr, hash, make);
-}
-
-Secrets::Made<tls::ClientContext> Secrets::client(uint64_t hash, const std::function<Made<tls::ClientContext>()>& make) {
-    return cached(state_->clients, before_ ? &before_->clients : nullptr, hash, make);
-}
-
-/// Contexts that parts taken over unread still use stay known, so that others find them.
-std::shared_ptr<const snapshot::TlsState> Secrets::take() {
-    const auto keep = [](auto& now, const auto& before) {
-        for (const auto& [hash, context] : before)
-            if (context.use_count() > 1) now.emplace(hash, context);
-    };
-    if (before_) keep(state_->servers, before_->servers), keep(state_->clients, before_->clients);
-    return std::move(state_);
-}
+std::shared_ptr<const snapshot::TlsState> Secrets::take() { return std::move(state_); }
 
 std::vector<SecretNews> secret_news(const snapshot::TlsState* before, const snapshot::TlsState* now) {
     std::vector<SecretNews> out;
@@ -201,6 +179,8 @@ std::vector<SecretNews> secret_news(const snapshot::TlsState* before, const snap
             out.push_back({false, "secret " + name + " is in force: what waited for it is open"});
         else if (old && old->hash != state->hash)
             out.push_back({false, "secret " + name + " rotated: new handshakes use it, open connections stay"});
+        else if (old && !old->refused.empty())
+            out.push_back({false, "secret " + name + " is again what is in force"});
     }
     return out;
 }

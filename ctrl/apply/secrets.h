@@ -29,17 +29,13 @@ class Secrets {
         uint64_t hash = 0;
     };
     Found find(const std::string& name) const;
-    /// Changes with every secret in force.
-    uint64_t hash() const { return state_->secrets_hash; }
     /// When certificates in force are asked for: a certificate that ran out while in force goes on being served, loudly.
     int64_t time_for(const std::vector<std::string>& names) const;
     int64_t now_s() const { return now_s_; }
 
-    /// The context with this hash: of this build, of the one before, or made now. An error is the parameters'.
-    template <typename Context>
-    using Made = std::expected<std::shared_ptr<const Context>, tls::ContextError>;
-    Made<tls::ServerContext> server(uint64_t hash, const std::function<Made<tls::ServerContext>()>& make);
-    Made<tls::ClientContext> client(uint64_t hash, const std::function<Made<tls::ClientContext>()>& make);
+    /// A listener's context with this hash: of this build, of the one before, or made now. An error is the parameters'.
+    using Made = std::expected<std::shared_ptr<const tls::ServerContext>, tls::ContextError>;
+    Made server(uint64_t hash, const std::function<Made()>& make);
 
     std::shared_ptr<const snapshot::TlsState> take();
 

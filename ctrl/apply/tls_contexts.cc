@@ -1,192 +1,23 @@
-// DownstreamTlsContext and UpstreamTlsContext -> contexts ready for handshakes.
-// In: transport sockets whose fields the walk let through, and the secrets in force. Out: contexts, shared by all that ask for the same
-// parameters with the same secrets; nullptr where a secret is not there yet. HTTP/1.1 alone is spoken: ALPN h2 is neither offered nor chosen.
+// Transport sockets of listeners and clusters -> contexts ready for handshakes, and what is asked of a peer.
+// In: transport sockets whose fields the walk let through, and the secrets in force. Out: a listener's context, nullptr where a secret is not
+// there yet; for a cluster the id of its context (client_contexts.h). HTTP/1.1 alone is spoken: ALPN h2 is neither offered nor chosen.
 // Envoy transport_sockets.tls.v3; Istio's ALPN names for mutual TLS within the mesh.
-#include <re2/re2.h>
-
 #include <algorithm>
 
+#include "ctrl/apply/client_contexts.h"
 #include "ctrl/apply/field_walk.h"
 #include "ctrl/apply/readers.h"
-#include "ctrl/apply/spiffe.h"
-#include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "ctrl/apply/tls_materials.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
-#include "route/regex.h"
 #include "tls/ticket_keys.h"
 
 namespace sluice::apply {
 namespace {
 
-namespace pb = envoy::extensions::transport_sockets::tls::v3;
+namespace pb = tls_pb;
 using envoy::config::core::v3::TransportSocket;
 
 constexpr char kRawBuffer[] = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
-constexpr char kIstioRoots[] = "ROOTCA";   // workload identities: peers are SPIFFE IDs
-
-/// What a context is made of, besides its parameters.
-struct Materials {
-    std::vector<tls::CertificateSource> certificates;
-    pb::CertificateValidationContext validation;
-    bool validates = false, missing = false, istio_roots = false;
-    uint64_t hash = 0;                   // of the secrets
-    std::vector<std::string> secrets;    // by name
-};
-
-class MaterialsReader {
- public:
-    MaterialsReader(Build& build, Materials& out) : build_(build), out_(out) {}
-    bool read(const pb::CommonTlsContext& in, const At& at);
-
- private:
-    const SecretProto* secret(const std::string& name) {
-        const Secrets::Found found = build_.secrets.find(name);
-        out_.hash = mix(mix(out_.hash, name), found.hash);
-        out_.secrets.push_back(name);
-        if (!found.content) out_.missing = true;
-        return found.content;
-    }
-    bool certificate(const pb::TlsCertificate& in, const std::string& name, const At& at);
-    bool trust(const std::string& name, pb::CertificateValidationContext& out, const At& at);
-
-    Build& build_;
-    Materials& out_;
-};
-
-bool MaterialsReader::certificate(const pb::TlsCertificate& in, const std::string& name, const At& at) {
-    const auto chain = inline_bytes(in.certificate_chain()), key = inline_bytes(in.private_key());
-    if (!chain || !key) return at.refuse("certificate_chain and private_key must be given inline");
-    out_.certificates.push_back({*chain, *key, inline_bytes(in.ocsp_staple()).value_or(""), name});
-    return true;
-}
-
-bool MaterialsReader::trust(const std::string& name, pb::CertificateValidationContext& out, const At& at) {
-    out_.validates = true;
-    out_.istio_roots |= name == kIstioRoots;
-    const SecretProto* found = secret(name);
-    if (!found) return true;
-    if (!found->has_validation_context()) return at.refuse("secret " + name + " is not a validation context");
-    out.MergeFrom(found->validation_context());
-    return true;
-}
-
-bool MaterialsReader::read(const pb::CommonTlsContext& in, const At& at) {
-    bool good = true;
-    for (int i = 0; i < in.tls_certificates_size(); i++)
-        good &= certificate(in.tls_certificates(i), "tls_certificates[" + std::to_string(i) + "]", at.child("tls_certificates", i));
-    for (int i = 0; i < in.tls_certificate_sds_secret_configs_size(); i++) {
-        const At here = at.child("tls_certificate_sds_secret_configs", i);
-        const std::string& name = in.tls_certificate_sds_secret_configs(i).name();
-        const SecretProto* found = secret(name);
-        if (found && !found->has_tls_certificate()) good = here.refuse("secret " + name + " is not a certificate");
-        else if (found) good &= certificate(found->tls_certificate(), name, here);
-    }
-    switch (in.validation_context_type_case()) {
-        case pb::CommonTlsContext::kValidationContext:
-            out_.validation = in.validation_context();
-            out_.validates = true;
-            break;
-        case pb::CommonTlsContext::kValidationContextSdsSecretConfig:
-            good &= trust(in.validation_context_sds_secret_config().name(), out_.validation, at.child("validation_context_sds_secret_config"));
-            break;
-        case pb::CommonTlsContext::kCombinedValidationContext: {
-            const auto& combined = in.combined_validation_context();
-            out_.validation = combined.default_validation_context();
-            good &= trust(combined.validation_context_sds_secret_config().name(), out_.validation, at.child("combined_validation_context"));
-            break;
-        }
-        default: break;
-    }
-    return good;
-}
-
-bool read_version(pb::TlsParameters::TlsProtocol in, tls::Version automatic, tls::Version& out, const At& at) {
-    switch (in) {
-        case pb::TlsParameters::TLS_AUTO: out = automatic; return true;
-        case pb::TlsParameters::TLSv1_2: out = tls::Version::kTls12; return true;
-        case pb::TlsParameters::TLSv1_3: out = tls::Version::kTls13; return true;
-        default: return at.refuse("TLS 1.2 is the oldest version that is spoken");
-    }
-}
-
-/// Envoy's TLS_AUTO is 1.3 for servers and 1.2 for clients; here 1.3 for both.
-bool read_parameters(const pb::TlsParameters& in, tls::Parameters& out, const At& at) {
-    out.cipher_suites.assign(in.cipher_suites().begin(), in.cipher_suites().end());
-    out.groups.assign(in.ecdh_curves().begin(), in.ecdh_curves().end());
-    return read_version(in.tls_minimum_protocol_version(), tls::Version::kTls12, out.min_version, at.child("tls_minimum_protocol_version")) &
-           read_version(in.tls_maximum_protocol_version(), tls::Version::kTls13, out.max_version, at.child("tls_maximum_protocol_version"));
-}
-
-bool read_san(const envoy::type::matcher::v3::StringMatcher& in, tls::SanMatcher& out, const At& at) {
-    using StringMatcher = envoy::type::matcher::v3::StringMatcher;
-    using Kind = tls::SanMatcher::Kind;
-    out.ignore_case = in.ignore_case();
-    switch (in.match_pattern_case()) {
-        case StringMatcher::kExact: out.kind = Kind::kExact, out.text = in.exact(); return true;
-        case StringMatcher::kPrefix: out.kind = Kind::kPrefix, out.text = in.prefix(); return true;
-        case StringMatcher::kSuffix: out.kind = Kind::kSuffix, out.text = in.suffix(); return true;
-        case StringMatcher::kContains: out.kind = Kind::kContains, out.text = in.contains(); return true;
-        case StringMatcher::kSafeRegex: {
-            auto regex = route::compile_regex(in.safe_regex().regex());
-            if (!regex) return at.refuse(regex.error());
-            out.kind = Kind::kCustom, out.text = in.safe_regex().regex();
-            out.custom = [regex = *regex](std::string_view text) { return re2::RE2::FullMatch({text.data(), text.size()}, *regex); };
-            return true;
-        }
-        default: return at.refuse("a matcher without a pattern");
-    }
-}
-
-bool read_sans(const pb::CertificateValidationContext& in, std::vector<tls::SanMatcher>& out, const At& at) {
-    using Type = tls::SanMatcher::Type;
-    bool good = true;
-    for (int i = 0; i < in.match_typed_subject_alt_names_size(); i++) {
-        const auto& one = in.match_typed_subject_alt_names(i);
-        const At here = at.child("match_typed_subject_alt_names", i);
-        auto& made = out.emplace_back();
-        switch (one.san_type()) {
-            case pb::SubjectAltNameMatcher::DNS: made.type = Type::kDns; break;
-            case pb::SubjectAltNameMatcher::URI: made.type = Type::kUri; break;
-            case pb::SubjectAltNameMatcher::EMAIL: made.type = Type::kEmail; break;
-            case pb::SubjectAltNameMatcher::IP_ADDRESS: made.type = Type::kIp; break;
-            default: good = here.child("san_type").refuse("not a type that is matched: DNS, URI, EMAIL or IP_ADDRESS");
-        }
-        good &= read_san(one.matcher(), made, here.child("matcher"));
-    }
-    for (int i = 0; i < in.match_subject_alt_names_size(); i++)
-        good &= read_san(in.match_subject_alt_names(i), out.emplace_back(), at.child("match_subject_alt_names", i));
-    return good;
-}
-
-/// Colons and case are people's; the context wants 64 lower-case hex digits.
-bool read_hash(const std::string& in, std::string& out, const At& at) {
-    for (const char c : in)
-        if (c != ':') out += static_cast<char>(c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c);
-    const bool hex = std::all_of(out.begin(), out.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-    return (hex && out.size() == 64) || at.refuse("not a SHA-256 in hex");
-}
-
-/// Without the subject alternative names, which are of one peer.
-bool read_verification(const Materials& in, tls::Verification& out, const At& at) {
-    const auto& from = in.validation;
-    // Envoy: a validator of its own takes the place of trusted_ca.
-    if (from.has_custom_validator_config()) {
-        auto domains = read_spiffe_validator(from.custom_validator_config());
-        if (!domains) return at.child("custom_validator_config").child(domains.error().field).refuse(domains.error().what);
-        out.trust_domains = std::move(*domains);
-    } else if (from.has_trusted_ca()) out.trusted_ca_pem = inline_bytes(from.trusted_ca()).value_or("");
-    if (from.has_trusted_ca() && out.trusted_ca_pem.empty() && out.trust_domains.empty()) return at.child("trusted_ca").refuse("must be given inline");
-    if (from.has_crl()) out.crl_pem = inline_bytes(from.crl()).value_or("");
-    if (from.has_crl() && out.crl_pem.empty()) return at.child("crl").refuse("must be given inline");
-    out.crl_only_leaf = from.only_verify_leaf_cert_crl();
-    bool good = true;
-    for (int i = 0; i < from.verify_certificate_hash_size(); i++)
-        good &= read_hash(from.verify_certificate_hash(i), out.certificate_sha256.emplace_back(), at.child("verify_certificate_hash", i));
-    out.spki_sha256.assign(from.verify_certificate_spki().begin(), from.verify_certificate_spki().end());
-    out.accept_untrusted = out.trust_domains.empty() && from.trust_chain_verification() == pb::CertificateValidationContext::ACCEPT_UNTRUSTED;
-    out.require_spiffe = in.istio_roots;
-    if (from.has_max_verify_depth()) out.max_depth = static_cast<int>(std::min(from.max_verify_depth().value(), 100u));
-    return good;
-}
 
 /// h2 in all its names.
 bool is_h2(const std::string& alpn) { return alpn == "h2" || alpn == "istio-h2" || alpn == "h2c"; }
@@ -195,17 +26,6 @@ bool read_server_alpn(const pb::CommonTlsContext& in, std::vector<std::string>& 
     for (const std::string& one : in.alpn_protocols())
         if (!is_h2(one)) out.push_back(one);
     return !out.empty() || in.alpn_protocols().empty() || at.child("alpn_protocols").refuse("HTTP/1.1 alone is spoken so far: add http/1.1");
-}
-
-/// As Istio's ALPN filter overrides it for HTTP/1.1 towards the mesh.
-std::vector<std::string> client_alpn(const pb::CommonTlsContext& in) {
-    std::vector<std::string> out;
-    for (const std::string& one : in.alpn_protocols()) {
-        if (one == "istio") return {"istio-http/1.1", "istio", "http/1.1"};
-        if (!is_h2(one)) out.push_back(one);
-    }
-    if (out.empty() && !in.alpn_protocols().empty()) out = {"http/1.1"};
-    return out;
 }
 
 /// Envoy: 16 bytes of name, 32 of HMAC, 32 of AES.
@@ -281,7 +101,7 @@ bool ServerReader::options(const At& at) {
 bool ServerReader::read(ServerSocket& out, const At& at) {
     const auto& common = in_.common_tls_context();
     const At here = at.child("common_tls_context");
-    if (!MaterialsReader(build_, materials_).read(common, here)) return false;
+    if (!read_materials(build_.secrets, common, materials_, here)) return false;
     client_certificate(out);
     if (common.tls_certificates().empty() && common.tls_certificate_sds_secret_configs().empty()) return here.refuse("no certificate: give tls_certificate_sds_secret_configs");
     if (in_.require_client_certificate().value() && !materials_.validates) return at.child("require_client_certificate").refuse("and nothing to verify it with: give a validation context");
@@ -294,34 +114,31 @@ bool ServerReader::read(ServerSocket& out, const At& at) {
     return true;
 }
 
+/// As Istio's ALPN filter overrides it for HTTP/1.1 towards the mesh.
+std::vector<std::string> client_alpn(const pb::CommonTlsContext& in) {
+    std::vector<std::string> out;
+    for (const std::string& one : in.alpn_protocols()) {
+        if (one == "istio") return {"istio-http/1.1", "istio", "http/1.1"};
+        if (!is_h2(one)) out.push_back(one);
+    }
+    if (out.empty() && !in.alpn_protocols().empty()) out = {"http/1.1"};
+    return out;
+}
+
 bool read_client(Build& build, const pb::UpstreamTlsContext& in, const std::string& automatic_host, upstream::TransportSocket& out, const At& at) {
-    const auto& common = in.common_tls_context();
-    const At here = at.child("common_tls_context");
-    Materials materials;
-    if (!MaterialsReader(build, materials).read(common, here)) return false;
+    const ClientContexts::Found* found = build.client_contexts.find(in, at);
+    if (!found) return false;
+    out.tls = true;
+    out.context_id = found->id;
+    build.origin_contexts.push_back(found->id);
     out.peer.sni = in.sni().empty() ? automatic_host : in.sni();
+    const auto& common = in.common_tls_context();
     out.peer.alpn = client_alpn(common);
-    tls::ClientOptions options;
-    options.certificates = materials.certificates;
-    options.parameters.key_log_path = build.tls.key_log_path;
-    if (in.has_max_session_keys()) options.sessions_max = in.max_session_keys().value();
-    if (!(read_parameters(common.tls_params(), options.parameters, here.child("tls_params")) &
-          read_verification(materials, options.verification, here) & read_sans(materials.validation, out.peer.subject_alt_names, here)))
-        return false;
-    // Envoy: without anything to verify by, every certificate is taken.
-    if (!materials.validates) options.verification.accept_untrusted = true;
-    if (materials.missing) return out.missing_secret = true;
-    // Clusters differ by peer; what is left is mostly the same context.
-    pb::UpstreamTlsContext bare = in;
-    bare.clear_sni(), bare.mutable_common_tls_context()->clear_alpn_protocols();
-    for (auto* validation : {bare.mutable_common_tls_context()->has_combined_validation_context() ? bare.mutable_common_tls_context()->mutable_combined_validation_context()->mutable_default_validation_context() : nullptr,
-                             bare.common_tls_context().has_validation_context() ? bare.mutable_common_tls_context()->mutable_validation_context() : nullptr})
-        if (validation) validation->clear_match_subject_alt_names(), validation->clear_match_typed_subject_alt_names();
-    const uint64_t hash = mix(mix(content_hash(bare), materials.hash), build.tls.key_log_path);
-    auto made = build.secrets.client(hash, [&] { return tls::ClientContext::create(std::move(options), build.secrets.time_for(materials.secrets)); });
-    if (!made) return here.refuse(made.error().what + (made.error().cure.empty() ? "" : ": " + made.error().cure));
-    out.tls = *made;
-    out.settings_hash = upstream::hash_settings(out.peer, std::to_string(content_hash(bare)));   // names secrets, holds none that rotates
+    pb::CertificateValidationContext names = common.has_combined_validation_context() ? common.combined_validation_context().default_validation_context()
+                                                                                       : common.validation_context();
+    names.MergeFrom(found->secret_names);
+    if (!read_sans(names, out.peer.subject_alt_names, at.child("common_tls_context"))) return false;
+    out.settings_hash = upstream::hash_settings(out.peer, std::to_string(found->settings_hash));   // names secrets, holds none that rotates
     return true;
 }
 
@@ -372,7 +189,7 @@ bool read_transport_sockets(Build& build, const envoy::config::cluster::v3::Clus
         made.name = in.transport_socket_matches(i).name();
         good &= read_socket(build, in, in.transport_socket_matches(i).transport_socket(), made, at.child("transport_socket_matches", i).child("transport_socket"));
     }
-    const bool plain = std::none_of(out.transport_sockets.begin(), out.transport_sockets.end(), [](const auto& one) { return one.tls || one.missing_secret; });
+    const bool plain = std::none_of(out.transport_sockets.begin(), out.transport_sockets.end(), [](const auto& one) { return one.tls; });
     if (plain) out.transport_sockets.clear();
     return good;
 }

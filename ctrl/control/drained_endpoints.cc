@@ -118,10 +118,10 @@ std::unique_ptr<const xds::ResourceSet> DrainedEndpoints::mark(const xds::Resour
             for (auto& endpoint : *locality.mutable_lb_endpoints())
                 if (drained(endpoint)) endpoint.set_health_status(HealthStatus::DRAINING);
     };
-    for (auto& [name, assignment] : marked->endpoints)
-        if (any_marked(*assignment, drained)) assignment.edit(change);
-    for (auto& [name, cluster] : marked->clusters)
-        if (any_marked(cluster->load_assignment(), drained)) cluster.edit([&](auto& one) { change(*one.mutable_load_assignment()); });
+    for (const auto& [name, assignment] : resources.endpoints)
+        if (any_marked(*assignment, drained)) marked->endpoints[name].edit(change);
+    for (const auto& [name, cluster] : resources.clusters)
+        if (any_marked(cluster->load_assignment(), drained)) marked->clusters[name].edit([&](auto& one) { change(*one.mutable_load_assignment()); });
     return marked;
 }
 

@@ -13,6 +13,7 @@
 
 #include "ctrl/model/checks.h"
 #include "ctrl/model/names.h"
+#include "ctrl/model/together.h"
 
 namespace sluice::model {
 
@@ -227,10 +228,7 @@ void check_each(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
 }
 
 void check_together(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
-    const Registry registry(mesh);
-    check_references(mesh, registry, out);
-    check_conflicts(mesh, out);
-    check_shadows(mesh, out);
+    Together().check(std::shared_ptr<const MeshConfig>(std::shared_ptr<void>(), &mesh), mesh.places, out);
 }
 
 void check(const MeshConfig& mesh, bool references, std::vector<Diagnostic>& out) {

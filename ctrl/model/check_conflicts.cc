@@ -1,5 +1,5 @@
 // Two objects that want the same, and objects that nobody wants.
-// In: a whole revision. Out: findings.
+// In: one object, and what is known of the others. Out: findings.
 // Borrows everything. Every look-up is by a map, so the cost grows with what is written, not with its square.
 // Istio's IST0132 (host not found in gateway), IST0145 (conflicting gateways), IST0109's merge rule.
 #include <algorithm>
@@ -15,36 +15,6 @@
 
 namespace sluice::model {
 namespace {
-
-// One name, one service: which of two the API would take depends on creation times, which files have not.
-void check_host_owners(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
-    std::map<std::string, std::string> owners;
-    for (const auto& object : mesh.service_entries) {
-        for (int i = 0; i < object.spec.hosts_size(); ++i) {
-            const std::string path = fmt::format("spec.hosts[{}]", i);
-            const auto [owner, is_new] =
-                owners.emplace(lower(object.spec.hosts(i)), object.id() + " at " + object.source(path));
-            if (!is_new)
-                Checker(object, out).report("SLC0116", path, fmt::format("{} also defines this host", owner->second),
-                                            "keep all its ports and endpoints in one");
-        }
-    }
-}
-
-void check_rule_hosts(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
-    std::map<std::string, std::string> owners;
-    for (const auto& object : mesh.destination_rules) {
-        // Rules for chosen workloads stand beside the one for all of them.
-        std::string key = object.ns + "/" + full_host(object.spec.host(), object.ns);
-        const std::map<std::string, std::string> labels(object.spec.workload_selector().match_labels().begin(),
-                                                        object.spec.workload_selector().match_labels().end());
-        for (const auto& [name, value] : labels) key += fmt::format(",{}={}", name, value);
-        const auto [owner, is_new] = owners.emplace(std::move(key), object.id() + " at " + object.source("spec.host"));
-        if (!is_new)
-            Checker(object, out).report("SLC0116", "spec.host", fmt::format("{} is for the same host", owner->second),
-                                        "put both in one");
-    }
-}
 
 // Both may select one gateway: neither asks for a label that the other gives another value.
 bool may_meet(const istio::Gateway& a, const istio::Gateway& b) {
@@ -65,6 +35,36 @@ struct OpenServer {
 
 // HTTP and HTTPS share a port: the first bytes tell them apart (Istio's PERMISSIVE).
 bool tell_apart(const std::string& a, const std::string& b) { return (a == "HTTP" && b == "HTTPS") || (a == "HTTPS" && b == "HTTP"); }
+
+}  // namespace
+
+// One name, one service: which of two the API would take depends on creation times, which files have not.
+void check_owners(const Registry& registry, const Object<istio::ServiceEntry>& object, std::vector<Diagnostic>& out) {
+    for (int i = 0; i < object.spec.hosts_size(); ++i) {
+        const std::string host = lower(object.spec.hosts(i));
+        const Object<istio::ServiceEntry>* owner = registry.find(host)->entry;
+        int first = 0;
+        while (lower(owner->spec.hosts(first)) != host) ++first;
+        if (owner == &object && first == i) continue;
+        Checker(object, out).report("SLC0116", fmt::format("spec.hosts[{}]", i),
+                                    fmt::format("{} at {} also defines this host", owner->id(), owner->source(fmt::format("spec.hosts[{}]", first))),
+                                    "keep all its ports and endpoints in one");
+    }
+}
+
+// Rules for chosen workloads stand beside the one for all of them.
+std::string rule_key(const Object<istio::DestinationRule>& object) {
+    std::string key = object.ns + "/" + full_host(object.spec.host(), object.ns);
+    const std::map<std::string, std::string> labels(object.spec.workload_selector().match_labels().begin(), object.spec.workload_selector().match_labels().end());
+    for (const auto& [name, value] : labels) key += fmt::format(",{}={}", name, value);
+    return key;
+}
+
+void check_rule_owner(const std::vector<const Object<istio::DestinationRule>*>& same, const Object<istio::DestinationRule>& object, std::vector<Diagnostic>& out) {
+    const auto* owner = same.front();
+    if (owner != &object)
+        Checker(object, out).report("SLC0116", "spec.host", fmt::format("{} at {} is for the same host", owner->id(), owner->source("spec.host")), "put both in one");
+}
 
 // Servers of one socket: protocols that can be told apart, and each host once.
 void check_servers(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
@@ -105,45 +105,29 @@ void check_servers(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
     }
 }
 
-// Each host of a VirtualService comes in by some server of its Gateways; each Gateway has somebody behind it.
-void check_bindings(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
-    const GatewayHosts hosts(mesh);
-    std::set<std::string> bound;
-    for (const auto& object : mesh.virtual_services) {
-        Checker c(object, out);
-        const auto keys = gateway_keys(object);
-        if (keys.empty()) {
-            c.report("SLC0126", object.spec.gateways().empty() ? "spec" : "spec.gateways",
-                     "bound to no Gateway: it speaks to sidecars only");
-            continue;
-        }
-        bound.insert(keys.begin(), keys.end());
-        // An unknown Gateway is an error of its own.
-        if (std::any_of(keys.begin(), keys.end(), [&](const std::string& key) { return !hosts.known(key); })) continue;
-        const bool mesh_too = static_cast<int>(keys.size()) < object.spec.gateways_size();
-        std::vector<int> homeless;
-        for (int i = 0; i < object.spec.hosts_size(); ++i)
-            if (!wrong_host(object.spec.hosts(i), true) && std::none_of(keys.begin(), keys.end(), [&](const std::string& key) { return hosts.takes(key, object, object.spec.hosts(i)); }))
-                homeless.push_back(i);
-        // Of a VirtualService for sidecars too, hosts that come by no gateway are the sidecars'.
-        if (mesh_too && static_cast<int>(homeless.size()) < object.spec.hosts_size()) continue;
-        for (const int i : homeless)
-            c.report("SLC0125", fmt::format("spec.hosts[{}]", i),
-                     fmt::format("no server of {} takes {}", fmt::join(keys, ", "), full_host(object.spec.hosts(i), object.ns)),
-                     fmt::format("its servers take {}", hosts.sample(keys.front())));
-    }
-    for (const auto& gateway : mesh.gateways)
-        if (!bound.contains(gateway.key()))
-            Checker(gateway, out).report("SLC0133", "metadata.name", "no VirtualService is bound to it: every request gets 404");
+// Each host of a VirtualService comes in by some server of its Gateways.
+void check_binding(const GatewayHosts& hosts, const Object<istio::VirtualService>& object, std::vector<Diagnostic>& out) {
+    Checker c(object, out);
+    const auto keys = gateway_keys(object);
+    if (keys.empty())
+        return c.report("SLC0126", object.spec.gateways().empty() ? "spec" : "spec.gateways", "bound to no Gateway: it speaks to sidecars only");
+    // An unknown Gateway is an error of its own.
+    if (std::any_of(keys.begin(), keys.end(), [&](const std::string& key) { return !hosts.known(key); })) return;
+    const bool mesh_too = static_cast<int>(keys.size()) < object.spec.gateways_size();
+    std::vector<int> homeless;
+    for (int i = 0; i < object.spec.hosts_size(); ++i)
+        if (!wrong_host(object.spec.hosts(i), true) && std::none_of(keys.begin(), keys.end(), [&](const std::string& key) { return hosts.takes(key, object, object.spec.hosts(i)); }))
+            homeless.push_back(i);
+    // Of a VirtualService for sidecars too, hosts that come by no gateway are the sidecars'.
+    if (mesh_too && static_cast<int>(homeless.size()) < object.spec.hosts_size()) return;
+    for (const int i : homeless)
+        c.report("SLC0125", fmt::format("spec.hosts[{}]", i), fmt::format("no server of {} takes {}", fmt::join(keys, ", "), full_host(object.spec.hosts(i), object.ns)),
+                 fmt::format("its servers take {}", hosts.sample(keys.front())));
 }
 
-}  // namespace
-
-void check_conflicts(const MeshConfig& mesh, std::vector<Diagnostic>& out) {
-    check_host_owners(mesh, out);
-    check_rule_hosts(mesh, out);
-    check_servers(mesh, out);
-    check_bindings(mesh, out);
+// Each Gateway has somebody behind it.
+void check_unbound(const Object<istio::Gateway>& object, std::vector<Diagnostic>& out) {
+    Checker(object, out).report("SLC0133", "metadata.name", "no VirtualService is bound to it: every request gets 404");
 }
 
 }  // namespace sluice::model

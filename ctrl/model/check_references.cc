@@ -1,5 +1,5 @@
 // Names of one object that another defines: hosts, subsets, ports, Gateways, workloads.
-// In: a whole revision. Out: findings.
+// In: one object, and what is known of the others. Out: findings.
 // Borrows everything.
 // Istio's IST0101, IST0112 and IST0127 (referenced resource not found, port selector required, no matching workloads).
 #include <algorithm>
@@ -28,10 +28,7 @@ namespace {
 
 class References {
  public:
-    References(const MeshConfig& mesh, const Registry& registry, std::vector<Diagnostic>& out)
-        : mesh_(mesh), registry_(registry), out_(out) {
-        for (const auto& gateway : mesh.gateways) gateways_.push_back(gateway.key());
-    }
+    References(const Others& others, std::vector<Diagnostic>& out) : others_(others), registry_(others.registry), out_(out) {}
 
     void virtual_service(const Object<istio::VirtualService>& object);
     void destination_rule(const Object<istio::DestinationRule>& object);
@@ -44,11 +41,9 @@ class References {
     void gateway(Checker& c, const std::string& path, const std::string& name);
     void subsets(Checker& c, const istio::DestinationRule& rule, const Service& service);
 
-    const MeshConfig& mesh_;
+    const Others& others_;
     const Registry& registry_;
     std::vector<Diagnostic>& out_;
-    std::vector<std::string> gateways_;
-    std::set<std::pair<std::string, std::string>> used_;  // host, subset: what routes name
 };
 
 void References::virtual_service(const Object<istio::VirtualService>& object) {
@@ -67,7 +62,6 @@ void References::virtual_service(const Object<istio::VirtualService>& object) {
 
 void References::destination(Checker& c, const std::string& path, const istio::Destination& destination) {
     const std::string host = full_host(destination.host(), c.object().ns);
-    if (!destination.subset().empty()) used_.emplace(host, destination.subset());
     const Service* service = registry_.find(host);
     if (!service) {
         if (auto wrong = wrong_host(destination.host(), false))
@@ -94,8 +88,8 @@ void References::unknown_host(Checker& c, const std::string& path, const std::st
     if (host.ends_with(suffix)) {
         const std::string name = host.substr(0, host.size() - suffix.size());
         const size_t dot = name.find('.');
-        const auto service = mesh_.places.find(fmt::format("Service {}/{}", name.substr(dot + 1), name.substr(0, dot)));
-        if (service != mesh_.places.end())
+        const auto service = others_.places.find(fmt::format("Service {}/{}", name.substr(dot + 1), name.substr(0, dot)));
+        if (service != others_.places.end())
             cure = fmt::format("the Service in {} is passed over: write a ServiceEntry with resolution: STATIC", service->second);
     }
     c.report("SLC0108", path, fmt::format("no ServiceEntry has the host {}", host), cure);
@@ -118,10 +112,12 @@ void References::port(Checker& c, const std::string& path, const istio::Destinat
 void References::gateway(Checker& c, const std::string& path, const std::string& name) {
     if (name == "mesh") return;
     const std::string key = gateway_key(name, c.object().ns);
-    if (mesh_.places.contains("Gateway " + key)) return;
-    std::string cure = did_you_mean(key, gateways_);
+    if (others_.gateways.known(key)) return;
+    std::vector<std::string> gateways;
+    for (const auto& gateway : others_.mesh.gateways) gateways.push_back(gateway.key());
+    std::string cure = did_you_mean(key, gateways);
     // The same name in another namespace is what a missing `namespace/` looks like.
-    for (const std::string& known : gateways_)
+    for (const std::string& known : gateways)
         if (known.substr(known.find('/')) == key.substr(key.find('/'))) cure = "did you mean `" + known + "`?";
     c.report("SLC0110", path, fmt::format("there is no Gateway {}", key), cure);
 }
@@ -130,8 +126,9 @@ void References::destination_rule(const Object<istio::DestinationRule>& object) 
     Checker c(object, out_);
     const std::string host = full_host(object.spec.host(), object.ns);
     if (host.starts_with('*')) {
-        const auto& services = registry_.services();
-        if (std::any_of(services.begin(), services.end(), [&](const Service& s) { return covers(host, s.host); })) return;
+        bool any = false;
+        registry_.for_each([&](const Service& s) { any |= covers(host, s.host); });
+        if (any) return;
     } else if (const Service* service = registry_.find(host)) {
         return subsets(c, object.spec, *service);
     }
@@ -140,7 +137,7 @@ void References::destination_rule(const Object<istio::DestinationRule>& object) 
 
 void References::subsets(Checker& c, const istio::DestinationRule& rule, const Service& service) {
     if (rule.subsets().empty() || service.entry->spec.ports().empty()) return;
-    const auto endpoints = registry_.endpoints(service, service.entry->spec.ports(0));
+    const auto endpoints = endpoints_of(others_.mesh, service, service.entry->spec.ports(0));
     for (int i = 0; i < rule.subsets_size(); ++i) {
         const istio::Subset& subset = rule.subsets(i);
         const std::string path = fmt::format("spec.subsets[{}]", i);
@@ -148,14 +145,14 @@ void References::subsets(Checker& c, const istio::DestinationRule& rule, const S
                                         [&](const ServiceEndpoint& e) { return has_labels(e.labels, subset.labels()); });
         if (!served)
             c.report("SLC0132", path + ".labels", fmt::format("no endpoint of {} has these labels", service.host));
-        if (!used_.contains({service.host, subset.name()}))
+        if (!others_.named_subsets.contains({service.host, subset.name()}))
             c.report("SLC0129", path + ".name", fmt::format("no route names the subset {}", subset.name()));
     }
 }
 
 void References::service_entry(const Object<istio::ServiceEntry>& object) {
     if (!object.spec.has_workload_selector() || object.spec.workload_selector().labels().empty()) return;
-    for (const auto& workload : mesh_.workload_entries) {
+    for (const auto& workload : others_.mesh.workload_entries) {
         if (workload.ns != object.ns) continue;
         Labels labels(workload.spec.labels().begin(), workload.spec.labels().end());
         labels.insert(workload.labels.begin(), workload.labels.end());
@@ -167,11 +164,21 @@ void References::service_entry(const Object<istio::ServiceEntry>& object) {
 
 }  // namespace
 
-void check_references(const MeshConfig& mesh, const Registry& registry, std::vector<Diagnostic>& out) {
-    References references(mesh, registry, out);
-    for (const auto& object : mesh.virtual_services) references.virtual_service(object);
-    for (const auto& object : mesh.destination_rules) references.destination_rule(object);
-    for (const auto& object : mesh.service_entries) references.service_entry(object);
+void check_references(const Others& others, const Object<istio::VirtualService>& object, std::vector<Diagnostic>& out) {
+    References(others, out).virtual_service(object);
+}
+void check_references(const Others& others, const Object<istio::DestinationRule>& object, std::vector<Diagnostic>& out) {
+    References(others, out).destination_rule(object);
+}
+void check_references(const Others& others, const Object<istio::ServiceEntry>& object, std::vector<Diagnostic>& out) {
+    References(others, out).service_entry(object);
+}
+
+std::set<std::pair<std::string, std::string>> destinations_of(const Object<istio::VirtualService>& object) {
+    std::set<std::pair<std::string, std::string>> out;
+    for (const istio::HTTPRoute& http : object.spec.http())
+        for (const auto& route : http.route()) out.emplace(full_host(route.destination().host(), object.ns), route.destination().subset());
+    return out;
 }
 
 }  // namespace sluice::model

@@ -1,5 +1,5 @@
 // Routes and match blocks that no request reaches: earlier ones take theirs, or nothing arrives where they ask.
-// In: a whole revision. Out: findings, SLC0118 for a route, SLC0124 for one of several blocks, SLC0127 for merged routes.
+// In: one VirtualService, or those that share a host. Out: findings, SLC0118 for a route, SLC0124 for one of several blocks, SLC0127 for merged routes.
 // Owns an index of the blocks seen so far for the length of one VirtualService, or of those that share a host.
 // Istio's IST0130 and IST0131; its merge rule for several VirtualServices of one host.
 //
@@ -149,74 +149,20 @@ std::string taken_by(const MatchBlock& by, const MatchBlock& block) {
 
 class ShadowChecker {
  public:
-    ShadowChecker(const MeshConfig& mesh, std::vector<Diagnostic>& out) : mesh_(mesh), out_(out), hosts_(mesh) {}
-
-    void check() {
-        group_by_host();
-        for (const auto& object : mesh_.virtual_services) {
-            Blocks blocks;
-            blocks.add(object, "");
-            look(blocks, true, [&](const MatchBlock& by, const MatchBlock&) { return !shares_.contains(&object) || !is_catch_all(by.match); });
-        }
-        for (const auto& [services, where] : groups_) merged(services, where);
-        if (budget_ == 0 && !mesh_.virtual_services.empty())
-            Checker(mesh_.virtual_services.back(), out_).report("SLC0134", "spec.http",
-                "so many routes are alike that the search for unreachable ones ended before this one");
-    }
+    // `gateways`: null where what arrives at all is not asked for.
+    ShadowChecker(const GatewayHosts* gateways, size_t& budget, std::vector<Diagnostic>& out) : hosts_(gateways), budget_(budget), out_(out) {}
+    // `counts`: a block that takes another only counts if this says so.
+    template <typename Counts>
+    void look(const Blocks& blocks, Counts counts);
 
  private:
-    using Services = std::vector<const VirtualServiceObject*>;
-    struct Where {
-        std::string gateway, host;
-    };
-
-    void group_by_host();
-    void merged(const Services& services, const Where& where);
-    // `dead_too`: also blocks where nothing arrives. `counts`: a block that takes another only counts if this says so.
-    template <typename Counts>
-    void look(const Blocks& blocks, bool dead_too, Counts counts);
     std::string dead(const MatchBlock& block) const;
     void tell(const MatchBlock& block, const std::string& why, bool whole_route);
 
-    const MeshConfig& mesh_;
+    const GatewayHosts* hosts_;
+    size_t& budget_;
     std::vector<Diagnostic>& out_;
-    const GatewayHosts hosts_;
-    size_t budget_ = 3'000'000;              // comparisons, about half a second
-    std::map<Services, Where> groups_;       // each set of VirtualServices that are merged somewhere, once
-    std::set<const VirtualServiceObject*> shares_;
 };
-
-void ShadowChecker::group_by_host() {
-    std::map<std::pair<std::string, std::string>, Services> by_host;
-    for (const auto& object : mesh_.virtual_services) {
-        for (const std::string& key : gateway_keys(object))
-            for (const std::string& wanted : object.spec.hosts())
-                for (std::string& host : hosts_.shared(key, object, wanted)) {
-                    Services& services = by_host[{key, std::move(host)}];
-                    if (services.empty() || services.back() != &object) services.push_back(&object);
-                }
-    }
-    for (auto& [place, services] : by_host) {
-        if (services.size() < 2) continue;
-        std::sort(services.begin(), services.end(), [](const auto* a, const auto* b) { return std::tie(a->name, a->ns) < std::tie(b->name, b->ns); });
-        shares_.insert(services.begin(), services.end());
-        groups_.emplace(std::move(services), Where{place.first, place.second});
-    }
-}
-
-void ShadowChecker::merged(const Services& services, const Where& where) {
-    for (size_t i = 1; i < services.size(); ++i) {
-        Checker c(*services[i], out_);
-        const auto* first = services.front();
-        c.report("SLC0127", "spec.hosts", fmt::format("{} on Gateway {} is also of {} at {}: their routes are merged, that one's first",
-                                                      where.host, where.gateway, first->id(), first->source("spec.hosts")));
-    }
-    Blocks blocks;
-    for (const auto* service : services) blocks.add(*service, where.gateway);
-    blocks.catch_all_last();
-    // What one object says about its own routes was told above, but for routes that take everything: those have moved.
-    look(blocks, false, [](const MatchBlock& by, const MatchBlock& block) { return by.object != block.object || is_catch_all(by.match); });
-}
 
 // Why nothing arrives at the block at all; empty when something may.
 std::string ShadowChecker::dead(const MatchBlock& block) const {
@@ -224,12 +170,12 @@ std::string ShadowChecker::dead(const MatchBlock& block) const {
     if (block.gateways->empty()) return "its `gateways` are none of the VirtualService's";
     if (block.match->port() == 0 || block.gateways->contains("mesh")) return "";
     for (const std::string& key : *block.gateways)
-        if (!hosts_.known(key) || hosts_.has_port(key, block.match->port())) return "";
+        if (!hosts_->known(key) || hosts_->has_port(key, block.match->port())) return "";
     return fmt::format("no server of its Gateways has port {}", block.match->port());
 }
 
 template <typename Counts>
-void ShadowChecker::look(const Blocks& blocks, bool dead_too, Counts counts) {
+void ShadowChecker::look(const Blocks& blocks, Counts counts) {
     ShadowIndex index(budget_);
     const auto& all = blocks.all();
     std::vector<std::pair<const MatchBlock*, std::string>> lost;  // of the route at hand
@@ -237,7 +183,7 @@ void ShadowChecker::look(const Blocks& blocks, bool dead_too, Counts counts) {
         size_t end = i;
         lost.clear();
         for (; end < all.size() && all[end].object == all[i].object && all[end].route == all[i].route; ++end) {
-            std::string why = dead_too ? dead(all[end]) : "";
+            std::string why = hosts_ ? dead(all[end]) : "";
             if (why.empty())
                 if (const MatchBlock* by = index.covering(all[end]); by && counts(*by, all[end])) why = taken_by(*by, all[end]);
             if (!why.empty()) lost.emplace_back(&all[end], std::move(why));
@@ -258,6 +204,29 @@ void ShadowChecker::tell(const MatchBlock& block, const std::string& why, bool w
 
 }  // namespace
 
-void check_shadows(const MeshConfig& mesh, std::vector<Diagnostic>& out) { ShadowChecker(mesh, out).check(); }
+void check_shadows(const GatewayHosts& gateways, const VirtualServiceObject& object, bool shares, size_t& budget, std::vector<Diagnostic>& out) {
+    Blocks blocks;
+    blocks.add(object, "");
+    ShadowChecker(&gateways, budget, out).look(blocks, [&](const MatchBlock& by, const MatchBlock&) { return !shares || !is_catch_all(by.match); });
+}
+
+void check_merged(const VirtualServices& services, const std::pair<std::string, std::string>& gateway_and_host, size_t& budget, std::vector<Diagnostic>& out) {
+    const auto& [gateway, host] = gateway_and_host;
+    for (size_t i = 1; i < services.size(); ++i) {
+        Checker c(*services[i], out);
+        const auto* first = services.front();
+        c.report("SLC0127", "spec.hosts", fmt::format("{} on Gateway {} is also of {} at {}: their routes are merged, that one's first",
+                                                      host, gateway, first->id(), first->source("spec.hosts")));
+    }
+    Blocks blocks;
+    for (const auto* service : services) blocks.add(*service, gateway);
+    blocks.catch_all_last();
+    // What one object says about its own routes is told of it alone, but for routes that take everything: those have moved.
+    ShadowChecker(nullptr, budget, out).look(blocks, [](const MatchBlock& by, const MatchBlock& block) { return by.object != block.object || is_catch_all(by.match); });
+}
+
+void tell_shadows_unfinished(const VirtualServiceObject& last, std::vector<Diagnostic>& out) {
+    Checker(last, out).report("SLC0134", "spec.http", "so many routes are alike that the search for unreachable ones ended before this one");
+}
 
 }  // namespace sluice::model

@@ -4,10 +4,14 @@
 // Codes are those of ctrl/model/codes_table.h.
 #pragma once
 
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "ctrl/model/gateway_hosts.h"
 #include "ctrl/model/mesh_config.h"
 #include "ctrl/model/registry.h"
 
@@ -50,12 +54,41 @@ const std::vector<std::string>& protocols();
 void check_server_tls(Checker& c, const std::string& path, const istio::Server& server);           // check_tls.cc
 void check_client_tls(Checker& c, const std::string& path, const istio::ClientTLSSettings& tls);   // check_tls.cc
 void check_routes(const Object<istio::VirtualService>& object, std::vector<Diagnostic>& out);
-// Names of one object that another defines: hosts, subsets, ports, Gateways (check_references.cc).
-void check_references(const MeshConfig& mesh, const Registry& registry, std::vector<Diagnostic>& out);
+
+// What the checks below know of the other objects; together.h keeps it up with edits.
+struct Others {
+    const MeshConfig& mesh;
+    const Registry& registry;
+    const std::map<std::string, std::string>& places;   // of every object seen, also of kinds that are passed over: id -> file:line
+    const GatewayHosts& gateways;
+    // Host and subset: how many VirtualServices name it.
+    using Subsets = std::map<std::pair<std::string, std::string>, size_t>;
+    const Subsets& named_subsets;
+};
+// Names of one object that another defines: hosts, subsets, ports, Gateways, workloads (check_references.cc).
+void check_references(const Others& others, const Object<istio::VirtualService>& object, std::vector<Diagnostic>& out);
+void check_references(const Others& others, const Object<istio::DestinationRule>& object, std::vector<Diagnostic>& out);
+void check_references(const Others& others, const Object<istio::ServiceEntry>& object, std::vector<Diagnostic>& out);
+// Of its destinations: host and subset.
+std::set<std::pair<std::string, std::string>> destinations_of(const Object<istio::VirtualService>& object);
+
 // Two objects that want the same, and objects that nobody wants (check_conflicts.cc).
-void check_conflicts(const MeshConfig& mesh, std::vector<Diagnostic>& out);
+void check_owners(const Registry& registry, const Object<istio::ServiceEntry>& object, std::vector<Diagnostic>& out);
+// Rules for the same host and workloads, in reading order; `object` is one of them.
+void check_rule_owner(const std::vector<const Object<istio::DestinationRule>*>& same, const Object<istio::DestinationRule>& object, std::vector<Diagnostic>& out);
+std::string rule_key(const Object<istio::DestinationRule>& object);
+void check_servers(const MeshConfig& mesh, std::vector<Diagnostic>& out);
+void check_binding(const GatewayHosts& gateways, const Object<istio::VirtualService>& object, std::vector<Diagnostic>& out);
+void check_unbound(const Object<istio::Gateway>& object, std::vector<Diagnostic>& out);
+
 // Routes behind wider ones (check_shadow.cc).
-void check_shadows(const MeshConfig& mesh, std::vector<Diagnostic>& out);
+using VirtualServices = std::vector<const Object<istio::VirtualService>*>;
+inline constexpr size_t kShadowComparisonsMax = 3'000'000;   // of a whole mesh; about half a second
+// Within one VirtualService; `shares`: some host of it has another one's routes too. `budget` is what is left of comparisons.
+void check_shadows(const GatewayHosts& gateways, const Object<istio::VirtualService>& object, bool shares, size_t& budget, std::vector<Diagnostic>& out);
+// Among VirtualServices whose routes are merged for this host of that Gateway; in the order of merging.
+void check_merged(const VirtualServices& services, const std::pair<std::string, std::string>& gateway_and_host, size_t& budget, std::vector<Diagnostic>& out);
+void tell_shadows_unfinished(const Object<istio::VirtualService>& last, std::vector<Diagnostic>& out);
 
 // `name` as a VirtualService of namespace `ns` writes it -> ns/name; `mesh` stays.
 std::string gateway_key(std::string_view name, std::string_view ns);

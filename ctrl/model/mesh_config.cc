@@ -4,6 +4,8 @@
 // OPERATOR.md's SOURCE column and caret format.
 #include "ctrl/model/mesh_config.h"
 
+#include <tuple>
+
 #include <fmt/format.h>
 
 namespace sluice::model {
@@ -28,6 +30,13 @@ Diagnostic ObjectBase::finding(std::string code, std::string_view path, std::str
     d.cure = std::move(cure);
     d.caret_width = width;
     return d;
+}
+
+bool reads_before(const ObjectBase& a, const ObjectBase& b) {
+    if (!a.file || !b.file || !a.root || !b.root) return false;
+    if (a.file != b.file)
+        if (const int order = a.file->name.compare(b.file->name); order != 0) return order < 0;
+    return std::tie(a.root->at.line, a.root->at.column) < std::tie(b.root->at.line, b.root->at.column);
 }
 
 }  // namespace sluice::model

@@ -44,6 +44,9 @@ struct Object : ObjectBase {
     Spec spec;
 };
 
+// In reading order: files by name, then lines.
+bool reads_before(const ObjectBase& a, const ObjectBase& b);
+
 // Kubernetes Secret: values decoded (secret.h). They are shown nowhere.
 struct Secret : ObjectBase {
     std::string type;                         // kubernetes.io/tls, Opaque

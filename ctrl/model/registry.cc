@@ -1,9 +1,10 @@
 // The index behind service look-ups.
 // In: ServiceEntry, WorkloadEntry, DestinationRule objects. Out: services, rules, endpoints.
-// Borrows the MeshConfig.
+// Borrows the objects.
 // Istio's order of DestinationRules: client namespace, service namespace, root namespace.
 #include "ctrl/model/registry.h"
 
+#include <algorithm>
 #include <tuple>
 
 #include "ctrl/model/names.h"
@@ -42,21 +43,57 @@ bool Service::visible_from(const std::string& from) const {
     return model::visible_from(entry->spec.export_to(), ns, from);
 }
 
-Registry::Registry(const MeshConfig& mesh) : mesh_(mesh) {
-    for (const auto& entry : mesh.service_entries) {
-        for (const std::string& host : entry.spec.hosts()) {
-            Service service{lower(host), entry.ns, &entry};
-            // A host of two entries is an error of check(); the first one stands.
-            if (by_host_.emplace(service.host, services_.size()).second) services_.push_back(std::move(service));
-        }
+namespace {
+
+template <typename T>
+void insert_in_order(std::vector<const T*>& objects, const T& one) {
+    // Objects mostly come in reading order.
+    auto at = objects.end();
+    while (at != objects.begin() && reads_before(one, **std::prev(at))) --at;
+    objects.insert(at, &one);
+}
+
+}  // namespace
+
+Registry::Registry(const MeshConfig& mesh) {
+    for (const auto& entry : mesh.service_entries) add(entry);
+    for (const Rule& rule : mesh.destination_rules) add(rule);
+}
+
+void Registry::add(const Object<istio::ServiceEntry>& entry) {
+    for (const std::string& text : entry.spec.hosts()) {
+        std::string host = lower(text);
+        Known& known = by_host_[host];
+        // A host of two entries is an error of check(); the first one stands.
+        if (std::find(known.entries.begin(), known.entries.end(), &entry) != known.entries.end()) continue;
+        insert_in_order(known.entries, entry);
+        known.service = {std::move(host), known.entries.front()->ns, known.entries.front()};
     }
-    for (const Rule& rule : mesh.destination_rules) {
-        const std::string host = full_host(rule.spec.host(), rule.ns);
-        if (host.starts_with('*'))
-            wildcard_rules_.push_back(&rule);
-        else
-            exact_rules_[host].push_back(&rule);
+}
+
+void Registry::remove(const Object<istio::ServiceEntry>& entry) {
+    for (const std::string& text : entry.spec.hosts()) {
+        const auto found = by_host_.find(lower(text));
+        if (found == by_host_.end()) continue;
+        Known& known = found->second;
+        std::erase(known.entries, &entry);
+        if (known.entries.empty()) by_host_.erase(found);
+        else known.service.ns = known.entries.front()->ns, known.service.entry = known.entries.front();
     }
+}
+
+void Registry::add(const Rule& rule) {
+    const std::string host = full_host(rule.spec.host(), rule.ns);
+    insert_in_order(host.starts_with('*') ? wildcard_rules_ : exact_rules_[host], rule);
+}
+
+void Registry::remove(const Rule& rule) {
+    const std::string host = full_host(rule.spec.host(), rule.ns);
+    if (host.starts_with('*')) return void(std::erase(wildcard_rules_, &rule));
+    const auto found = exact_rules_.find(host);
+    if (found == exact_rules_.end()) return;
+    std::erase(found->second, &rule);
+    if (found->second.empty()) exact_rules_.erase(found);
 }
 
 std::vector<const Registry::Rule*> Registry::rules_of(const Service& service) const {
@@ -69,12 +106,24 @@ std::vector<const Registry::Rule*> Registry::rules_of(const Service& service) co
 
 const Service* Registry::find(const std::string& host) const {
     const auto found = by_host_.find(host);
-    return found == by_host_.end() ? nullptr : &services_[found->second];
+    return found == by_host_.end() ? nullptr : &found->second.service;
+}
+
+const std::vector<const Object<istio::ServiceEntry>*>& Registry::entries(const std::string& host) const {
+    static const std::vector<const Object<istio::ServiceEntry>*> kNone;
+    const auto found = by_host_.find(host);
+    return found == by_host_.end() ? kNone : found->second.entries;
+}
+
+const std::vector<const Registry::Rule*>& Registry::exact_rules(const std::string& host) const {
+    static const std::vector<const Rule*> kNone;
+    const auto found = exact_rules_.find(host);
+    return found == exact_rules_.end() ? kNone : found->second;
 }
 
 std::vector<std::string> Registry::hosts() const {
     std::vector<std::string> out;
-    for (const Service& service : services_) out.push_back(service.host);
+    for (const auto& [host, known] : by_host_) out.push_back(host);
     return out;
 }
 

@@ -1,6 +1,6 @@
 // Services by host name: what a destination means, and who serves it.
-// In: a MeshConfig. Out: look-ups for checks and for ctrl/translate.
-// Borrows the MeshConfig, which must outlive it.
+// In: a MeshConfig, or objects one by one. Out: look-ups for checks and for ctrl/translate.
+// Borrows the objects, which must outlive it.
 // Istio: a ServiceEntry is a service; a DestinationRule applies to it by host, nearest namespace first.
 #pragma once
 
@@ -41,11 +41,29 @@ std::vector<ServiceEndpoint> endpoints_of(const MeshConfig& mesh, const Service&
 
 class Registry {
  public:
+    Registry() = default;
     explicit Registry(const MeshConfig& mesh);
+    Registry(const Registry&) = delete;
+    Registry& operator=(const Registry&) = delete;
 
-    const std::vector<Service>& services() const { return services_; }
+    // One object more, or one less, than there were. What is found stays where it is until its last object goes.
+    void add(const Object<istio::ServiceEntry>& entry);
+    void remove(const Object<istio::ServiceEntry>& entry);
+    void add(const Object<istio::DestinationRule>& rule);
+    void remove(const Object<istio::DestinationRule>& rule);
+
+    // Calls f(const Service&) for each, by host.
+    template <typename F>
+    void for_each(F&& f) const {
+        for (const auto& [host, known] : by_host_) f(known.service);
+    }
     const Service* find(const std::string& host) const;
     std::vector<std::string> hosts() const;
+    // All that have the host, in reading order: more than one is an error.
+    const std::vector<const Object<istio::ServiceEntry>*>& entries(const std::string& host) const;
+    // Those for the very host, in reading order; and those for wildcards.
+    const std::vector<const Object<istio::DestinationRule>*>& exact_rules(const std::string& host) const;
+    const std::vector<const Object<istio::DestinationRule>*>& wildcard_rules() const { return wildcard_rules_; }
 
     // The rule that a proxy applies to the service: its own namespace's, then the service's, then the root's.
     // In each a rule whose workloadSelector names the proxy comes first, then the most specific host.
@@ -59,21 +77,19 @@ class Registry {
     bool has_subset(const Service& service, const std::string& subset) const;
     std::vector<std::string> subsets(const Service& service) const;
 
-    std::vector<ServiceEndpoint> endpoints(const Service& service, const istio::ServicePort& port) const {
-        return endpoints_of(mesh_, service, port);
-    }
-
  private:
     const Object<istio::DestinationRule>* rule_in(const Service& service, const std::string& ns, const Proxy& proxy) const;
 
     using Rule = Object<istio::DestinationRule>;
     std::vector<const Rule*> rules_of(const Service& service) const;
 
-    const MeshConfig& mesh_;
-    std::map<std::string, std::vector<const Rule*>> exact_rules_;  // by full host
-    std::vector<const Rule*> wildcard_rules_;
-    std::vector<Service> services_;
-    std::map<std::string, size_t, std::less<>> by_host_;
+    struct Known {
+        Service service;
+        std::vector<const Object<istio::ServiceEntry>*> entries;   // that have the host; the first one stands
+    };
+    std::map<std::string, Known, std::less<>> by_host_;
+    std::map<std::string, std::vector<const Rule*>> exact_rules_;  // by full host; in reading order
+    std::vector<const Rule*> wildcard_rules_;                      // in reading order
 };
 
 }  // namespace sluice::model

@@ -1,14 +1,13 @@
 // The files of one reading beside those of the last.
 // In: a FileSet. Out: a Load.
-// What objects say about one another is told again as it was while nothing but endpoints changed (ctrl/model/shape.h).
+// A reading that is refused for what objects say about one another is kept like a good one; one with an error in a file is not.
 #include "ctrl/source/mesh_reader.h"
 
-#include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "ctrl/model/check.h"
 #include "ctrl/model/object_reader.h"
-#include "ctrl/model/shape.h"
 
 namespace sluice::source {
 namespace {
@@ -82,35 +81,22 @@ void MeshReader::combine(const std::vector<ReadFilePtr>& files, model::MeshConfi
         for (const auto& document : file->documents) add(document->own_findings, findings);
 }
 
-/// Checks of objects against one another. False if one is there twice: an error that names both places.
-bool MeshReader::check_together(const std::vector<ReadFilePtr>& files, model::MeshConfig& mesh) {
-    work_.together = true;
-    for (const auto& file : files)
-        for (const auto& document : file->documents)
-            for (const auto& [id, place] : document->objects.places)
-                if (!mesh.places.emplace(id, place).second) return false;
-    together_.clear();
-    model::check_together(mesh, together_);
-    return true;
-}
-
-/// True if what was told of the objects together still holds: they are the same ones but for endpoints, and nothing is told of
-/// those that changed, whose text a finding would quote.
-bool MeshReader::told_together(const model::MeshConfig& mesh) const {
-    if (!mesh_ || mesh.gateways != mesh_->gateways || mesh.virtual_services != mesh_->virtual_services ||
-        mesh.destination_rules != mesh_->destination_rules || !model::same_but_for_endpoints(mesh.service_entries, mesh_->service_entries) ||
-        !model::same_but_for_endpoints(mesh.workload_entries, mesh_->workload_entries) ||
-        !model::same_secrets(mesh, *mesh_))
-        return false;
-    const auto quotes_changed = [&](const auto& now, const auto& before) {
-        for (size_t i = 0; i < now.size(); i++) {
-            if (now.shared()[i] == before.shared()[i]) continue;
-            const std::string id = now[i].id();
-            if (std::any_of(together_.begin(), together_.end(), [&](const Diagnostic& d) { return d.object == id; })) return true;
+/// Keeps places_ up with the documents. False if one object is there twice: an error that names both places.
+bool MeshReader::note_places(const std::vector<ReadFilePtr>& files) {
+    const std::set<ReadFilePtr> now(files.begin(), files.end()), before(placed_.begin(), placed_.end());
+    const auto each_changed = [](const std::vector<ReadFilePtr>& of, const std::set<ReadFilePtr>& others, auto&& visit) {
+        for (const auto& file : of) {
+            if (others.contains(file)) continue;
+            for (const auto& document : file->documents)
+                for (const auto& [id, place] : document->objects.places) visit(id, place);
         }
-        return false;
     };
-    return !quotes_changed(mesh.service_entries, mesh_->service_entries) && !quotes_changed(mesh.workload_entries, mesh_->workload_entries);
+    bool once = true;
+    each_changed(placed_, now, [&](const std::string& id, const std::string&) { places_.erase(id); });
+    each_changed(files, before, [&](const std::string& id, const std::string& place) { once &= places_.emplace(id, place).second; });
+    placed_ = files;
+    if (!once) placed_.clear(), places_.clear();
+    return once;
 }
 
 Load MeshReader::load_whole(Files files) {
@@ -118,40 +104,86 @@ Load MeshReader::load_whole(Files files) {
     return load_files(std::move(files), shown_as_);
 }
 
-Load MeshReader::load(Files files) {
-    work_ = {};
-    if (!files.errors.empty()) return load_whole(std::move(files));
-    std::vector<ReadFilePtr> read_files;
-    for (const File& file : files.set->files) {
-        const File* before = set_ ? set_->find(file.name) : nullptr;
-        const ReadFilePtr known = before ? files_[static_cast<size_t>(before - set_->files.data())] : nullptr;
-        read_files.push_back(known && before->text == file.text ? known : read(file, known.get()));
-        if (!read_files.back()) return load_whole(std::move(files));
+/// Files with errors are read alone, as a whole; what the others say for themselves is known. Nothing: there is no error in any, or an
+/// object may be there twice.
+std::optional<Load> MeshReader::load_wrong(const Files& files, const std::vector<ReadFilePtr>& read_files) {
+    std::vector<Diagnostic> findings, own_findings;
+    std::set<std::string> ids;
+    bool once = true;
+    for (size_t i = 0; i < read_files.size(); i++) {
+        if (read_files[i]) {
+            for (const auto& document : read_files[i]->documents) {
+                add(document->read_findings, findings);
+                add(document->own_findings, own_findings);
+                for (const auto& [id, place] : document->objects.places) once &= ids.insert(id).second;
+            }
+            continue;
+        }
+        const File& file = files.set->files[i];
+        model::MeshConfig alone;
+        std::vector<Diagnostic> said;
+        model::read_objects(yaml::parse(shown_as_ + "/" + file.name, file.text, said), alone, said);
+        if (!has_errors(said)) return std::nullopt;
+        add(said, findings);
+        said.clear();
+        model::check_each(alone, said);
+        add(said, own_findings);
+        for (const auto& [id, place] : alone.places) once &= ids.insert(id).second;
     }
-    auto mesh = std::make_shared<model::MeshConfig>();
-    std::vector<Diagnostic> findings;
-    combine(read_files, *mesh, findings);
-    mesh->hash = files.set->hash;
-    if (!told_together(*mesh) && !check_together(read_files, *mesh)) {
-        mesh_ = nullptr;
-        return load_whole(std::move(files));
-    }
-    add(together_, findings);
-    set_ = files.set;
-    files_ = std::move(read_files);
-    mesh_ = mesh;
-
+    if (!once) return std::nullopt;
     Load load;
     load.files = files.set;
     load.file_count = files.set->files.size();
     load.hash = files.set->hash;
     load.diagnostics = std::move(findings);
+    add(own_findings, load.diagnostics);
     note_cut(load.diagnostics, shown_as_);
     sort_by_place(load.diagnostics);
-    if (has_errors(load.diagnostics)) return load;
-    mesh->warnings = load.diagnostics;
-    load.mesh = std::move(mesh);
     return load;
+}
+
+Load MeshReader::load(Files files) {
+    work_ = {};
+    if (!files.errors.empty()) return load_whole(std::move(files));
+    if (files.set == set_) return load_;
+    std::vector<ReadFilePtr> read_files;
+    bool good = true;
+    for (const File& file : files.set->files) {
+        const File* before = set_ ? set_->find(file.name) : nullptr;
+        const ReadFilePtr known = before ? files_[static_cast<size_t>(before - set_->files.data())] : nullptr;
+        read_files.push_back(known && before->text == file.text ? known : read(file, known.get()));
+        good &= read_files.back() != nullptr;
+    }
+    if (!good) {
+        auto wrong = load_wrong(files, read_files);
+        return wrong ? std::move(*wrong) : load_whole(std::move(files));
+    }
+    auto mesh = std::make_shared<model::MeshConfig>();
+    std::vector<Diagnostic> findings;
+    combine(read_files, *mesh, findings);
+    mesh->hash = files.set->hash;
+    set_ = files.set;
+    files_ = std::move(read_files);
+    if (!note_places(files_)) {
+        load_ = load_whole(std::move(files));
+        return load_;
+    }
+    std::vector<Diagnostic> together;
+    together_.check(mesh, places_, together);
+    work_.together = together_.looked_at();
+    add(together, findings);
+
+    load_ = {};
+    load_.files = files.set;
+    load_.file_count = files.set->files.size();
+    load_.hash = files.set->hash;
+    load_.diagnostics = std::move(findings);
+    note_cut(load_.diagnostics, shown_as_);
+    sort_by_place(load_.diagnostics);
+    if (has_errors(load_.diagnostics)) return load_;
+    mesh->warnings = load_.diagnostics;
+    load_.mesh = std::move(mesh);
+    return load_;
 }
 
 }  // namespace sluice::source

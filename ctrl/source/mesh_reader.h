@@ -2,15 +2,18 @@
 // In: all files as they are now. Out: what load_files() says of them (of more findings than are told, others may be left out);
 // objects that did not change are the same objects.
 // Owns the documents of the last reading. Files are taken apart at their `---` lines; a document is as before if its text and its
-// first line are. Whatever is not plain (an error in a file, YAML directives, an object that is there twice) is left to load_files().
+// first line are. Whatever is not plain (YAML directives, an object that is there twice) is left to load_files().
 // Control thread.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ctrl/model/mesh_config.h"
+#include "ctrl/model/together.h"
 #include "ctrl/source/directory.h"
 
 namespace sluice::source {
@@ -23,7 +26,7 @@ class MeshReader {
     struct Work {
         size_t parsed = 0, documents = 0;
         bool whole = false;      // it was left to load_files()
-        bool together = false;   // checks of objects against one another were made
+        size_t together = 0;     // objects that were checked against others
     };
     const Work& work() const { return work_; }
 
@@ -45,15 +48,17 @@ class MeshReader {
     ReadFilePtr read(const File& file, const ReadFile* before);
     DocumentPtr read_document(const std::string& shown, std::string text, const yaml::Part& part);
     Load load_whole(Files files);
+    std::optional<Load> load_wrong(const Files& files, const std::vector<ReadFilePtr>& read_files);
     void combine(const std::vector<ReadFilePtr>& files, model::MeshConfig& mesh, std::vector<Diagnostic>& findings);
-    bool told_together(const model::MeshConfig& mesh) const;
-    bool check_together(const std::vector<ReadFilePtr>& files, model::MeshConfig& mesh);
+    bool note_places(const std::vector<ReadFilePtr>& files);
 
     const std::string shown_as_;
     FileSetPtr set_;                                     // of the last reading that was combined, as are all below
     std::vector<ReadFilePtr> files_;                     // of each of its files
-    std::shared_ptr<const model::MeshConfig> mesh_;
-    std::vector<Diagnostic> together_;                   // what its objects say about one another
+    Load load_;                                          // what was said of it
+    std::vector<ReadFilePtr> placed_;                    // whose objects are in places_
+    std::map<std::string, std::string> places_;          // of every object: id -> file:line
+    model::Together together_;                           // what its objects say about one another
     Work work_;
 };
 

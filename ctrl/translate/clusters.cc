@@ -1,6 +1,6 @@
 // Services and their subsets -> Clusters and ClusterLoadAssignments.
-// In: the registry. Out: one EDS cluster for each (port, subset) of each visible service, with its endpoints.
-// Appends to the ResourceSet.
+// In: a service of the registry. Out: one EDS cluster for each of its ports and subsets, with its endpoints.
+// Owns nothing.
 // Envoy v3 Cluster, ClusterLoadAssignment; defaults as istiod's: least request, 10 s to connect, no limits.
 #include <algorithm>
 #include <map>
@@ -209,24 +209,23 @@ endpoint::ClusterLoadAssignment build_endpoints(const Target& target, std::vecto
     return out;
 }
 
-void build(Context& context, const Target& target) {
+void build(Context& context, const Target& target, ServiceResources& out) {
     std::vector<model::ServiceEndpoint> endpoints = endpoints_of(context, target);
-    context.out.clusters[target.name()] = build_cluster(context, target, endpoints);
-    context.out.endpoints[target.name()] = build_endpoints(target, std::move(endpoints));
+    out.clusters.push_back(build_cluster(context, target, endpoints));
+    out.endpoints.push_back(build_endpoints(target, std::move(endpoints)));
 }
 
 }  // namespace
 
-void build_clusters(Context& context) {
-    for (const model::Service& service : context.registry.services()) {
-        if (!service.visible_from(context.node.ns)) continue;
-        const DestinationRuleObject* rule = context.registry.rule_for(service, {context.node.ns, context.node.labels});
-        for (const istio::ServicePort& port : service.entry->spec.ports()) {
-            build(context, {service, port, rule, nullptr, "spec"});
-            for (int i = 0; rule && i < rule->spec.subsets_size(); ++i)
-                build(context, {service, port, rule, &rule->spec.subsets(i), fmt::format("spec.subsets[{}]", i)});
-        }
+ServiceResources build_service(Context& context, const model::Service& service) {
+    ServiceResources out;
+    const DestinationRuleObject* rule = context.registry.rule_for(service, {context.node.ns, context.node.labels});
+    for (const istio::ServicePort& port : service.entry->spec.ports()) {
+        build(context, {service, port, rule, nullptr, "spec"}, out);
+        for (int i = 0; rule && i < rule->spec.subsets_size(); ++i)
+            build(context, {service, port, rule, &rule->spec.subsets(i), fmt::format("spec.subsets[{}]", i)}, out);
     }
+    return out;
 }
 
 }  // namespace sluice::translate

@@ -1,6 +1,6 @@
 // Gateway servers -> Listeners.
 // In: a group of servers that share a socket. Out: one Listener; a filter chain for plain HTTP, one for each HTTPS server.
-// Appends to the ResourceSet.
+// Owns nothing.
 // Envoy v3 Listener, HttpConnectionManager, FileAccessLog; names and values as istiod's for a gateway.
 #include <fmt/format.h>
 
@@ -102,7 +102,7 @@ void add_chain(Context& context, const ServerGroup& group, bool mixed, envoy::co
 
 }  // namespace
 
-void build_listener(Context& context, const ServerGroup& group) {
+envoy::config::listener::v3::Listener build_listener(Context& context, const ServerGroup& group) {
     envoy::config::listener::v3::Listener listener;
     listener.set_name(group.listener_name());
     listener.set_traffic_direction(core::OUTBOUND);
@@ -124,7 +124,7 @@ void build_listener(Context& context, const ServerGroup& group) {
     }
     const ServerGroup::Member& first = group.members.front();
     describe(*first.gateway, first.path(), *listener.mutable_metadata());
-    context.out.listeners[listener.name()] = std::move(listener);
+    return listener;
 }
 
 }  // namespace sluice::translate

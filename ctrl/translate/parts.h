@@ -1,6 +1,6 @@
-// What the parts of translate() share, and their entry points.
-// In: mesh, registry, node. Out: resources and findings collected in one place.
-// Borrows mesh and node for the length of one translate() call; private to this room.
+// What the parts of a translation share, and their entry points.
+// In: mesh, registry, node. Out: resources of one unit (a listener, a service, a virtual host), its findings, the secrets it asks for.
+// Borrows mesh and node for the length of a call; private to this room.
 // Names as istiod writes them.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ctrl/model/registry.h"
+#include "ctrl/translate/secrets.h"
 #include "ctrl/translate/translate.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 
@@ -20,9 +21,8 @@ struct Context {
     const model::MeshConfig& mesh;
     const model::Registry& registry;
     const ProxyNode& node;
-    xds::ResourceSet& out;
-    std::vector<Diagnostic>& errors;
-    std::vector<Diagnostic>& warnings;
+    std::vector<Diagnostic>& errors;   // of the unit at hand
+    SecretAsks& asks;                  // likewise
 };
 
 // outbound|9080|v1|reviews.shop.svc.cluster.local
@@ -60,15 +60,16 @@ struct ServerGroup {
 
 // Servers of the Gateways that select the node, by port and address.
 std::vector<ServerGroup> group_servers(Context& context);
+void warn_unselected(const Context& context, std::vector<Diagnostic>& warnings);
 
-void build_listener(Context& context, const ServerGroup& group);
-// `socket`: all servers beside it, whose hosts are misdirected here.
-void build_route_configuration(Context& context, const ServerGroup& group, const ServerGroup& socket);
-// Those of the registry's services; workloads are the mesh's.
-void build_clusters(Context& context);
+envoy::config::listener::v3::Listener build_listener(Context& context, const ServerGroup& group);
 
-// A VirtualService bound to one of the groups' Gateways, and not for this proxy's namespace.
-void warn_unexported(Context& context, const std::vector<ServerGroup>& groups);
+// The clusters of one service, and their endpoints: workloads are the mesh's.
+struct ServiceResources {
+    std::vector<envoy::config::cluster::v3::Cluster> clusters;
+    std::vector<envoy::config::endpoint::v3::ClusterLoadAssignment> endpoints;   // of each
+};
+ServiceResources build_service(Context& context, const model::Service& service);
 
 // The routes of one VirtualService for the Gateways it is reached through on this port.
 void append_routes(Context& context, const model::Object<istio::VirtualService>& service,

@@ -62,24 +62,28 @@ std::expected<xds::ResourceSet, std::vector<Diagnostic>> translate(const model::
 // (SLC0145), what a gateway would refuse.
 void check_certificates(const xds::ResourceSet& resources, int64_t now_s, bool refusals, std::vector<Diagnostic>& out);
 
-/// The same again and again: while only endpoints change, all else is taken from the last time. Resources that did not change are
-/// the same ones. Objects are told apart by identity, as source::MeshReader keeps it.
+/// The same again and again: an edit costs the clusters of the services, and the virtual hosts of the VirtualServices, that it touches;
+/// only an edit of a Gateway makes all anew. Resources that did not change are the same ones. Objects are told apart by identity, as
+/// source::MeshReader keeps it.
 class Translator {
  public:
+    Translator();
+    ~Translator();
     /// `node` is the same each time but for the files of certificates.
     std::expected<xds::ResourceSet, std::vector<Diagnostic>> translate(std::shared_ptr<const model::MeshConfig> mesh, const ProxyNode& node,
                                                                        std::vector<Diagnostic>* warnings = nullptr);
-    /// The last call made all anew.
-    bool whole() const { return whole_; }
+    /// What the last call made.
+    struct Work {
+        bool whole = false;   // all anew
+        size_t services = 0, virtual_services = 0;
+        bool secrets = false;
+    };
+    const Work& work() const;
+    bool whole() const { return work().whole; }
 
  private:
-    bool replace_changed(const model::MeshConfig& mesh, const ProxyNode& node);
-
-    std::shared_ptr<const std::map<std::string, FileText>> files_;
-    std::shared_ptr<const model::MeshConfig> mesh_;   // of the last time that went well
-    xds::ResourceSet resources_;
-    std::vector<Diagnostic> warnings_;
-    bool whole_ = false;
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace sluice::translate

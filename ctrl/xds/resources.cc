@@ -23,6 +23,54 @@ uint64_t content_hash(const google::protobuf::Message& message, uint64_t seed) {
     return hash != 0 ? hash : 1;
 }
 
+namespace {
+
+using RouteResource = Resource<envoy::config::route::v3::RouteConfiguration>;
+
+uint64_t hash_of(const RouteResource::Message& head, const std::vector<RouteResource::Host>& hosts) {
+    std::vector<uint64_t> hashes;
+    hashes.reserve(hosts.size());
+    for (const auto& host : hosts) hashes.push_back(host.hash());
+    const uint64_t hash = XXH3_64bits_withSeed(hashes.data(), hashes.size() * sizeof(uint64_t), content_hash(head));
+    return hash != 0 ? hash : 1;
+}
+
+}  // namespace
+
+RouteResource::Resource(Message message) {
+    auto parts = std::make_shared<Parts>();
+    parts->hosts.reserve(static_cast<size_t>(message.virtual_hosts_size()));
+    for (auto& host : *message.mutable_virtual_hosts()) parts->hosts.emplace_back(std::move(host));
+    message.clear_virtual_hosts();
+    parts->head = std::move(message);
+    hash_ = hash_of(parts->head, parts->hosts);
+    parts_ = std::move(parts);
+}
+
+RouteResource::Resource(Message head, std::vector<Host> hosts) {
+    auto parts = std::make_shared<Parts>();
+    parts->head = std::move(head), parts->hosts = std::move(hosts);
+    hash_ = hash_of(parts->head, parts->hosts);
+    parts_ = std::move(parts);
+}
+
+const std::vector<RouteResource::Host>& RouteResource::hosts() const {
+    static const std::vector<Host> kNone;
+    return parts_ ? parts_->hosts : kNone;
+}
+
+RouteResource::Message RouteResource::message() const {
+    Message out = head();
+    for (const Host& host : hosts()) *out.add_virtual_hosts() = *host;
+    return out;
+}
+
+const RouteResource::Message& RouteResource::operator*() const {
+    if (!parts_) return Message::default_instance();
+    std::call_once(parts_->made_whole, [this] { parts_->whole = message(); });
+    return parts_->whole;
+}
+
 void set_provenance(envoy::config::core::v3::Metadata& metadata, const Provenance& provenance) {
     auto& fields = *(*metadata.mutable_filter_metadata())[kProvenanceKey].mutable_fields();
     fields["source"].set_string_value(provenance.source);

@@ -113,7 +113,7 @@ void Gateway::tend_tls() {
     refused_tried_at_ = now;
     certificate_mark_told_ = certificate_mark_;
     refreshing_ = true;
-    revisions_.refresh([this](source::FileSetPtr files) { return load_files(std::move(files)); });
+    revisions_.refresh([this](source::FileSetPtr files) { return loader_.load_files({std::move(files), {}}); });
     refreshing_ = false;
 }
 

@@ -10,7 +10,7 @@
 namespace sluice::proxy {
 namespace {
 
-constexpr uint32_t kReconcileBudget = 64;   // of one turn: 64 endpoints looked at, or 8 connections closed
+constexpr uint32_t kReconcileBudget = 32;   // of one turn: 32 endpoints looked at, or 4 connections closed
 constexpr Duration kHandshakePoll = microseconds(50);
 
 }  // namespace

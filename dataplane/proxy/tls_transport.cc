@@ -77,16 +77,17 @@ bool TlsTransport::accept(Transport& raw, tls::ServerContextRef context, uint32_
     return true;
 }
 
-bool TlsTransport::connect(const upstream::Cluster& cluster, const upstream::Endpoint& endpoint, TransportHandler& handler, tcp::Error* error) {
+bool TlsTransport::connect(const Backend& to, TransportHandler& handler, tcp::Error* error) {
     role_ = tls::Role::kClient;
     state_ = State::kConnecting;
-    owner_id_ = cluster.id;
-    transport_socket_ = endpoint.transport_socket;
+    owner_id_ = to.cluster.id;
+    transport_socket_ = to.endpoint.transport_socket;
     set_handler(&handler);
-    raw_ = core_.network.connect(endpoint.address, *this, core_.now, error);
+    raw_ = core_.network.connect(to.endpoint.address, *this, core_.now, error);
     if (!raw_) return false;
     tuple_ = raw_->tuple();
-    cluster_ = snapshot::Pin<upstream::Cluster>(core_.reader.pins(), &cluster);
+    cluster_ = snapshot::Pin<upstream::Cluster>(core_.reader.pins(), &to.cluster);
+    client_context_ = to.context;
     return true;
 }
 
@@ -95,7 +96,6 @@ void TlsTransport::begin_client() {
     tuple_ = raw_->tuple();
     began_ = core_.now;
     const upstream::TransportSocket& socket = cluster_->transport_sockets[transport_socket_];
-    client_context_ = socket.tls;
     const bool texts = core_.root && core_.root->backends_texts;
     handshake_ = core_.handshaker.start_client(client_context_, socket.peer, tuple_.remote, *this, texts);
     cluster_.reset();

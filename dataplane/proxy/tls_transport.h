@@ -33,7 +33,12 @@ class TlsTransport final : public Transport, public TransportHandler, public tls
     /// Server: takes `raw` over; kConnected or kFailed follows. False: there is no room for one more handshake, `raw` stays the caller's.
     bool accept(Transport& raw, tls::ServerContextRef context, uint32_t listener_id);
     /// Client: opens a connection below and shakes hands as the endpoint's socket says. False and *error: it could not be tried.
-    bool connect(const upstream::Cluster& cluster, const upstream::Endpoint& endpoint, TransportHandler& handler, tcp::Error* error);
+    struct Backend {
+        const upstream::Cluster& cluster;
+        const upstream::Endpoint& endpoint;
+        const tls::ClientContextRef& context;   // in force now
+    };
+    bool connect(const Backend& to, TransportHandler& handler, tcp::Error* error);
 
     // Transport
     void consumed(uint64_t n) override;

@@ -59,14 +59,15 @@ bool UpstreamConnection::open_tls(const upstream::Cluster& cluster, const upstre
                                   const upstream::TransportSocket& socket, UpstreamFailure* failure) {
     over_tls_ = true;
     settings_hash_ = socket.settings_hash;
-    if (!socket.tls) {
+    const auto& context = core_.root->client_context(socket.context_id);
+    if (!context) {
         core_.stats.cluster(cluster.id).no_secret.add();
         *failure = UpstreamFailure::kNoSecret;
         return false;
     }
     TlsTransport* tls = core_.tls_transports.take(core_);
     tcp::Error error = tcp::Error::kNoMemory;
-    if (tls && tls->connect(cluster, endpoint, *this, &error)) {
+    if (tls && tls->connect({cluster, endpoint, context}, *this, &error)) {
         transport_ = tls;
         return true;
     }

@@ -20,7 +20,8 @@ RouteTable::RouteTable(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RouteTable::~RouteTable() = default;
 
 const std::string& RouteTable::name() const { return impl_->name; }
-std::span<const VirtualHost> RouteTable::virtual_hosts() const { return impl_->virtual_hosts; }
+VirtualHosts RouteTable::virtual_hosts() const { return VirtualHosts(impl_->virtual_hosts); }
+std::vector<std::shared_ptr<const HostGroup>> RouteTable::groups() const { return {impl_->groups.begin(), impl_->groups.end()}; }
 const HeaderOps& RouteTable::request_headers() const { return impl_->request_headers; }
 const HeaderOps& RouteTable::response_headers() const { return impl_->response_headers; }
 
@@ -31,7 +32,7 @@ struct Hits {
     uint32_t exact = StringTable::kNone, prefix = StringTable::kNone;
 };
 
-Hits hits(const RouteTable::Impl& table, uint32_t exact_space, const PrefixIndex& prefix, bool any_exact, std::string_view path) {
+Hits hits(const CompiledHosts& table, uint32_t exact_space, const PrefixIndex& prefix, bool any_exact, std::string_view path) {
     Hits found;
     if (any_exact) found.exact = table.exact.find(exact_space, path);
     if (!prefix.empty()) found.prefix = prefix.find(table.prefixes, table.lengths, path);
@@ -53,16 +54,33 @@ T* new_lines(size_t count) {
 }
 void delete_lines(void* memory) { ::operator delete(memory, std::align_val_t{alignof(Scratch)}); }
 
+bool prepare_for(const CompiledHosts& group, Scratch& scratch) {
+    const auto& shards = group.conditions.shards();
+    if (shards.size() > scratch.answers_size) {
+        delete_lines(scratch.answers);
+        scratch.answers_size = 0;
+        scratch.answers = new_lines<Scratch::Answer>(shards.size());
+        if (!scratch.answers) return false;
+        scratch.answers_size = static_cast<uint32_t>(shards.size());
+    }
+    const auto grow = [&](const Shard& shard) {
+        return !shard.database() || hs_alloc_scratch(shard.database(), &scratch.hyperscan) == HS_SUCCESS;
+    };
+    return std::all_of(shards.begin(), shards.end(), grow) &&
+           std::all_of(group.path_shards.begin(), group.path_shards.end(), [&](const PathShard& shard) { return grow(shard.regexes); });
+}
+
 }  // namespace
 
 Found RouteTable::find(const http::Request& request, Scratch& scratch) const {
-    const Impl& table = *impl_;
-    const auto* by_place = table.paths_by_place ? static_cast<const PathIndex*>(table.paths_by_place->data()) : nullptr;
-    const auto [host, place] = table.hosts.find(request.authority, by_place);
+    const auto* by_place = impl_->paths_by_place ? static_cast<const PathIndex*>(impl_->paths_by_place->data()) : nullptr;
+    const auto [host, place] = impl_->hosts->find(request.authority, by_place);
     if (host == StringTable::kNone) return {};
-    const VirtualHost& virtual_host = table.virtual_hosts[host];
+    const VirtualHost& virtual_host = *impl_->virtual_hosts[host];
     __builtin_prefetch(&virtual_host.routes);   // needed at the end
-    const PathIndex& index = by_place && place != StringTable::kNowhere ? by_place[place] : table.paths[host];
+    const bool exact_domain = by_place && place != StringTable::kNowhere;
+    const CompiledHosts& table = *impl_->groups[exact_domain ? by_place[place].group : impl_->places[host].group];
+    const PathIndex& index = exact_domain ? by_place[place] : table.paths[impl_->places[host].index];
     if (index.shards_begin != index.shards_end) prefetch_lines(&table.path_shards[index.shards_begin], sizeof(PathShard));
     const std::string_view path = without_query(request.path);
     scratch.request++;
@@ -76,7 +94,7 @@ Found RouteTable::find(const http::Request& request, Scratch& scratch) const {
         // One byte more than the longest text, so that a longer path is not taken for an equal one.
         const size_t size = std::min<size_t>({path.size(), index.lower_bytes + 1, scratch.text_bytes});
         to_lower(path.substr(0, size), scratch.text);
-        const LowerPathIndex& lower_index = table.lower_paths[host];
+        const LowerPathIndex& lower_index = table.lower_paths[impl_->places[host].index];
         const Hits lower = hits(table, lower_index.exact_space, lower_index.prefix, true, {scratch.text, size});
         table.lists.find(lower.exact, table.conditions, request, scratch, best);
         table.lists.find(lower.prefix, table.conditions, request, scratch, best);
@@ -103,35 +121,29 @@ bool RouteTable::prepare_scratch(Scratch& scratch) const {
         if (!scratch.text) return false;
         scratch.text_bytes = kScratchTextBytes;
     }
-    const auto& shards = impl_->conditions.shards();
-    if (shards.size() > scratch.answers_size) {
-        delete_lines(scratch.answers);
-        scratch.answers_size = 0;
-        scratch.answers = new_lines<Scratch::Answer>(shards.size());
-        if (!scratch.answers) return false;
-        scratch.answers_size = static_cast<uint32_t>(shards.size());
-    }
-    const auto grow = [&](const Shard& shard) {
-        return !shard.database() || hs_alloc_scratch(shard.database(), &scratch.hyperscan) == HS_SUCCESS;
-    };
-    return std::all_of(shards.begin(), shards.end(), grow) &&
-           std::all_of(impl_->path_shards.begin(), impl_->path_shards.end(),
-                       [&](const PathShard& shard) { return grow(shard.regexes); });
+    return std::all_of(impl_->groups.begin(), impl_->groups.end(), [&](const auto& group) { return prepare_for(*group, scratch); });
+}
+
+bool CompiledHosts::could_adopt() const {
+    const auto& shards = conditions.shards();
+    return std::any_of(shards.begin(), shards.end(), [](const Shard& shard) { return shard.could_adopt(); }) ||
+           std::any_of(path_shards.begin(), path_shards.end(), [](const PathShard& shard) { return shard.regexes.could_adopt(); });
+}
+
+uint32_t CompiledHosts::pending_shards() const {
+    const auto& shards = conditions.shards();
+    return static_cast<uint32_t>(std::count_if(shards.begin(), shards.end(), [](const Shard& shard) { return shard.pending(); }) +
+                                 std::count_if(path_shards.begin(), path_shards.end(), [](const PathShard& shard) { return shard.regexes.pending(); }));
 }
 
 bool RouteTable::could_adopt() const {
-    const auto& shards = impl_->conditions.shards();
-    return std::any_of(shards.begin(), shards.end(), [](const Shard& shard) { return shard.could_adopt(); }) ||
-           std::any_of(impl_->path_shards.begin(), impl_->path_shards.end(),
-                       [](const PathShard& shard) { return shard.regexes.could_adopt(); });
+    return std::any_of(impl_->groups.begin(), impl_->groups.end(), [](const auto& group) { return group->could_adopt(); });
 }
 
 uint32_t RouteTable::pending_shards() const {
-    const auto& shards = impl_->conditions.shards();
-    return static_cast<uint32_t>(
-        std::count_if(shards.begin(), shards.end(), [](const Shard& shard) { return shard.pending(); }) +
-        std::count_if(impl_->path_shards.begin(), impl_->path_shards.end(),
-                      [](const PathShard& shard) { return shard.regexes.pending(); }));
+    uint32_t n = 0;
+    for (const auto& group : impl_->groups) n += group->pending_shards();
+    return n;
 }
 
 Scratch::~Scratch() {

@@ -72,6 +72,35 @@ struct Found {
     const Route* route = nullptr;               // nullptr: none of its routes matches
 };
 
+/// Virtual hosts that were compiled together, shared by the tables that have them: an edit of one host compiles that one.
+struct HostGroup : snapshot::Part {
+    std::vector<VirtualHost> virtual_hosts;   // some of them may be in no table any more
+};
+
+/// The virtual hosts of a table, in its order.
+class VirtualHosts {
+ public:
+    class Iterator {
+     public:
+        explicit Iterator(const VirtualHost* const* at) : at_(at) {}
+        const VirtualHost& operator*() const { return **at_; }
+        Iterator& operator++() { return ++at_, *this; }
+        bool operator==(const Iterator&) const = default;
+
+     private:
+        const VirtualHost* const* at_;
+    };
+    explicit VirtualHosts(std::span<const VirtualHost* const> hosts) : hosts_(hosts) {}
+    Iterator begin() const { return Iterator(hosts_.data()); }
+    Iterator end() const { return Iterator(hosts_.data() + hosts_.size()); }
+    size_t size() const { return hosts_.size(); }
+    bool empty() const { return hosts_.empty(); }
+    const VirtualHost& operator[](size_t i) const { return *hosts_[i]; }
+
+ private:
+    std::span<const VirtualHost* const> hosts_;
+};
+
 class RouteTable : public snapshot::Part {
  public:
     /// Compiles; on failure says which virtual host and route, and why. Runs on the control thread.
@@ -80,6 +109,22 @@ class RouteTable : public snapshot::Part {
     static Result<std::shared_ptr<const RouteTable>> build(std::string name, std::vector<VirtualHostInput> hosts,
                                                            HeaderOps request_headers, HeaderOps response_headers,
                                                            bool ignore_port = false);
+    /// A virtual host of a table to be built: one of the table before as it was compiled, or a new one.
+    struct HostSource {
+        uint32_t kept = UINT32_MAX;   // its number in the table before; UINT32_MAX: `fresh`
+        VirtualHostInput fresh;
+    };
+    /// The whole table's own settings.
+    struct Options {
+        std::string name;
+        HeaderOps request_headers, response_headers;
+        bool ignore_port = false;
+    };
+    /// The same on top of `before` (nullptr: there is none), whose groups are shared. Costs what is fresh, and a walk over all hosts.
+    static Result<std::shared_ptr<const RouteTable>> build(Options options, const RouteTable* before, std::vector<HostSource> hosts);
+    /// Of hosts of `before` that did not change, by number: those that had better be compiled anew all the same. Groups must not become
+    /// many, nor be mostly of hosts that are gone; and regexes that went without Hyperscan may have their database now.
+    static std::vector<bool> worn_out(const RouteTable& before, const std::vector<bool>& unchanged);
     ~RouteTable();
     RouteTable(const RouteTable&) = delete;
 
@@ -87,7 +132,9 @@ class RouteTable : public snapshot::Part {
     Found find(const http::Request& request, Scratch& scratch) const;
 
     const std::string& name() const;
-    std::span<const VirtualHost> virtual_hosts() const;
+    VirtualHosts virtual_hosts() const;
+    /// What it is compiled in. Each is a part of its own, which carries the ids of its routes.
+    std::vector<std::shared_ptr<const HostGroup>> groups() const;
     const HeaderOps& request_headers() const;
     const HeaderOps& response_headers() const;
     /// Grows `scratch` so that it serves this table too; false if memory ran out. Control thread, never on a scratch in use:

@@ -1,6 +1,6 @@
 // Compiles a RouteConfiguration: domains, exact paths, prefixes, regexes and conditions into the indexes of table_impl.h.
 // In: virtual hosts with the match of each route. Out: a RouteTable, or which virtual host and route is wrong, and why.
-// Control thread; 100,000 routes in a fraction of a second. The table owns all it needs.
+// Control thread; 100,000 routes in a fraction of a second. The table owns all it needs; groups of hosts are shared with the table before.
 #include <algorithm>
 #include <map>
 #include <new>
@@ -38,9 +38,9 @@ struct Texts {
 
 class Builder {
  public:
-    explicit Builder(RouteTable::Impl& table) : table_(table) {}
+    explicit Builder(CompiledHosts& table) : table_(table) {}
     Result<void> add(VirtualHostInput& input);
-    void finish();
+    void finish() { table_.conditions.finish(budget_); }
 
  private:
     struct PathRegex {
@@ -57,21 +57,14 @@ class Builder {
     void add_prefixes(Texts& texts, PrefixIndex& index);
     void add_regexes(Host& host, PathIndex& index);
     void finish_host(Host& host, PathIndex& index, LowerPathIndex& lower);
-    void copy_paths_by_place();
 
-    RouteTable::Impl& table_;
+    CompiledHosts& table_;
     uint32_t budget_ = kPatternsAtOnce;
     uint32_t spaces_ = 0;
 };
 
 Result<void> Builder::add(VirtualHostInput& input) {
     const std::string& name = input.virtual_host.name;
-    const auto owner = static_cast<uint32_t>(table_.virtual_hosts.size());
-    for (const std::string& domain : input.virtual_host.domains) {
-        if (auto added = table_.hosts.add(domain, owner); !added) {
-            return unexpected("virtual host \"" + name + "\": " + added.error());
-        }
-    }
     Host host;
     host.owned.reserve(input.matches.size() * 2);
     auto& routes = input.virtual_host.routes;
@@ -191,34 +184,142 @@ void Builder::finish_host(Host& host, PathIndex& index, LowerPathIndex& lower) {
     add_regexes(host, index);
 }
 
-void Builder::copy_paths_by_place() {
-    table_.paths_by_place = std::make_unique<LargeMemory>(std::max<size_t>(table_.hosts.places(), 1) * sizeof(PathIndex), StringTable::kHugeBytesMin);
-    auto* const copies = static_cast<PathIndex*>(table_.paths_by_place->data());
-    table_.hosts.for_each_exact([&](size_t place, uint32_t owner) { new (&copies[place]) PathIndex(table_.paths[owner]); });
+/// The table above the groups.
+class TableBuilder {
+ public:
+    TableBuilder(RouteTable::Impl& table, const RouteTable::Impl* before) : table_(table), before_(before) {}
+    Result<void> build(std::vector<RouteTable::HostSource>& hosts);
+
+ private:
+    void keep(uint32_t number);
+    bool same_domains(const std::vector<RouteTable::HostSource>& hosts) const;
+    static Result<void> add_domains(HostTable& table, const VirtualHost& host, uint32_t number);
+    void copy_paths_by_place();
+
+    RouteTable::Impl& table_;
+    const RouteTable::Impl* before_;
+    std::vector<uint32_t> group_now_;   // of each group before; UINT32_MAX: none of its hosts is kept so far
+};
+
+/// Authorities lead to the numbers that they led to.
+bool TableBuilder::same_domains(const std::vector<RouteTable::HostSource>& hosts) const {
+    if (!before_ || before_->ignore_port != table_.ignore_port || before_->places.size() != hosts.size()) return false;
+    for (uint32_t i = 0; i < hosts.size(); i++) {
+        if (hosts[i].kept == i) continue;
+        const VirtualHost& now = hosts[i].kept != UINT32_MAX ? *before_->virtual_hosts[hosts[i].kept] : hosts[i].fresh.virtual_host;
+        if (now.domains != before_->virtual_hosts[i]->domains) return false;
+    }
+    return true;
 }
 
-void Builder::finish() {
-    table_.hosts.finish(table_.ignore_port);
-    copy_paths_by_place();
-    table_.conditions.finish(budget_);
+Result<void> TableBuilder::add_domains(HostTable& table, const VirtualHost& host, uint32_t number) {
+    for (const std::string& domain : host.domains)
+        if (auto added = table.add(domain, number); !added) return unexpected("virtual host \"" + host.name + "\": " + added.error());
+    return {};
 }
+
+void TableBuilder::keep(uint32_t number) {
+    const RouteTable::Impl::Place at = before_->places[number];
+    if (group_now_.empty()) group_now_.assign(before_->groups.size(), UINT32_MAX);
+    uint32_t& group = group_now_[at.group];
+    if (group == UINT32_MAX) {
+        group = static_cast<uint32_t>(table_.groups.size());
+        table_.groups.push_back(before_->groups[at.group]);
+    }
+    table_.places.push_back({group, at.index, at.weight});
+    table_.virtual_hosts.push_back(before_->virtual_hosts[number]);
+}
+
+void TableBuilder::copy_paths_by_place() {
+    const HostTable& hosts = *table_.hosts;
+    table_.paths_by_place = std::make_unique<LargeMemory>(std::max<size_t>(hosts.places(), 1) * sizeof(PathIndex), StringTable::kHugeBytesMin);
+    auto* const copies = static_cast<PathIndex*>(table_.paths_by_place->data());
+    hosts.for_each_exact([&](size_t place, uint32_t number) {
+        const RouteTable::Impl::Place at = table_.places[number];
+        auto* copy = new (&copies[place]) PathIndex(table_.compiled(at).paths[at.index]);
+        copy->group = static_cast<uint16_t>(at.group);
+    });
+}
+
+Result<void> TableBuilder::build(std::vector<RouteTable::HostSource>& hosts) {
+    const bool same = same_domains(hosts);
+    auto domains = std::make_shared<HostTable>();
+    auto fresh = std::make_shared<CompiledHosts>();
+    Builder builder(*fresh);
+    std::vector<uint32_t> numbers;   // of the fresh ones
+    for (uint32_t i = 0; i < hosts.size(); i++) {
+        const bool kept = hosts[i].kept != UINT32_MAX;
+        const VirtualHost& host = kept ? *before_->virtual_hosts[hosts[i].kept] : hosts[i].fresh.virtual_host;
+        if (!same)
+            if (auto added = add_domains(*domains, host, i); !added) return added;
+        if (kept) {
+            keep(hosts[i].kept);
+            continue;
+        }
+        if (auto added = builder.add(hosts[i].fresh); !added) return added;
+        const size_t weight = fresh->virtual_hosts.back().routes.size() + 1;
+        table_.places.push_back({UINT32_MAX, static_cast<uint32_t>(numbers.size()), static_cast<uint32_t>(weight)});
+        fresh->weight += weight;
+        table_.virtual_hosts.push_back(nullptr);
+        numbers.push_back(i);
+    }
+    builder.finish();
+    for (size_t i = 0; i < numbers.size(); i++) {
+        table_.places[numbers[i]].group = static_cast<uint32_t>(table_.groups.size());
+        table_.virtual_hosts[numbers[i]] = &fresh->virtual_hosts[i];
+    }
+    if (!numbers.empty()) table_.groups.push_back(std::move(fresh));
+    if (!same) domains->finish(table_.ignore_port);
+    table_.hosts = same ? before_->hosts : std::move(domains);
+    copy_paths_by_place();
+    return {};
+}
+
+constexpr size_t kGroupsMax = 32;   // of a table; beyond, the smaller half is compiled into one
 
 }  // namespace
 
-Result<std::shared_ptr<const RouteTable>> RouteTable::build(std::string name, std::vector<VirtualHostInput> hosts,
-                                                            HeaderOps request_headers, HeaderOps response_headers,
-                                                            bool ignore_port) {
-    auto impl = std::make_unique<Impl>();
-    impl->name = std::move(name);
-    impl->request_headers = std::move(request_headers);
-    impl->response_headers = std::move(response_headers);
-    impl->ignore_port = ignore_port;
-    Builder builder(*impl);
-    for (VirtualHostInput& host : hosts) {
-        if (auto added = builder.add(host); !added) return unexpected(added.error());
+std::vector<bool> RouteTable::worn_out(const RouteTable& before, const std::vector<bool>& unchanged) {
+    const Impl& table = *before.impl_;
+    struct Use {
+        size_t group = 0, living = 0;   // weight of hosts that stay
+        bool worn = false;
+    };
+    std::vector<Use> uses(table.groups.size());
+    for (size_t i = 0; i < table.places.size(); i++)
+        if (i < unchanged.size() && unchanged[i]) uses[table.places[i].group].living += table.places[i].weight;
+    size_t kept = 0;
+    for (size_t g = 0; g < uses.size(); g++) {
+        uses[g].group = g;
+        uses[g].worn = uses[g].living * 2 < table.groups[g]->weight || table.groups[g]->could_adopt();
+        kept += !uses[g].worn;
     }
-    builder.finish();
+    if (kept >= kGroupsMax) {
+        std::vector<Use> by_size = uses;
+        std::sort(by_size.begin(), by_size.end(), [](const Use& a, const Use& b) { return a.living < b.living; });
+        for (size_t i = 0; i < by_size.size() && kept > kGroupsMax / 2; i++)
+            if (Use& use = uses[by_size[i].group]; !use.worn) use.worn = true, kept--;
+    }
+    std::vector<bool> out(table.places.size());
+    for (size_t i = 0; i < out.size(); i++) out[i] = i < unchanged.size() && unchanged[i] && uses[table.places[i].group].worn;
+    return out;
+}
+
+Result<std::shared_ptr<const RouteTable>> RouteTable::build(Options options, const RouteTable* before, std::vector<HostSource> hosts) {
+    auto impl = std::make_unique<Impl>();
+    impl->name = std::move(options.name);
+    impl->request_headers = std::move(options.request_headers);
+    impl->response_headers = std::move(options.response_headers);
+    impl->ignore_port = options.ignore_port;
+    if (auto built = TableBuilder(*impl, before ? before->impl_.get() : nullptr).build(hosts); !built) return unexpected(built.error());
     return std::shared_ptr<const RouteTable>(new RouteTable(std::move(impl)));
+}
+
+Result<std::shared_ptr<const RouteTable>> RouteTable::build(std::string name, std::vector<VirtualHostInput> hosts, HeaderOps request_headers,
+                                                            HeaderOps response_headers, bool ignore_port) {
+    std::vector<HostSource> sources(hosts.size());
+    for (size_t i = 0; i < hosts.size(); i++) sources[i].fresh = std::move(hosts[i]);
+    return build({std::move(name), std::move(request_headers), std::move(response_headers), ignore_port}, nullptr, std::move(sources));
 }
 
 }  // namespace sluice::route

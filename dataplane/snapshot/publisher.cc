@@ -4,6 +4,7 @@
 // then no core pins it. The order matters: a pin may be taken from a pinned parent, so the parent's end must be seen first.
 #include <rte_rcu_qsbr.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cstdlib>
 #include <deque>
@@ -23,6 +24,17 @@ constexpr size_t kIdKinds = static_cast<size_t>(Publisher::IdKind::kCount);
 struct QsbrDelete {
     void operator()(rte_rcu_qsbr* qsbr) const { std::free(qsbr); }
 };
+
+/// Of the tables of `snapshot` that `other` does not have.
+std::vector<std::shared_ptr<const route::HostGroup>> groups_of(const Snapshot& snapshot, const Snapshot* other) {
+    std::vector<std::shared_ptr<const route::HostGroup>> out;
+    for (const auto& table : snapshot.routes) {
+        const bool shared = std::any_of(other->routes.begin(), other->routes.end(), [&](const auto& one) { return one == table; });
+        if (shared) continue;
+        for (auto& group : table->groups()) out.push_back(std::move(group));
+    }
+    return out;
+}
 
 /// The cores' look-up memory, shared by consecutive snapshots as long as it is large enough for them.
 struct ScratchSet {
@@ -50,6 +62,7 @@ struct Publisher::Impl {
     bool register_part(const std::shared_ptr<const Part>& part, std::vector<uint32_t> (&&ids)[kIdKinds]);
     bool register_parts(const Snapshot& snapshot, const Snapshot* before);
     bool register_cluster(const std::shared_ptr<const upstream::Cluster>& cluster);
+    bool register_group(const std::shared_ptr<const route::HostGroup>& group);
     std::shared_ptr<ScratchSet> scratch_for(const Snapshot& snapshot);
     void retire(Published& old);
     bool free_parts();
@@ -77,7 +90,7 @@ Publisher::Publisher(uint32_t cores) : impl_(std::make_unique<Impl>(cores)) {
     if (!impl_->qsbr) std::abort();  // at start: nothing runs yet
     rte_rcu_qsbr_init(impl_->qsbr.get(), cores);
     for (uint32_t core = 0; core < cores; core++) impl_->pins.push_back(std::make_unique<CorePins>());
-    for (uint32_t limit : {kClusterIdsMax, kEndpointIdsMax, kListenerIdsMax, kRouteIdsMax, kDestinationIdsMax, kChainIdsMax}) impl_->ids.emplace_back(limit);
+    for (uint32_t limit : {kClusterIdsMax, kEndpointIdsMax, kListenerIdsMax, kRouteIdsMax, kDestinationIdsMax, kChainIdsMax, kClientContextIdsMax}) impl_->ids.emplace_back(limit);
 }
 
 Publisher::~Publisher() = default;
@@ -121,6 +134,7 @@ std::vector<uint32_t> Publisher::Impl::parts_left(const Snapshot& from, const Sn
     const Snapshot& next = to ? *to : kNothing;
     leave_missing(from.listeners, next.listeners);
     leave_missing(from.routes, next.routes);
+    leave_missing(groups_of(from, &next), groups_of(next, &from));
     for (size_t i = 0; i < from.clusters.size(); i++) {
         const auto* cluster = from.clusters[i].get();
         const auto* other = i < next.clusters.size() ? next.clusters[i].get() : nullptr;
@@ -157,13 +171,15 @@ bool Publisher::Impl::register_part(const std::shared_ptr<const Part>& part, std
 
 constexpr auto kCluster = static_cast<size_t>(Publisher::IdKind::kCluster), kEndpoint = static_cast<size_t>(Publisher::IdKind::kEndpoint),
                kListener = static_cast<size_t>(Publisher::IdKind::kListener), kRoute = static_cast<size_t>(Publisher::IdKind::kRoute),
-               kDestination = static_cast<size_t>(Publisher::IdKind::kDestination), kChain = static_cast<size_t>(Publisher::IdKind::kChain);
+               kDestination = static_cast<size_t>(Publisher::IdKind::kDestination), kChain = static_cast<size_t>(Publisher::IdKind::kChain),
+               kClientContext = static_cast<size_t>(Publisher::IdKind::kClientContext);
 
 bool Publisher::Impl::register_cluster(const std::shared_ptr<const upstream::Cluster>& cluster) {
     if (cluster->slot == UINT32_MAX) {
         std::vector<uint32_t> carried[kIdKinds];
         carried[kCluster] = {cluster->id};
         carried[kDestination] = {cluster->destination.id};
+        for (const auto& socket : cluster->transport_sockets) carried[kClientContext].push_back(socket.context_id);
         if (!register_part(cluster, std::move(carried))) return false;
     }
     const auto& endpoints = cluster->endpoints;
@@ -173,6 +189,19 @@ bool Publisher::Impl::register_cluster(const std::shared_ptr<const upstream::Clu
     for (const auto& endpoint : endpoints->left_out) carried[kEndpoint].push_back(endpoint.id);
     for (const auto& destination : endpoints->destinations) carried[kDestination].push_back(destination.id);
     return register_part(endpoints, std::move(carried));
+}
+
+/// Virtual hosts that were compiled together.
+bool Publisher::Impl::register_group(const std::shared_ptr<const route::HostGroup>& group) {
+    std::vector<uint32_t> carried[kIdKinds];
+    for (const auto& host : group->virtual_hosts) {
+        for (const auto& route : host.routes) {
+            carried[kRoute].push_back(route.stat_id);
+            // A table looks clusters up by id in whatever root is current: the ids it names stay theirs while it lives.
+            for (const auto& cluster : route.clusters) carried[kCluster].push_back(cluster.cluster_id);
+        }
+    }
+    return register_part(group, std::move(carried));
 }
 
 /// `before` has its parts registered; nullptr: nothing is in force.
@@ -185,16 +214,10 @@ bool Publisher::Impl::register_parts(const Snapshot& snapshot, const Snapshot* b
         if (!register_part(listener, std::move(carried))) return false;
     }
     for (const auto& table : snapshot.routes) {
-        std::vector<uint32_t> carried[kIdKinds];
         if (table->slot != UINT32_MAX) continue;
-        for (const auto& host : table->virtual_hosts()) {
-            for (const auto& route : host.routes) {
-                carried[kRoute].push_back(route.stat_id);
-                // A table looks clusters up by id in whatever root is current: the ids it names stay theirs while it lives.
-                for (const auto& cluster : route.clusters) carried[kCluster].push_back(cluster.cluster_id);
-            }
-        }
-        if (!register_part(table, std::move(carried))) return false;
+        for (const auto& group : table->groups())
+            if (group->slot == UINT32_MAX && !register_group(group)) return false;
+        if (!register_part(table, {})) return false;
     }
     for (size_t i = 0; i < snapshot.clusters.size(); i++) {
         const auto& cluster = snapshot.clusters[i];

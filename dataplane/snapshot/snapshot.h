@@ -103,6 +103,12 @@ struct Snapshot {
     /// By Cluster::id; holes are nullptr.
     std::vector<std::shared_ptr<const upstream::Cluster>> clusters;
     bool backends_texts = false;       // some access log writes what only texts of backends' certificates tell
+    /// By upstream::TransportSocket::context_id; nullptr: its secret is not there yet, and no connection is made.
+    std::vector<std::shared_ptr<const tls::ClientContext>> client_contexts;
+    const std::shared_ptr<const tls::ClientContext>& client_context(uint32_t id) const {
+        static const std::shared_ptr<const tls::ClientContext> kNone;
+        return id < client_contexts.size() ? client_contexts[id] : kNone;
+    }
     /// By core: scratch large enough for every table in this snapshot.
     std::array<route::Scratch*, limits::kCoresMax> scratch{};
     std::shared_ptr<const SnapshotOrigin> origin;
@@ -132,7 +138,7 @@ class Reader {
 /// How many of each there may be: what per-core arrays are sized by.
 inline constexpr uint32_t kClusterIdsMax = 1 << 17, kEndpointIdsMax = 1 << 18, kListenerIdsMax = 1 << 10, kRouteIdsMax = 1 << 20,
                           kDestinationIdsMax = 0xffff,   // one less than telemetry's key has room for
-                          kChainIdsMax = 1 << 14;
+                          kChainIdsMax = 1 << 14, kClientContextIdsMax = 1 << 17;
 
 /// The control thread's end. All methods but reader() are for that one thread.
 class Publisher {
@@ -153,9 +159,9 @@ class Publisher {
     /// True once every core has passed a quiescent state since the last publish: the revision is live everywhere.
     bool live_everywhere();
     const Snapshot* current() const;
-    /// Stable ids of clusters, endpoints, listeners, route statistics, destinations, filter chains: same key, same id. A key that was not asked for since the
+    /// Stable ids of clusters, endpoints, listeners, route statistics, destinations, filter chains, client contexts: same key, same id. A key that was not asked for since the
     /// publish before last is released, once no live part carries its id. UINT32_MAX: none is left (k...IdsMax).
-    enum class IdKind : uint8_t { kCluster, kEndpoint, kListener, kRoute, kDestination, kChain, kCount };
+    enum class IdKind : uint8_t { kCluster, kEndpoint, kListener, kRoute, kDestination, kChain, kClientContext, kCount };
     uint32_t id_of(IdKind kind, std::string_view key);
     /// The id of a key that has one, without asking for it; else UINT32_MAX.
     uint32_t find_id(IdKind kind, std::string_view key) const;

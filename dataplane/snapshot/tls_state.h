@@ -1,4 +1,4 @@
-// The secrets and TLS contexts of a snapshot, beside the tables that use them: what operators are shown of each secret, and what the
+// The secrets and the listeners' TLS contexts of a snapshot, beside the tables that use them: what operators are shown of each secret, and what the
 // next build takes over unchanged. Made by ctrl/apply, immutable once published, shared by the snapshots between which nothing changed.
 // A secret that is refused leaves the one before it in force: both stand here.
 #pragma once
@@ -36,8 +36,6 @@ struct SecretState {
 struct TlsState {
     std::map<std::string, std::shared_ptr<const SecretState>> secrets;
     std::map<uint64_t, std::shared_ptr<const tls::ServerContext>> servers;   // by hash of parameters and secrets
-    std::map<uint64_t, std::shared_ptr<const tls::ClientContext>> clients;
-    uint64_t secrets_hash = 0;     // of all that is in force
     uint64_t rotations_total = 0, refusals_total = 0;
 };
 

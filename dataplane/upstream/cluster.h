@@ -67,9 +67,10 @@ void index_endpoints(EndpointSet& set);
 /// How connections to an endpoint are carried (envoy Cluster.transport_socket and transport_socket_matches).
 struct TransportSocket {
     std::string name;                                      // tlsMode-istio; empty: the cluster's own
-    std::shared_ptr<const tls::ClientContext> tls;         // nullptr: plain text
+    bool tls = false;                                      // else plain text
+    /// Of Snapshot::client_contexts, which has what it is now: a rotated certificate never touches a cluster.
+    uint32_t context_id = UINT32_MAX;
     tls::ClientPeer peer;
-    bool missing_secret = false;                           // TLS whose secret is not there yet: no connection is made
     /// Of all that a connection must have been made with to be used again, secrets left out: hash_settings(). A rotated certificate
     /// goes to new connections; other names, trust or parameters leave those made before to no request.
     uint64_t settings_hash = 0;
@@ -99,10 +100,10 @@ struct Cluster : snapshot::Part {
 /// How connections to `endpoint` are carried; nullptr: in plain text.
 inline const TransportSocket* socket_of(const Cluster& cluster, const Endpoint& endpoint) {
     if (cluster.transport_sockets.empty()) return nullptr;
-    static const TransportSocket unknown{.name = {}, .tls = {}, .peer = {}, .missing_secret = true};
+    static const TransportSocket unknown{.name = {}, .tls = true, .peer = {}};
     if (endpoint.transport_socket >= cluster.transport_sockets.size()) return &unknown;   // never in plain text by mistake
     const TransportSocket& socket = cluster.transport_sockets[endpoint.transport_socket];
-    return socket.tls || socket.missing_secret ? &socket : nullptr;
+    return socket.tls ? &socket : nullptr;
 }
 
 }  // namespace sluice::upstream

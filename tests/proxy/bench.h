@@ -58,6 +58,7 @@ class ProxyTest : public ::testing::Test {
         std::map<std::string, snapshot::Listener> listeners;
         std::map<std::string, std::shared_ptr<const tls::ServerContext>> contexts;   // by filter chain's name
         bool backends_texts = false;
+        std::vector<std::shared_ptr<const tls::ClientContext>> client_contexts;      // by upstream::TransportSocket::context_id
     };
 
     void SetUp() override {
@@ -151,6 +152,7 @@ class ProxyTest : public ::testing::Test {
         root->revision = ++revision_;
         std::map<std::string, uint32_t> ids;
         for (auto& [name, c] : config_.clusters) ids[name] = add_cluster(*root, name, c);
+        root->client_contexts = config_.client_contexts;
         auto hosts = config_.hosts;
         for (auto& host : hosts) {
             for (auto& r : host.virtual_host.routes) {

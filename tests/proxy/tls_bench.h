@@ -80,7 +80,9 @@ class TlsProxyTest : public ProxyTest {
         auto& c = config_.clusters[cluster];
         c.transport_sockets.resize(1);
         auto& socket = c.transport_sockets.front();
-        socket.tls = std::move(context);
+        socket.tls = true;
+        socket.context_id = static_cast<uint32_t>(config_.client_contexts.size());
+        config_.client_contexts.push_back(std::move(context));   // nullptr: its secret is missing
         socket.settings_hash = upstream::hash_settings(socket.peer, "");
         return socket;
     }

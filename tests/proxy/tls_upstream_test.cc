@@ -45,7 +45,7 @@ TEST_F(TlsUpstream, MutualTlsAndReuse) {
 
 /// Envoy: a retried or failed request names the transport's failure in its record, spaces and all.
 TEST_F(TlsUpstream, TheLogTellsWhyThereIsNoConnection) {
-    secure("web", nullptr).missing_secret = true;
+    secure("web", nullptr);
     auto format = telemetry::AccessLogFormat::parse("%UPSTREAM_TRANSPORT_FAILURE_REASON% %UPSTREAM_TLS_CIPHER%");
     ASSERT_TRUE(format);
     http().access_logs = *telemetry::AccessLogSet::make({{"/dev/null", std::move(*format)}});
@@ -188,7 +188,7 @@ TEST_F(TlsUpstream, AServerThatRefusesOurCertificateIsTold) {
 }
 
 TEST_F(TlsUpstream, WithoutItsSecretNoConnectionIsMade) {
-    secure("web", nullptr).missing_secret = true;
+    secure("web", nullptr);
     publish();
     auto& c = ask();
     EXPECT_EQ(upstreams(), 0u);

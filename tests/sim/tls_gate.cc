@@ -90,7 +90,9 @@ void Gate::publish(std::shared_ptr<const tls::ServerContext> server, std::shared
     auto cluster = cluster_of(config_, publisher_.id_of(IdKind::kCluster, "out"), publisher_.id_of(IdKind::kEndpoint, "out"));
     if (config_.calls_tls) {
         auto& socket = cluster->transport_sockets.emplace_back();
-        socket.tls = std::move(client);
+        socket.tls = true;
+        socket.context_id = 0;
+        root->client_contexts = {std::move(client)};
         socket.peer.verify_host = "gate.example";
         socket.settings_hash = upstream::hash_settings(socket.peer, "");
     }

@@ -7,6 +7,7 @@ No wall-clock is asserted: each rotation waits for its revision. THREATS 17.
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -125,6 +126,42 @@ class Files:
             time.sleep(0.05)
 
 
+class Volume:
+    """A Secret as Kubernetes mounts it: tls.crt and tls.key are links through `..data`, a link to a folder, which is swapped by rename."""
+
+    def __init__(self, tls, name):
+        self.tls, self.folder, self.number = tls, f"{tls.bench.work}/{name}", 0
+        os.makedirs(self.folder, exist_ok=True)
+        self.certificate, self.key = f"{self.folder}/tls.crt", f"{self.folder}/tls.key"
+
+    def put(self, pair):
+        self.number += 1
+        fresh, old = f"..{self.number}", f"{self.folder}/..{self.number - 1}"
+        os.makedirs(f"{self.folder}/{fresh}")
+        certs.write(f"{self.folder}/{fresh}/tls.key", pair.key_pem, USER, 0o600)
+        certs.write(f"{self.folder}/{fresh}/tls.crt", pair.chain_pem, USER)
+        os.symlink(fresh, f"{self.folder}/..data_tmp")
+        os.rename(f"{self.folder}/..data_tmp", f"{self.folder}/..data")
+        for name in ("tls.crt", "tls.key"):
+            if not os.path.islink(f"{self.folder}/{name}"):
+                os.symlink(f"..data/{name}", f"{self.folder}/{name}")
+        shutil.rmtree(old, ignore_errors=True)   # as kubelet does
+        return pair
+
+    apply, wait_served = Files.apply, Files.wait_served
+
+
+def errors_since(tls, since):
+    """What was refused, by the gateway's log."""
+    with open(tls.bench.log, errors="replace") as file:
+        file.seek(since)
+        return [line for line in file.read().splitlines() if "REFUSED" in line]
+
+
+def expiry(tls, secret):
+    return tls.metric("sluice_certificate_expiration_timestamp_seconds", secret=secret)
+
+
 def shop_pair(tls, name, **more):
     return tls.pki.ca.issue(name, dns=[HOST], usage=[certs.SERVER], **more)
 
@@ -139,6 +176,67 @@ def test_files_are_watched(tls):
     kept.send(request("/kept"))
     assert kept.response().status == 200, "a rotation ends no connection"
     kept.close()
+
+
+def test_a_swapped_volume_is_one_rotation(tls):
+    """Certificate and key change in one step: no mismatch is seen in between, and nothing is refused."""
+    volume = Volume(tls, "volume")
+    first = volume.put(shop_pair(tls, "volume1"))
+    volume.apply()
+    assert serial_seen(tls) == first.fingerprint()
+    since = tls.mark()
+    for i in range(2, 6):
+        volume.wait_served(volume.put(shop_pair(tls, f"volume{i}", days=30 * i)))
+        row = tls.secrets()[f"file-cert:{volume.certificate}~{volume.key}"]
+        assert row["state"] == "in force" and row["rotations"] == i - 1, row
+        assert expiry(tls, row["name"]) > time.time() + 86400 * (30 * i - 1), "days to expiry are those of the new one"
+    assert not errors_since(tls, since)
+
+
+@pytest.mark.parametrize("first_written", ["certificate", "key"])
+def test_one_file_before_the_other(tls, first_written):
+    """A certificate and its key are two files: between them the old pair stays in force, told once, and it heals by itself."""
+    files = Files(tls, f"halves-{first_written}")
+    good = files.put(shop_pair(tls, "half1", days=20))
+    files.apply()
+    name = f"file-cert:{files.certificate}~{files.key}"
+    since, fresh = tls.mark(), shop_pair(tls, "half2", days=40)
+    write = {"certificate": lambda: certs.write(files.certificate, fresh.chain_pem, USER), "key": lambda: certs.write(files.key, fresh.key_pem, USER, 0o600)}
+    write.pop(first_written)()
+    told = until(lambda: tls.gateway.ctl("pc", "secrets", "-o", "wide").stdout, "old in force")
+    assert "does not belong" in told.split("old in force")[1], told
+    assert expiry(tls, name) == good.end() and serial_seen(tls) == good.fingerprint()
+    write.popitem()[1]()
+    files.wait_served(fresh)
+    assert expiry(tls, name) == fresh.end() and tls.metric("sluice_secrets_refused") == 0
+    assert len(errors_since(tls, since)) == 1, errors_since(tls, since)
+
+
+def test_a_file_that_is_truncated_and_written_on(tls):
+    """In place, with a pause in the middle of a certificate: what is half is refused once, and the whole is taken."""
+    files = Files(tls, "in-place")
+    good = files.put(shop_pair(tls, "place1"))
+    files.apply()
+    since, text = tls.mark(), shop_pair(tls, "place2", days=50)
+    certs.write(files.key, text.key_pem, USER, 0o600)
+    with open(files.certificate, "w") as file:
+        file.write(text.chain_pem[:300])
+        file.flush()
+        told = until(lambda: tls.gateway.ctl("pc", "secrets", "-o", "wide").stdout, "old in force")
+        assert re.search("certificate|PEM", told.split("old in force")[1], re.I), told
+        assert serial_seen(tls) == good.fingerprint() and tls.ask("/still").status == 200
+        file.write(text.chain_pem[300:])
+    files.wait_served(text)
+    assert 1 <= len(errors_since(tls, since)) <= 2, "the new key beside the old certificate may be seen before it"
+    assert tls.metric("sluice_secrets_refused") == 0
+    # What is taken back is told too.
+    with open(files.certificate, "w") as file:
+        file.write("half")
+    until(lambda: tls.gateway.ctl("pc", "secrets").stdout, "old in force")
+    since = tls.mark()
+    certs.write(files.certificate, text.chain_pem, USER)
+    tls.logged("again what is in force", since)
+    assert tls.gateway.ctl("pc", "secrets").returncode == 0
 
 
 @pytest.mark.parametrize("wrong, says", [("mismatched", "does not belong"), ("expired", "expired"), ("garbage", "certificate|PEM"), ("gone", "no such file|cannot be read")])

@@ -360,7 +360,7 @@ TEST(ApplySharing, UnchangedPartsStayAndIdsAreStable) {
 TEST(ApplySharing, AListenerThatMovedInItsFileIsTheSameToItsConnections) {
     World world = small_world();
     const auto move_to = [&](const char* source) {
-        world.resources.listeners.begin()->second.edit([&](auto& listener) { xds::set_provenance(*listener.mutable_metadata(), {source, "Gateway shop/edge"}); });
+        world.resources.listeners.own().begin()->second.edit([&](auto& listener) { xds::set_provenance(*listener.mutable_metadata(), {source, "Gateway shop/edge"}); });
         ASSERT_EQ(world.apply(), Refusals{});
     };
     move_to("mesh/edge.yaml:1");

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <map>
 #include <random>
 #include <sstream>
 
@@ -103,30 +104,39 @@ class Editor {
     }
     void put_endpoints(const std::string& n) { world_.endpoints("cluster_name: \"" + n + "\" " + endpoints()); }
     void put_routes(const std::string& n) {
+        // A few hosts of many, so that most stay: from all that there are, one is made, changed or removed.
+        auto& hosts = hosts_[n];
+        const std::string host = rng_.chance(0.3) ? "*" : name() + ".example";
         std::string routes;
         for (uint64_t i = 0, count = rng_.between(1, 4); i < count; i++)
             routes += "routes { match { prefix: \"/" + name() + "\" } route { cluster: \"" + name() + "\" } } ";
-        world_.routes("name: \"" + n + "\" virtual_hosts { name: \"any\" domains: \"*\" " + routes + "} validate_clusters {}");
+        if (rng_.chance(0.1)) routes += "routes { match { safe_regex { regex: \"/" + name() + ".*\" } } route { cluster: \"" + name() + "\" } } ";
+        if (rng_.chance(0.2)) hosts.erase(host);
+        else hosts[host] = "virtual_hosts { name: \"" + host + "\" domains: \"" + host + "\" " + routes + "} ";
+        std::string all;
+        for (const auto& [key, text] : hosts) all += text;
+        world_.routes("name: \"" + n + "\" " + all + "validate_clusters {}");
     }
     void put_wrong() {
         if (rng_.chance(0.5)) world_.cluster(cluster_text(name(), "lb_policy: MAGLEV"));
-        else put_endpoints(name()), world_.resources.endpoints.begin()->second.edit([](auto& e) { e.add_endpoints()->set_priority(1000); });
+        else put_endpoints(name()), world_.resources.endpoints.own().begin()->second.edit([](auto& e) { e.add_endpoints()->set_priority(1000); });
     }
     /// The same content in new messages.
     void copy_all() {
         const auto copy = [](auto& resources) {
-            for (auto& [name, resource] : resources) resource.edit([](auto&) {});
+            for (auto& [name, resource] : resources.own()) resource.edit([](auto&) {});
         };
         copy(world_.resources.clusters), copy(world_.resources.endpoints), copy(world_.resources.routes), copy(world_.resources.listeners);
     }
     template <typename Map>
     void erase(Map& map) {
         if (map.empty()) return;
-        map.erase(std::next(map.begin(), static_cast<long>(rng_.below(map.size()))));
+        map.erase(std::next(map.begin(), static_cast<long>(rng_.below(map.size())))->first);
     }
 
     World& world_;
     Rng& rng_;
+    std::map<std::string, std::map<std::string, std::string>> hosts_;   // by table
 };
 
 TEST(Incremental, RandomEditsGiveWhatABuildFromNothingGives) {

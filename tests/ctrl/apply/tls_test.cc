@@ -266,19 +266,22 @@ TEST(ApplyTls, BackendsShareAContextAndDifferByPeer) {
     world.cluster(cluster_text("c"));
     ASSERT_THAT(world.apply(), ElementsAre());
     const auto &a = world.find_cluster("a")->transport_sockets.at(0), &b = world.find_cluster("b")->transport_sockets.at(0);
-    ASSERT_NE(a.tls, nullptr);
-    EXPECT_EQ(a.tls, b.tls);
+    const auto context = [&] { return world.now().client_context(a.context_id); };
+    ASSERT_NE(context(), nullptr);
+    EXPECT_EQ(a.context_id, b.context_id);
     EXPECT_EQ(a.peer.sni, "a");
     EXPECT_EQ(b.peer.subject_alt_names.at(0).text, "spiffe://cluster.local/ns/a/sa/b");
     EXPECT_THAT(a.peer.alpn, ElementsAre("istio-http/1.1", "istio", "http/1.1"));
     const auto* plain = world.find_cluster("c");
     EXPECT_TRUE(plain->transport_sockets.empty());
-    // A rotation reaches them, and nothing else.
-    const auto before = a.tls;
+    // A rotation reaches their connections to come, and touches no cluster.
+    const auto before = context();
+    const auto* secure = world.find_cluster("a");
     world.secret(certificate("default", workload(2)));
     ASSERT_THAT(world.apply(), ElementsAre());
-    EXPECT_NE(world.find_cluster("a")->transport_sockets.at(0).tls, before);
-    EXPECT_EQ(world.find_cluster("a")->transport_sockets.at(0).tls, world.find_cluster("b")->transport_sockets.at(0).tls);
+    EXPECT_NE(context(), before);
+    EXPECT_NE(context(), nullptr);
+    EXPECT_EQ(world.find_cluster("a"), secure);
     EXPECT_EQ(world.find_cluster("c"), plain);
 }
 
@@ -296,8 +299,8 @@ TEST(ApplyTls, EndpointsChooseBetweenMutualTlsAndPlainText) {
     ASSERT_EQ(cluster->transport_sockets.size(), 3u);
     const auto& endpoints = cluster->endpoints->endpoints;
     ASSERT_EQ(endpoints.size(), 2u);
-    EXPECT_NE(cluster->transport_sockets.at(endpoints[0].transport_socket).tls, nullptr);
-    EXPECT_EQ(cluster->transport_sockets.at(endpoints[1].transport_socket).tls, nullptr);
+    EXPECT_TRUE(cluster->transport_sockets.at(endpoints[0].transport_socket).tls);
+    EXPECT_FALSE(cluster->transport_sockets.at(endpoints[1].transport_socket).tls);
     EXPECT_EQ(cluster->transport_sockets.at(endpoints[1].transport_socket).name, "tlsMode-disabled");
 }
 
@@ -305,12 +308,42 @@ TEST(ApplyTls, ABackendWhoseSecretIsMissingIsNotCalled) {
     TlsWorld world;
     world.cluster(cluster_text("a", "transport_socket " + upstream_socket("a")));
     ASSERT_THAT(world.apply(), ElementsAre());
-    EXPECT_TRUE(world.find_cluster("a")->transport_sockets.at(0).missing_secret);
+    const auto context = [&] { return world.now().client_context(world.find_cluster("a")->transport_sockets.at(0).context_id); };
+    EXPECT_TRUE(world.find_cluster("a")->transport_sockets.at(0).tls);
+    EXPECT_EQ(context(), nullptr);
     world.secret(certificate("default", workload(1)));
     world.secret(roots("ROOTCA"));
     ASSERT_THAT(world.apply(), ElementsAre());
-    EXPECT_FALSE(world.find_cluster("a")->transport_sockets.at(0).missing_secret);
-    EXPECT_NE(world.find_cluster("a")->transport_sockets.at(0).tls, nullptr);
+    EXPECT_NE(context(), nullptr);
+}
+
+/// A context that cannot be made of the new secret is refused by each cluster that asks for it; the one before stays in force.
+TEST(ApplyTls, ASecretOfAnotherKindIsRefusedByWhoeverNamesIt) {
+    TlsWorld world;
+    world.secret(certificate("default", workload(1)));
+    world.secret(roots("ROOTCA"));
+    for (const char* name : {"a", "b"}) world.cluster(cluster_text(name, "transport_socket " + upstream_socket(name)));
+    ASSERT_THAT(world.apply(), ElementsAre());
+    const auto good = world.resources.secrets.at("ROOTCA");
+    world.secret(certificate("ROOTCA", workload(2)));
+    EXPECT_THAT(world.apply(), ElementsAre(HasSubstr("is not a validation context"), HasSubstr("is not a validation context")));
+    world.resources.secrets["ROOTCA"] = good;
+    EXPECT_THAT(world.apply(), ElementsAre());
+}
+
+/// Names of peers that a control plane sends within the validation secret are part of each cluster that uses it.
+TEST(ApplyTls, NamesWithinASecretReachTheClusters) {
+    TlsWorld world;
+    world.secret(certificate("default", workload(1)));
+    world.secret(roots("ROOTCA"));
+    world.cluster(cluster_text("a", "transport_socket " + upstream_socket("a")));
+    ASSERT_THAT(world.apply(), ElementsAre());
+    EXPECT_EQ(world.find_cluster("a")->transport_sockets.at(0).peer.subject_alt_names.size(), 1u);
+    const auto settings = world.find_cluster("a")->transport_sockets.at(0).settings_hash;
+    world.resources.secrets["ROOTCA"].edit([](auto& secret) { secret.mutable_validation_context()->add_match_subject_alt_names()->set_exact("more"); });
+    ASSERT_THAT(world.apply(), ElementsAre());
+    EXPECT_EQ(world.find_cluster("a")->transport_sockets.at(0).peer.subject_alt_names.size(), 2u);
+    EXPECT_NE(world.find_cluster("a")->transport_sockets.at(0).settings_hash, settings) << "old connections serve no new request";
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ std::vector<Case> cases() {
 std::string findings(const std::string& yaml) {
     MeshConfig mesh;
     std::vector<Diagnostic> out;
-    read_objects(yaml::parse("mesh/base.yaml", slurp("base.yaml"), out), mesh, out);
+    read_objects(yaml::parse("mesh/a-base.yaml", slurp("base.yaml"), out), mesh, out);
     EXPECT_TRUE(out.empty()) << render(out, 1);
     read_objects(yaml::parse("mesh/bad.yaml", yaml, out), mesh, out);
     check(mesh, out.empty(), out);

@@ -55,13 +55,13 @@ TEST(Registry, AnEndpointsPortIsItsOwnThenTheTargetThenTheServices) {
     const MeshConfig mesh = read(kService);
     const Registry registry(mesh);
     const Service& service = *registry.find("reviews.shop.svc.cluster.local");
-    const auto http = registry.endpoints(service, *service.port(80));
+    const auto http = endpoints_of(mesh, service, *service.port(80));
     ASSERT_EQ(http.size(), 2u);
     EXPECT_EQ(http[0].port, 9080u);
     EXPECT_EQ(http[1].port, 7000u);
     EXPECT_EQ(http[0].weight, 1u);
     EXPECT_EQ(http[1].weight, 5u);
-    EXPECT_EQ(registry.endpoints(service, *service.port(81))[0].port, 81u);
+    EXPECT_EQ(endpoints_of(mesh, service, *service.port(81))[0].port, 81u);
     EXPECT_EQ(service.port(82), nullptr);
 }
 
@@ -139,7 +139,7 @@ spec: {address: 10.0.0.4, labels: {app: vm}}
 )");
     const Registry registry(mesh);
     const Service& service = *registry.find("vm.example");
-    const auto found = registry.endpoints(service, *service.port(80));
+    const auto found = endpoints_of(mesh, service, *service.port(80));
     ASSERT_EQ(found.size(), 2u);
     EXPECT_EQ(found[0].address, "10.0.0.1");
     EXPECT_EQ(found[0].port, 8080u);

@@ -21,7 +21,7 @@ TEST(Clusters, OneForEachPortAndSubset) {
     const xds::ResourceSet set = translated(kBase);
     for (const auto& [name, cluster] : set.clusters) {
         EXPECT_EQ(cluster->name(), name);
-        EXPECT_EQ(set.endpoints.count(cluster->eds_cluster_config().service_name()), 1u) << name;
+        EXPECT_TRUE(set.endpoints.contains(cluster->eds_cluster_config().service_name())) << name;
         names.push_back(name);
     }
     EXPECT_THAT(names, testing::ElementsAre("outbound|9080|v1|reviews.shop.svc.cluster.local",

@@ -1,9 +1,7 @@
-// The order of a translation, and names.
-// In: mesh, node. Out: resources.
-// Owns the registry for the length of the call.
+// Names, and sockets that Gateways share.
+// In: mesh, node. Out: groups of servers; findings about them.
+// Owns nothing.
 // istiod's resource names: listeners ADDRESS_PORT, routes http.PORT, clusters DIRECTION|PORT|SUBSET|HOST.
-#include "ctrl/translate/translate.h"
-
 #include <algorithm>
 #include <map>
 
@@ -149,46 +147,17 @@ std::vector<ServerGroup> group_servers(Context& context) {
     return out;
 }
 
-namespace {
-
-void warn_unselected(Context& context) {
+// Only a gateway that opens nothing has a reason to hear of Gateways meant for others.
+void warn_unselected(const Context& context, std::vector<Diagnostic>& warnings) {
     for (const auto& gateway : context.mesh.gateways) {
         if (model::has_labels(context.node.labels, gateway.spec.selector())) continue;
         std::string labels;
         for (const auto& [name, value] : context.node.labels)
             labels += (labels.empty() ? "" : ", ") + name + ": " + value;
-        context.warnings.push_back(gateway.finding(
+        warnings.push_back(gateway.finding(
             "SLC0131", "spec.selector", fmt::format("this gateway is not selected; its labels are {{{}}}", labels),
             "make `selector` and node.labels agree"));
     }
-}
-
-}  // namespace
-
-std::expected<xds::ResourceSet, std::vector<Diagnostic>> translate(const model::MeshConfig& mesh, const ProxyNode& node,
-                                                                   std::vector<Diagnostic>* warnings) {
-    xds::ResourceSet out;
-    std::vector<Diagnostic> errors;
-    std::vector<Diagnostic> warned;
-    const model::Registry registry(mesh);
-    Context context{mesh, registry, node, out, errors, warned};
-
-    const std::vector<ServerGroup> groups = group_servers(context);
-    for (const ServerGroup& group : groups) {
-        build_listener(context, group);
-        for (const ServerGroup& routes : group.by_routes()) build_route_configuration(context, routes, group);
-    }
-    build_clusters(context);
-    // Only a gateway that opens nothing has a reason to hear of Gateways meant for others.
-    if (groups.empty()) warn_unselected(context);
-    warn_unexported(context, groups);
-
-    if (!errors.empty()) {
-        sort_by_place(errors);
-        return std::unexpected(std::move(errors));
-    }
-    if (warnings) warnings->insert(warnings->end(), warned.begin(), warned.end());
-    return out;
 }
 
 }  // namespace sluice::translate
