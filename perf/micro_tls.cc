@@ -159,7 +159,7 @@ BENCHMARK_CAPTURE(open, tls12_aes128_1k, Version::kTls12, Aead::kAes128Gcm, 1024
 void expand_key(benchmark::State& state, Aead aead) {
     pool();
     SliceNodePool nodes(16);
-    RecordEngine::Impl engine(pool(), nodes, 4);
+    RecordEngine::Impl engine(pool(), nodes, 4, UINT64_MAX);
     Records::Direction direction{};
     direction.slot = UINT32_MAX;
     BestBatch batch(state);
@@ -178,7 +178,7 @@ BENCHMARK_CAPTURE(expand_key, aes256_and_wipe, Aead::kAes256Gcm);
 void key_update(benchmark::State& state, Digest digest) {
     pool();
     SliceNodePool nodes(16);
-    RecordEngine::Impl engine(pool(), nodes, 4);
+    RecordEngine::Impl engine(pool(), nodes, 4, UINT64_MAX);
     Records::Direction direction{};
     direction.slot = UINT32_MAX;
     BestBatch batch(state);
