@@ -76,23 +76,26 @@ void Arrival::on_transport_events(uint16_t events, Instant now) {
     }
 }
 
-/// A TLS record is waited for whole, so that a hello cut into single bytes is not parsed once for each.
-bool Arrival::worth_a_look() {
+/// A TLS record is waited for whole, so that a hello cut into single bytes is not parsed once for each; only looks at whole ones count.
+bool Arrival::worth_a_look(bool& counts) {
     std::array<uint8_t, tls::kRecordHeaderBytes> header;
     const SliceQueue& in = transport_->receive_queue();
+    counts = false;
     if (in.empty()) return false;
-    if (in.peek(0, header) < header.size() || header[0] != 22 || looks_ > 0) return true;
+    if (in.peek(0, header) < header.size() || header[0] != 22) return true;
+    counts = true;
     return in.bytes() >= header.size() + (header[3] << 8 | header[4]);
 }
 
 void Arrival::inspect() {
-    if (worth_a_look()) {
+    bool counts = false;
+    if (worth_a_look(counts)) {
         tls::Hello hello;
         switch (tls::inspect_hello(transport_->receive_queue(), hello)) {
             case tls::HelloStatus::kHello: return choose(&hello);
             case tls::HelloStatus::kNotTls: stats().tls_not_found.add(); return choose(nullptr);
             case tls::HelloStatus::kNeedMore:
-                if (++looks_ < kLooksMax) break;
+                if (!counts || ++looks_ < kLooksMax) break;
                 [[fallthrough]];
             case tls::HelloStatus::kBad: stats().bad_hellos.add(); return refuse();
         }

@@ -45,7 +45,7 @@ class Arrival final : public TransportHandler, public TimerHandler {
  private:
     enum class State : uint8_t { kNew, kInspect, kHandshake, kLinger /* a refusal is on its way */, kClosed };
     void inspect();
-    bool worth_a_look();
+    bool worth_a_look(bool& counts);
     void choose(const tls::Hello* hello);
     void shake_hands();
     void hand_over();

@@ -61,6 +61,26 @@ TEST_F(TlsDownstream, AHelloInSingleBytes) {
     expect_all_back();
 }
 
+TEST_F(TlsDownstream, AHelloInASegmentForEachByte) {
+    only_tls(server_context(issue("shop")));
+    the_listener().inspect_tls = true;
+    publish();
+    auto c = secure_client();
+    SSL_do_handshake(c.ssl());
+    char hello[4096];
+    const int n = BIO_read(SSL_get_wbio(c.ssl()), hello, sizeof hello);
+    ASSERT_GT(n, 200);
+    for (int i = 0; i < n; i++) {   // an event each
+        c.transport().send({hello + i, 1});
+        EXPECT_EQ(listener_stats().tls_found.get(), i + 1 == n ? 1u : 0u) << i;
+    }
+    EXPECT_TRUE(c.pump()) << c.error();
+    EXPECT_EQ(listener_stats().bad_hellos.get(), 0u);
+    c.write(kGet);
+    EXPECT_EQ(upstreams(), 1u);
+    expect_all_back();
+}
+
 TEST_F(TlsDownstream, OnePortTakesPlainTextAndTls) {
     config_.contexts["mtls"] = server_context(issue("shop"));
     chains({{"mtls", {.transport = route::TransportProtocol::kTls}}, {"plain", {.transport = route::TransportProtocol::kRaw}}});

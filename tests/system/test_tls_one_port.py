@@ -98,10 +98,10 @@ def test_first_bytes_in_pieces(both, piece):
 def test_what_is_neither_is_ended_and_reaches_nobody(both, name, bytes_):
     with both.raw() as sock:
         sock.sendall(bytes_)
-        sock.shutdown(socket.SHUT_WR)
-        try:
+        try:   # it may have been reset by now
+            sock.shutdown(socket.SHUT_WR)
             answer = sock.recv(65536)
-        except ConnectionError:
+        except OSError:
             answer = b""
     assert not answer or answer[:1] == b"\x15" or answer.startswith(b"HTTP/1.1 400"), answer
     assert both.backends[0].requests == []
