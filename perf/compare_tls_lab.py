@@ -19,6 +19,8 @@ PROTOCOLS = ["https", "mtls"]
 
 
 class TlsLab(CompareLab):
+    handshake_threads = 0   # of Sluice: one core for all, as with the peers' one worker
+
     def __init__(self, work, driver="af_xdp", receive_on_proxy_core=True):
         self.certificates = make_certificates(os.path.join(work, "tls"))
         super().__init__(work, driver, receive_on_proxy_core)
@@ -32,7 +34,7 @@ class TlsLab(CompareLab):
         path = super()._fill(tls if os.path.exists(os.path.join(ROOT, "perf", "peers", tls)) else name, **words)
         if name == "sluice.yaml":
             with open(path, "a") as file:
-                file.write("tls: {handshakeThreads: 0}\n")   # one core for all, as with the peers' one worker
+                file.write(f"tls: {{handshakeThreads: {self.handshake_threads}}}\n")
         return path
 
     def _mesh(self):
