@@ -155,6 +155,8 @@ void ClientConnection::write(std::span<const uint8_t> bytes) {
 void ClientConnection::close() {
     if (socket_ < 0) return;
     if (state_ == State::kOpen) SSL_shutdown(ssl_.get());
+    // However it ended, the ticket is good: OpenSSL would spoil the session of a connection whose other side closed first.
+    if (ssl_ && SSL_is_init_finished(ssl_.get())) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     ERR_clear_error();
     ::close(socket_);
     socket_ = -1;
