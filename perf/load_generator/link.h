@@ -3,6 +3,7 @@
 // handle stays its user's. TlsCore is what the connections of a core share. Handshakes are inline: they are over before a run's window.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -64,7 +65,11 @@ class Link final : private tls::HandshakeOwner {
     void consumed(uint64_t n) {
         if (!core_) connection_->consumed(n);
     }
-    uint64_t send_room() const { return core_ ? tls::Records::plain_room(connection_->send_room()) : connection_->send_room(); }
+    /// Not 0 where TCP has room at all: TCP tells of room only to who found none.
+    uint64_t send_room() const {
+        const uint64_t room = connection_->send_room();
+        return core_ && room > 0 ? std::max<uint64_t>(1, tls::Records::plain_room(room)) : room;
+    }
     bool write(SliceQueue&& bytes, Instant now);
     /// False: no memory.
     bool write_copy(std::span<const uint8_t> bytes, Instant now);
