@@ -11,6 +11,14 @@
 
 namespace sluice::source {
 
+void conclude(Load& load, std::shared_ptr<model::MeshConfig> mesh, const std::string& shown_as) {
+    note_cut(load.diagnostics, shown_as);
+    sort_by_place(load.diagnostics);
+    if (has_errors(load.diagnostics)) return;
+    mesh->warnings = load.diagnostics;
+    load.mesh = std::move(mesh);
+}
+
 Load load_files(Files files, const std::string& shown_as) {
     Load load;
     load.files = files.set;
@@ -25,11 +33,7 @@ Load load_files(Files files, const std::string& shown_as) {
         model::read_objects(yaml::parse(mesh->files.back(), file.text, load.diagnostics), *mesh, load.diagnostics);
     }
     model::check(*mesh, /*references=*/!has_errors(load.diagnostics), load.diagnostics);
-    note_cut(load.diagnostics, shown_as);
-    sort_by_place(load.diagnostics);
-    if (has_errors(load.diagnostics)) return load;
-    mesh->warnings = load.diagnostics;
-    load.mesh = std::move(mesh);
+    conclude(load, std::move(mesh), shown_as);
     return load;
 }
 

@@ -36,6 +36,9 @@ Load load_directory(const std::string& directory, std::string shown_as = "");
 /// The same of files that are kept elsewhere: what a gateway would make of them, whatever the directory holds.
 Load load_files(Files files, const std::string& shown_as);
 
+/// The end of each reading: the findings in order, and without an error among them `mesh` is the load's.
+void conclude(Load& load, std::shared_ptr<model::MeshConfig> mesh, const std::string& shown_as);
+
 struct WatchTiming {
     std::chrono::milliseconds settle{10};       // one file changed, and quiet for so long: the writer is done
     std::chrono::milliseconds batch{100};       // several changed, or one is still being written: somebody is at work (git, cp, Ansible)

@@ -178,11 +178,7 @@ Load MeshReader::load(Files files) {
     load_.file_count = files.set->files.size();
     load_.hash = files.set->hash;
     load_.diagnostics = std::move(findings);
-    note_cut(load_.diagnostics, shown_as_);
-    sort_by_place(load_.diagnostics);
-    if (has_errors(load_.diagnostics)) return load_;
-    mesh->warnings = load_.diagnostics;
-    load_.mesh = std::move(mesh);
+    conclude(load_, std::move(mesh), shown_as_);
     return load_;
 }
 
